@@ -40,28 +40,29 @@ enum master_field {
 struct master_service {
 	unsigned line; /* where the entry begins */
 	enum master_type type;
-	/* inet: the host part ("" if none, no brackets) and the port; others: "" and name */
+	/* inet: the host part ("" if none, no brackets) and the port; others: "" and name
+	 */
 	struct str host;
 	struct str port;
 	struct str name; /* first column as written */
 	bool is_private;
 	bool unprivileged;
 	bool chroot;
-	int wakeup_s;	     /* 0 is never */
+	int wakeup_s;        /* 0 is never */
 	bool wakeup_if_used; /* the ? after the wake-up time */
 	int process_limit;   /* 0 is no limit */
 	struct str command;  /* file name of the program in daemon_directory */
 	/* The columns as written; [COMMAND] is the command without arguments. */
 	struct str field[MASTER_FIELD_COUNT];
-	/* Arguments after the command, outer { } of an argument removed. `-o` and its text
-	 * are two arguments: "-o", "name=value". */
+	/* Arguments after the command, outer { } of an argument removed. `-o` and its
+	 * text are two arguments: "-o", "name=value". */
 	struct str *args;
 	size_t arg_count;
 	/* The -o settings among them, blanks around = removed, last of a name wins. */
 	struct config_override *overrides;
 	size_t override_count;
 	unsigned verbose; /* number of v in -v options */
-	bool debug;	  /* -D */
+	bool debug;       /* -D */
 };
 
 struct master_services {
