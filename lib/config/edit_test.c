@@ -109,15 +109,16 @@ file_is_replaced(void **state)
 	struct arena *mem = arena_new();
 	char dir[] = "/tmp/edit_test.XXXXXX";
 	struct str path, text;
+	char more[] = "c = d\n";
 	struct err err;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	path = str_printf(mem, "%s/main.cf", dir);
-	assert_false(edit_file(mem, path.p, append, "x", &err));
+	assert_false(edit_file(mem, path.p, append, more, &err));
 	assert_non_null(strstr(err.text, "No such file"));
 	assert_true(io_replace_file(path.p, STR("a = b\n"), 0640, &err));
-	assert_true(edit_file(mem, path.p, append, "c = d\n", &err));
+	assert_true(edit_file(mem, path.p, append, more, &err));
 	assert_true(io_read_file(mem, AT_FDCWD, path.p, 1000, &text, &err));
 	assert_true(str_eq(text, STR("a = b\nc = d\n")));
 	unlink(path.p);

@@ -109,7 +109,8 @@ take_columns(struct parser *p, struct master_service *s)
 			    s->command);
 	if (s->type != MASTER_INET) {
 		/* The name becomes a socket below public/ or private/. */
-		if (str_contains(s->name, '/') || str_starts(s->name, STR(".")))
+		if (str_starts(s->name, STR("/")) ||
+		    str_find(s->name, STR("..")) < s->name.len)
 			return fail(p, s, "bad service name", s->name);
 		return true;
 	}
@@ -134,6 +135,8 @@ add_override(struct master_service *s, struct str name, struct str value)
 static bool
 take_args(struct parser *p, const struct master_entry *e, struct master_service *s)
 {
+	bool options = true, value_next = false;
+
 	s->args = arena_alloc_array(p->mem, e->arg_count + 1, sizeof(struct str));
 	s->overrides = arena_alloc_array(p->mem, e->arg_count + 1,
 					 sizeof(struct config_override));
@@ -145,16 +148,24 @@ take_args(struct parser *p, const struct master_entry *e, struct master_service 
 		if (str_starts(arg, STR("{")))
 			IGNORE(!list_unbrace(arg, &arg, &why));
 		s->args[i] = arg;
-		if (master_entry_setting(e, i, &name, &value))
+		options = options && (value_next || str_starts(arg, STR("-")));
+		if (!options)
+			continue;
+		if (value_next) {
+			if (!master_entry_setting(e, i, &name, &value))
+				return fail(p, s, "missing name= or '=' after -o", arg);
 			add_override(s, name, value);
-		else if (i > 0 && str_eq(e->args[i - 1], STR("-o")) &&
-			 s->override_count * 2 < i && !str_contains(arg, '='))
-			return fail(p, s, "missing '=' after attribute name", arg);
-		else if (str_starts(arg, STR("-v")))
+			value_next = false;
+		} else if (str_starts(arg, STR("-v"))) {
 			s->verbose += (unsigned)arg.len - 1;
-		else if (str_eq(arg, STR("-D")))
+		} else if (str_eq(arg, STR("-D"))) {
 			s->debug = true;
+		} else {
+			value_next = str_eq(arg, STR("-o"));
+		}
 	}
+	if (value_next)
+		return fail(p, s, "-o needs an argument", s->command);
 	return true;
 }
 

@@ -359,9 +359,10 @@ master_entry_command(struct arena *mem, const struct master_entry *entry, bool f
 		bool setting =
 			option && str_eq(arg, STR("-o")) && i + 1 < entry->arg_count;
 
-		if (setting)
-			arg = str_printf(mem, "-o " PRI_STR,
-					 STR_ARG(quoted(mem, entry->args[++i])));
+		if (setting) {
+			arg = quoted(mem, entry->args[++i]);
+			arg = str_printf(mem, "-o " PRI_STR, STR_ARG(arg));
+		}
 		if (fold &&
 		    (setting || after_setting || column + 1 + arg.len > COLUMN_LIMIT)) {
 			fold_line(b, &column);
