@@ -179,7 +179,7 @@ test_site_failure(void **state)
 	assert_true(done(&f, e[3], SCHED_SITE, 20));
 	assert_true(done(&f, e[4], SCHED_SITE, 20));
 	sched_wake(&f.s, 300010);
-	assert_false(sched_destination_is_dead(d, 300010));
+	assert_null(sched_destination_find(f.t, STR("dead.example"))); /* forgotten */
 	add(&f, message(&f, 300010), "dead.example", 1);
 	assert_int_equal(drain(&f, 300010), 1);
 	stop(&f);
