@@ -17,7 +17,7 @@ enum reply_step {
 	STEP_AUTH,
 	STEP_MAIL,
 	STEP_RCPT,
-	STEP_DATA, /* DATA and the end of the message */
+	STEP_DATA,  /* DATA and the end of the message */
 	STEP_LOCAL, /* local, virtual, pipe, error, qmgr */
 	STEP_IN,    /* said by us to a client */
 };

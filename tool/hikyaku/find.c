@@ -37,8 +37,7 @@ find_init(struct find *f, struct str pattern)
 	}
 	f->at_b = f->at_a == 0 ? f->len - 1 : 0;
 	for (size_t i = 0; i < f->len; i++) {
-		if (i != f->at_a &&
-		    rarity(f->pattern[i]) >= rarity(f->pattern[f->at_b]))
+		if (i != f->at_a && rarity(f->pattern[i]) >= rarity(f->pattern[f->at_b]))
 			f->at_b = i;
 	}
 	if (f->at_a > f->at_b) {
@@ -74,15 +73,14 @@ find_plain(const struct find *f, struct str block, size_t from)
 
 #if defined(__x86_64__)
 
-static __m256i __attribute__((target("avx2")))
-load(const char *p)
+static __m256i __attribute__((target("avx2"))) load(const char *p)
 {
 	return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-/* With bit 0x20 set a capital becomes small. For a byte that is no letter the mask is 0. */
-static __m256i __attribute__((target("avx2")))
-case_mask(char c)
+/* With bit 0x20 set a capital becomes small. For a byte that is no letter the mask is 0.
+ */
+static __m256i __attribute__((target("avx2"))) case_mask(char c)
 {
 	return _mm256_set1_epi8(char_is_alpha(c) ? 0x20 : 0);
 }
@@ -111,8 +109,7 @@ find_avx2(const struct find *f, struct str block, size_t from)
 						fits(b + 32, mask_b, byte_b));
 		uint64_t hits;
 
-		if (_mm256_testz_si256(_mm256_or_si256(low, high),
-				       _mm256_set1_epi8(-1)))
+		if (_mm256_testz_si256(_mm256_or_si256(low, high), _mm256_set1_epi8(-1)))
 			continue;
 		hits = (uint32_t)_mm256_movemask_epi8(low) |
 		       (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
@@ -126,8 +123,7 @@ find_avx2(const struct find *f, struct str block, size_t from)
 	return find_plain(f, block, i);
 }
 
-static size_t __attribute__((target("avx2")))
-count_avx2(struct str s)
+static size_t __attribute__((target("avx2"))) count_avx2(struct str s)
 {
 	__m256i lf = _mm256_set1_epi8('\n');
 	size_t n = 0;

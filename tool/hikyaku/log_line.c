@@ -394,7 +394,8 @@ parse_reason(struct log_line *l)
 }
 
 /* A row matches when the daemon is one of `daemons` (empty: any), the text begins with
- * `begin` and contains `inside`. With id: only lines that have a queue id (or NOQUEUE). */
+ * `begin` and contains `inside`. With id: only lines that have a queue id (or NOQUEUE).
+ */
 enum need { ANY_ID, WITH_ID, WITHOUT_ID };
 
 static const struct row {
@@ -437,8 +438,7 @@ static const struct row {
 	{LOG_ACTION, WITHOUT_ID, "postscreen", S("reject: connect from "), S(""),
 	 parse_action},
 	{LOG_SOFT, WITH_ID, "smtp lmtp", S("host "), S(""), parse_reason},
-	{LOG_SOFT, WITH_ID, "smtp lmtp", S("lost connection with "), S(""),
-	 parse_reason},
+	{LOG_SOFT, WITH_ID, "smtp lmtp", S("lost connection with "), S(""), parse_reason},
 	{LOG_SOFT, WITH_ID, "smtp lmtp", S("conversation with "), S(""), parse_reason},
 	{LOG_SOFT, WITH_ID, "smtp lmtp", S("Cannot start TLS"), S(""), parse_reason},
 	{LOG_SOFT, WITH_ID, "smtp lmtp", S("TLS is required"), S(""), parse_reason},
@@ -485,7 +485,8 @@ parse_text(struct log_line *l)
 		    (row->need == WITHOUT_ID && has_id) ||
 		    !str_starts(l->text, row->begin) ||
 		    !daemon_is_in(l->daemon, row->daemons) ||
-		    (row->inside.len > 0 && str_find(l->text, row->inside) == l->text.len))
+		    (row->inside.len > 0 &&
+		     str_find(l->text, row->inside) == l->text.len))
 			continue;
 		l->kind = row->kind;
 		row->parse(l);
@@ -537,8 +538,8 @@ take_header_5424(struct log_line *l, struct str *s)
 		l->pid = -1;
 	if (take(s, STR("-")))
 		return take(s, STR(" ")) || s->len == 0;
-	while (i < s->len && (quoted || s->p[i] != ']' ||
-			      (i + 1 < s->len && s->p[i + 1] == '['))) {
+	while (i < s->len &&
+	       (quoted || s->p[i] != ']' || (i + 1 < s->len && s->p[i + 1] == '['))) {
 		if (s->p[i] == '\\')
 			i++;
 		else if (s->p[i] == '"')

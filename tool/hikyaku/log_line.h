@@ -24,10 +24,10 @@ enum log_kind {
 	LOG_REMOVED,
 	LOG_EXPIRED,      /* qmgr: from, status */
 	LOG_NOTIFICATION, /* bounce: status = what kind, link = new id */
-	LOG_ACTION,       /* reject and relatives: action, stage, client, reason, from, to */
-	LOG_LOST,         /* lost connection, timeout, too many errors: client */
-	LOG_HELD,         /* postsuper: placed on hold */
-	LOG_RELEASED,     /* postsuper: released from hold */
+	LOG_ACTION,   /* reject and relatives: action, stage, client, reason, from, to */
+	LOG_LOST,     /* lost connection, timeout, too many errors: client */
+	LOG_HELD,     /* postsuper: placed on hold */
+	LOG_RELEASED, /* postsuper: released from hold */
 	LOG_REQUEUED,
 	LOG_FORCE_EXPIRED,
 	LOG_SKIPPED,     /* qmgr: still being delivered */
@@ -42,7 +42,13 @@ enum log_kind {
 	LOG_KINDS
 };
 
-enum log_severity { LOG_SEV_INFO, LOG_SEV_WARNING, LOG_SEV_ERROR, LOG_SEV_FATAL, LOG_SEV_PANIC };
+enum log_severity {
+	LOG_SEV_INFO,
+	LOG_SEV_WARNING,
+	LOG_SEV_ERROR,
+	LOG_SEV_FATAL,
+	LOG_SEV_PANIC
+};
 
 enum { LOG_LINE_MAX = 8192 };
 
@@ -71,7 +77,7 @@ struct log_line {
 	bool has_delays;
 	double delay, delays[4];
 	int64_t conn_use; /* 0: a new connection */
-	struct str link;  /* a queue id that this line leads to, perhaps of another host */
+	struct str link; /* a queue id that this line leads to, perhaps of another host */
 };
 
 /* reference_s: see log_stamp.h. False for something that is not a log line. */

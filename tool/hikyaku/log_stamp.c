@@ -191,7 +191,8 @@ log_stamp_parse(struct str *rest, int64_t reference_s, int64_t *time_us_out)
 
 	if (s.len == 0)
 		return false;
-	if (!(char_is_digit(s.p[0]) ? take_iso(&s, &f, true) : take_classic(&s, &f, true)))
+	if (!(char_is_digit(s.p[0]) ? take_iso(&s, &f, true)
+				    : take_classic(&s, &f, true)))
 		return false;
 	if (!resolve(&f, reference_s, time_us_out))
 		return false;
@@ -258,7 +259,8 @@ parse_word(struct str text, int64_t now_s, bool end_of_day, int64_t *out)
 }
 
 bool
-log_stamp_parse_when(struct str text, int64_t now_s, bool end_of_day, int64_t *time_us_out)
+log_stamp_parse_when(struct str text, int64_t now_s, bool end_of_day,
+		     int64_t *time_us_out)
 {
 	struct fields f = {0};
 	struct str s;
@@ -272,9 +274,9 @@ log_stamp_parse_when(struct str text, int64_t now_s, bool end_of_day, int64_t *t
 		return true;
 	s = text;
 	if (take_clock(&s, &f) && s.len == 0) {
-		*time_us_out = midnight_us(now_s, 0) + f.fraction_us +
-			       ((int64_t)f.hour * 3600 + f.minute * 60 + f.second) *
-				       SECOND_US;
+		*time_us_out =
+			midnight_us(now_s, 0) + f.fraction_us +
+			((int64_t)f.hour * 3600 + f.minute * 60 + f.second) * SECOND_US;
 		return true;
 	}
 	f = (struct fields){0};

@@ -51,9 +51,8 @@ collect_recipients(struct outcome *o, struct arena *mem, const struct message *m
 
 		if (l->kind != LOG_DELIVERY)
 			continue;
-		r = map_find(by_address,
-			     str_printf(mem, PRI_STR "\n" PRI_STR, STR_ARG(l->to),
-					STR_ARG(l->orig_to)));
+		r = map_find(by_address, str_printf(mem, PRI_STR "\n" PRI_STR,
+						    STR_ARG(l->to), STR_ARG(l->orig_to)));
 		r->attempts[r->n_attempts++] = m->events[i];
 	}
 }

@@ -31,8 +31,8 @@ struct recipient {
 };
 
 enum place {
-	PLACE_GONE,     /* removed: finished */
-	PLACE_REFUSED,  /* never accepted in the end (reject after a queue id was given) */
+	PLACE_GONE,    /* removed: finished */
+	PLACE_REFUSED, /* never accepted in the end (reject after a queue id was given) */
 	PLACE_HOLD,
 	PLACE_ACTIVE,   /* handed to delivery, no result in the log */
 	PLACE_DEFERRED, /* waits for the next attempt */
@@ -44,10 +44,10 @@ struct outcome {
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t n_sent, n_forwarded, n_deferred, n_bounced, n_other; /* by last attempt */
-	int64_t nrcpt;                    /* as the queue manager said at first, or -1 */
-	int64_t size;                     /* bytes, or -1 */
-	const struct event *from;         /* a line with the sender, or NULL */
-	struct str message_id;            /* empty if unknown */
+	int64_t nrcpt;            /* as the queue manager said at first, or -1 */
+	int64_t size;             /* bytes, or -1 */
+	const struct event *from; /* a line with the sender, or NULL */
+	struct str message_id;    /* empty if unknown */
 	int64_t arrived_us, last_us;
 	int64_t next_us;    /* earliest next attempt; 0 unless PLACE_DEFERRED */
 	int64_t expires_us; /* 0 when finished */

@@ -45,8 +45,9 @@ put_time(json_t *o, struct arena *mem, const char *name, int64_t us)
 	gmtime_r(&t, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
 	put(o, mem, name,
-	    us % SECOND_US == 0 ? str_printf(mem, "%sZ", text)
-				: str_printf(mem, "%s.%06dZ", text, (int)(us % SECOND_US)));
+	    us % SECOND_US == 0
+		    ? str_printf(mem, "%sZ", text)
+		    : str_printf(mem, "%s.%06dZ", text, (int)(us % SECOND_US)));
 }
 
 static void
@@ -145,7 +146,8 @@ recipients_json(struct arena *mem, const struct outcome *o)
 		put(item, mem, "to", r->to);
 		put(item, mem, "original_to", r->orig_to);
 		for (size_t j = 0; j < r->n_attempts; j++)
-			json_array_append_new(attempts, attempt_json(mem, r->attempts[j]));
+			json_array_append_new(attempts,
+					      attempt_json(mem, r->attempts[j]));
 		json_object_set_new(item, "attempts", attempts);
 		json_array_append_new(list, item);
 	}
@@ -164,9 +166,9 @@ message_json(struct arena *mem, const struct message *m, const struct schedule *
 	put(item, mem, "host", m->host);
 	put_time(item, mem, "arrived", o.arrived_us);
 	json_object_set_new(item, "outcome", json_string(outcome_word(&o)));
-	json_object_set_new(item, "open",
-			    json_boolean(o.place != PLACE_GONE &&
-					 o.place != PLACE_REFUSED));
+	json_object_set_new(
+		item, "open",
+		json_boolean(o.place != PLACE_GONE && o.place != PLACE_REFUSED));
 	put_time(item, mem, "next_attempt", o.next_us);
 	put_time(item, mem, "expires", o.expires_us);
 	if (m->removed != NULL)
@@ -229,8 +231,7 @@ render_json(const struct render *r, const struct render_facts *facts,
 
 	put(root, r->mem, "key", str_from(facts->key));
 	for (size_t i = 0; i < facts->n_files; i++) {
-		struct str name =
-			str_printable(r->mem, str_from(facts->files[i]), true);
+		struct str name = str_printable(r->mem, str_from(facts->files[i]), true);
 
 		json_array_append_new(files, json_stringn(name.p, name.len));
 	}
@@ -256,8 +257,8 @@ void
 render_json_event(const struct render *r, const struct event *e)
 {
 	struct arena *mem = arena_new_child(r->mem);
-	json_t *o = e->line.kind == LOG_DELIVERY ? attempt_json(mem, e)
-						 : event_json(mem, e);
+	json_t *o =
+		e->line.kind == LOG_DELIVERY ? attempt_json(mem, e) : event_json(mem, e);
 
 	put(o, mem, "queue_id", e->line.id);
 	put(o, mem, "to", e->line.to);

@@ -165,8 +165,8 @@ static void
 show_attempt(const struct render *r, const struct event *e, int64_t since_us)
 {
 	const struct log_line *l = &e->line;
-	const char *relay = str_eq(l->relay, STR("none")) ? "no server reached"
-							  : clean(r, l->relay);
+	const char *relay =
+		str_eq(l->relay, STR("none")) ? "no server reached" : clean(r, l->relay);
 	bool sent = str_eq(l->status, STR("sent"));
 	struct buf *status = buf_new(r->mem, 100);
 
@@ -272,7 +272,8 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 		name = "next server";
 		break;
 	case LOG_REMOVED:
-		if (str_eq(l->text, STR("removed")) && !str_eq(l->daemon, STR("postsuper")))
+		if (str_eq(l->text, STR("removed")) &&
+		    !str_eq(l->daemon, STR("postsuper")))
 			return;
 		name = "removed";
 		text = str_eq(l->daemon, STR("postsuper"))
@@ -353,7 +354,8 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 	case PLACE_UNKNOWN:
 	case PLACE_GONE:
 	case PLACE_REFUSED:
-		fprintf(r->out, "the log does not tell its end; look with: postqueue -p\n");
+		fprintf(r->out,
+			"the log does not tell its end; look with: postqueue -p\n");
 		break;
 	}
 	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
@@ -476,8 +478,9 @@ render_text_loose(const struct render *r, const struct event *e, bool one_line)
 
 	local.mem = arena_new_child(r->mem);
 	if (one_line) {
-		fprintf(r->out, "%s  %s  %s: %s\n", what, day_and_clock(&local, l->time_us),
-			clean(&local, l->tag), clean(&local, l->text));
+		fprintf(r->out, "%s  %s  %s: %s\n", what,
+			day_and_clock(&local, l->time_us), clean(&local, l->tag),
+			clean(&local, l->text));
 	} else {
 		paint(&local, BOLD, what);
 		fprintf(r->out, "   %s", day_and_clock(&local, l->time_us));

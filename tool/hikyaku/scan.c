@@ -204,8 +204,7 @@ is_whole(struct scan *s, struct str block, size_t at)
 	if (at > 0 && is_word(first)) {
 		char before = block.p[at - 1];
 
-		if (is_word(before) ||
-		    (before == '.' && (is_address || is_number)) ||
+		if (is_word(before) || (before == '.' && (is_address || is_number)) ||
 		    (before == '+' && is_address))
 			return false;
 	}
@@ -227,8 +226,9 @@ key_line(struct scan *s, struct str raw, uint64_t offset)
 		return;
 	if (l.time_us < s->range.since_us || l.time_us > s->range.until_us)
 		return;
-	if (l.id.len == 0 && (l.kind == LOG_CONNECT || l.kind == LOG_DISCONNECT ||
-			      l.kind == LOG_TLS || l.kind == LOG_OTHER) &&
+	if (l.id.len == 0 &&
+	    (l.kind == LOG_CONNECT || l.kind == LOG_DISCONNECT || l.kind == LOG_TLS ||
+	     l.kind == LOG_OTHER) &&
 	    l.severity == LOG_SEV_INFO)
 		return; /* every session has them: they tell nothing about a message */
 	story_add(s->story, &l, raw, s->reference_s, s->file, offset, true);
@@ -351,7 +351,8 @@ search_todo(struct scan *s)
 static void
 close_finished(struct scan *s)
 {
-	list_foreach_safe (at, next, &s->open) {
+	list_foreach_safe(at, next, &s->open)
+	{
 		struct wanted *w = CONTAINER_OF(at, struct wanted, link);
 
 		if (w->removed && ++w->blocks_since > CLOSE_BLOCKS)
@@ -366,8 +367,35 @@ search_open(struct scan *s, struct str block, uint64_t base)
 		walk_lines(s, block, base);
 		return;
 	}
-	list_foreach_safe (at, next, &s->open)
+	list_foreach_safe(at, next, &s->open)
 		search_id(s, block, base, CONTAINER_OF(at, struct wanted, link));
+}
+
+static void
+note_time(struct scan *s, struct str raw)
+{
+	struct log_line l;
+
+	if (!log_line_parse(raw, s->reference_s, &l))
+		return;
+	if (s->facts.first_us == 0)
+		s->facts.first_us = l.time_us;
+	s->facts.last_us = l.time_us;
+}
+
+/* The first line that can be read, and the last one. */
+static void
+note_span(struct scan *s, struct str block)
+{
+	struct str last = str_trim_right(block);
+
+	if (s->facts.first_us == 0)
+		note_time(s, str_head(block, str_index(block, '\n')));
+	if (last.len == 0)
+		return;
+	note_time(s, str_skip(last, str_rindex(last, '\n') == last.len
+					    ? 0
+					    : str_rindex(last, '\n') + 1));
 }
 
 static void
@@ -389,6 +417,9 @@ scan_run(struct scan *s, struct source *source, unsigned file)
 		s->block_end = base + block.len;
 		s->facts.bytes += block.len;
 		s->facts.lines += find_count_lines(block);
+		if (block.len > 0 && block.p[block.len - 1] != '\n')
+			s->facts.lines++;
+		note_span(s, block);
 		search_open(s, block, base);
 		search_key(s, block, base);
 		search_todo(s);

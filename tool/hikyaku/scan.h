@@ -29,6 +29,7 @@ struct scan_range {
 
 struct scan_facts {
 	uint64_t bytes, lines;
+	int64_t first_us, last_us; /* times of the first and the last line; 0: none */
 	uint64_t damaged; /* lines that matched but are no log lines, or contain NUL */
 	bool too_many;    /* more than SCAN_IDS_MAX messages: the rest is not followed */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `buf` holds bytes base..base+len of the log. Blocks are handed out from `next` on. For a
- * plain file everything before `next` is thrown away before reading more; for a stream
+ * `buf` holds bytes base..base+len of the log. Blocks are handed out from `next` on. For
+ * a plain file everything before `next` is thrown away before reading more; for a stream
  * only when the buffer is full, and then SOURCE_KEEP bytes stay.
  */
 #include "source.h"
@@ -23,7 +23,7 @@ struct source {
 	size_t size;
 	uint64_t base;
 	size_t len, next;
-	bool at_end;
+	bool follow;
 	bool in_huge_line;
 	char *again; /* for source_again() of a plain file */
 	ino_t inode;
@@ -184,7 +184,7 @@ source_next(struct source *s, struct str *block_out, uint64_t *offset_out)
 			fresh = str_skip(fresh, lf + 1);
 		}
 		end = str_rindex(fresh, '\n');
-		if (end == fresh.len && !more && fresh.len == 0)
+		if (end == fresh.len && !more && (fresh.len == 0 || s->follow))
 			return false;
 		if (end < fresh.len || !more) {
 			end = MIN_OF(end + 1, fresh.len);
@@ -214,6 +214,12 @@ source_again(struct source *s, uint64_t from, uint64_t to, uint64_t *offset_out)
 	if (from >= to)
 		return STR_EMPTY;
 	return str_from_mem(s->buf + (from - s->base), (size_t)(to - from));
+}
+
+void
+source_follow(struct source *s)
+{
+	s->follow = true;
 }
 
 bool

@@ -6,7 +6,8 @@
  * A plain file is read into a small buffer that is used again (never mapped: a log may be
  * cut under our hands), and any earlier part can be read again. Compressed files and
  * standard input are kept for the last SOURCE_KEEP bytes. A line longer than a block is
- * dropped and counted. A compressed file that ends early gives what it has, and is marked.
+ * dropped and counted. A compressed file that ends early gives what it has, and is
+ * marked.
  */
 
 #include <stdbool.h>
@@ -42,6 +43,10 @@ bool source_next(struct source *s, struct str *block_out, uint64_t *offset_out);
  * they are gone. *offset_out is where the result begins. Valid until the next call. */
 struct str source_again(struct source *s, uint64_t from, uint64_t to,
 			uint64_t *offset_out);
+
+/* From now on the last line is handed out only when its LF is there, and source_next()
+ * may be called again after it said false: for --follow. */
+void source_follow(struct source *s);
 
 /* Start over; only for files. */
 bool source_rewind(struct source *s, struct err *err) MUST_CHECK;

@@ -242,7 +242,8 @@ join(struct message *a, struct message *b)
 		from = a->group;
 		to = b->group;
 	}
-	all = mem_alloc_array(to->n_messages + from->n_messages, sizeof(struct message *));
+	all = mem_alloc_array(to->n_messages + from->n_messages,
+			      sizeof(struct message *));
 	memcpy(all, to->messages, to->n_messages * sizeof(struct message *));
 	memcpy(all + to->n_messages, from->messages,
 	       from->n_messages * sizeof(struct message *));
@@ -345,6 +346,13 @@ story_groups(const struct story *s, size_t *n_out)
 {
 	*n_out = s->groups.n;
 	return (struct group **)s->groups.items;
+}
+
+struct event **
+story_events(const struct story *s, size_t *n_out)
+{
+	*n_out = s->events.n;
+	return (struct event **)s->events.items;
 }
 
 struct event **

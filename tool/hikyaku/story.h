@@ -4,9 +4,10 @@
  * Turns log lines into messages and their connections.
  *
  * The scanner adds every line that belongs to something it looks for, in any order and
- * perhaps twice. story_finish() sorts them, splits a queue id that was used again into one
- * message each, and joins messages that are steps of one way: forwarded, passed through a
- * content filter, queued again, reported by a bounce. Such a group is told as one story.
+ * perhaps twice. story_finish() sorts them, splits a queue id that was used again into
+ * one message each, and joins messages that are steps of one way: forwarded, passed
+ * through a content filter, queued again, reported by a bounce. Such a group is told as
+ * one story.
  *
  * All memory is the story's arena's; it holds only what matched and at most
  * STORY_BYTES_MAX of it.
@@ -55,6 +56,9 @@ struct story *story_new(struct arena *mem);
 /* Keep the line (it is copied). False if the story is full: then nothing is kept. */
 bool story_add(struct story *s, const struct log_line *line, struct str raw,
 	       int64_t reference_s, unsigned file, uint64_t offset, bool is_key);
+
+/* Every line kept so far: before story_finish() as added, after it sorted, none twice. */
+struct event **story_events(const struct story *s, size_t *n_out);
 
 void story_finish(struct story *s);
 
