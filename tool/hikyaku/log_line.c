@@ -58,23 +58,6 @@ word(struct str s)
 	return str_head(s, str_index_any(s, " ,;)"));
 }
 
-/* From `from` to the first `end`; empty and false if there is no such end. */
-static bool
-between(struct str s, struct str begin, struct str end, struct str *out)
-{
-	size_t at = str_find(s, begin);
-	size_t stop;
-
-	if (at == s.len)
-		return false;
-	s = str_skip(s, at + begin.len);
-	stop = str_find(s, end);
-	if (stop == s.len && end.len > 0)
-		return false;
-	*out = str_head(s, stop);
-	return true;
-}
-
 /* The value of `key=` up to the next ", " or the end. */
 static struct str
 attribute(struct str s, struct str key)
