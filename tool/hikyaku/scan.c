@@ -156,12 +156,11 @@ note_progress(struct scan *s, struct wanted *w, const struct log_line *l)
 static bool
 parse(struct scan *s, struct str raw, struct log_line *out)
 {
-	if (str_contains(raw, '\0'))
+	bool ok = log_line_parse(raw, s->reference_s, out);
+
+	if (!ok || str_contains(raw, '\0'))
 		s->facts.damaged++;
-	if (log_line_parse(raw, s->reference_s, out))
-		return true;
-	s->facts.damaged++;
-	return false;
+	return ok;
 }
 
 /* A line that contains a wanted id somewhere. */

@@ -194,11 +194,11 @@ tell_gaps(struct trace *t)
 				s->path);
 	}
 	if (huge > 0)
-		fprintf(stderr, "hikyaku trace: %llu lines too long to be log lines\n",
-			(unsigned long long)huge);
+		fprintf(stderr, "hikyaku trace: %llu line%s too long to be log lines\n",
+			(unsigned long long)huge, huge == 1 ? "" : "s");
 	if (f->damaged > 0)
-		fprintf(stderr, "hikyaku trace: %llu damaged lines\n",
-			(unsigned long long)f->damaged);
+		fprintf(stderr, "hikyaku trace: %llu damaged line%s\n",
+			(unsigned long long)f->damaged, f->damaged == 1 ? "" : "s");
 	if (story_dropped(t->story) > 0 || f->too_many)
 		fprintf(stderr,
 			"hikyaku trace: too much matches; not everything is shown. "
