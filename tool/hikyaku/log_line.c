@@ -70,8 +70,27 @@ attribute(struct str s, struct str key)
 	return str_head(s, str_find(s, STR(", ")));
 }
 
-/* The address in `key=<...>`. An address may contain ">" in quotes: the end is ">"
- * followed by one of the separators that the log uses, or by the end. */
+/* The offset of the ">" that ends an address: followed by one of the separators that the
+ * log uses, or by the end; not in quotes where `quotes`. s.len if there is none. */
+static size_t
+address_end(struct str s, bool quotes)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (quotes && quoted && s.p[i] == '\\')
+			i++;
+		else if (quotes && s.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s.p[i] == '>' &&
+			 (i + 1 == s.len || str_contains(STR(" ,;:"), s.p[i + 1])))
+			return i;
+	}
+	return s.len;
+}
+
+/* The address in `key=<...>`; a local part may be a quoted string with anything in it,
+ * but with info_log_address_format = internal there may be a single quote, too. */
 static bool
 address(struct str s, struct str key, struct str *out)
 {
@@ -80,14 +99,10 @@ address(struct str s, struct str key, struct str *out)
 	if (at == s.len)
 		return false;
 	s = str_skip(s, at + key.len);
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] == '>' &&
-		    (i + 1 == s.len || strchr(" ,;:", s.p[i + 1]) != NULL)) {
-			*out = str_head(s, i);
-			return true;
-		}
-	}
-	*out = s;
+	at = address_end(s, true);
+	if (at == s.len)
+		at = address_end(s, false);
+	*out = str_head(s, at);
 	return true;
 }
 
@@ -258,6 +273,23 @@ parse_envelope(struct log_line *l, struct str s)
 	IGNORE(address(s, STR("sasl_username=<"), &l->sasl_user));
 }
 
+/* Where the fields behind a reject's text begin: each of them may be missing. */
+static size_t
+envelope_begin(struct str s)
+{
+	static const struct str fields[] = {
+		STR_INIT("; from=<"),
+		STR_INIT("; to=<"),
+		STR_INIT("; proto="),
+		STR_INIT("; helo=<"),
+	};
+	size_t at = s.len;
+
+	for (size_t i = 0; i < ARRAY_LEN(fields) && at == s.len; i++)
+		at = str_find(s, fields[i]);
+	return at;
+}
+
 /* ACTION: STAGE from NAME[ADDR]: TEXT; from=<> to=<> ... */
 static void
 parse_action(struct log_line *l)
@@ -268,9 +300,7 @@ parse_action(struct log_line *l)
 
 	l->action = str_head(s, at);
 	s = str_skip(s, at + 2);
-	at = str_find(s, STR("; from=<"));
-	if (at == s.len)
-		at = str_find(s, STR("; to=<"));
+	at = envelope_begin(s);
 	if (at < s.len) {
 		parse_envelope(l, str_skip(s, at + 1));
 		s = str_head(s, at);
@@ -366,6 +396,8 @@ parse_postscreen(struct log_line *l)
 	size_t at = str_index(s, '[');
 
 	l->action = str_trim_right(str_head(s, at));
+	if (str_ends(l->action, STR(" from")))
+		l->action.len -= strlen(" from");
 	l->client = str_head(str_skip(s, at), str_index(str_skip(s, at), ']') + 1);
 	l->reason = s;
 }

@@ -104,6 +104,8 @@ find_place(const struct message *m)
 		else if (l->kind == LOG_HELD ||
 			 (l->kind == LOG_ACTION && str_ends(l->action, STR("hold"))))
 			place = PLACE_HOLD;
+		else if (l->kind == LOG_REQUEUED)
+			place = PLACE_REQUEUED;
 		else if (l->kind == LOG_RELEASED)
 			place = PLACE_UNKNOWN;
 		else if (l->kind == LOG_ACTIVE || l->kind == LOG_FORCE_EXPIRED)
@@ -143,7 +145,8 @@ schedule_next(struct outcome *o, const struct message *m, const struct schedule 
 	int64_t failed_us = 0;
 	int64_t wait_us;
 
-	if (o->place == PLACE_GONE || o->place == PLACE_REFUSED)
+	if (o->place == PLACE_GONE || o->place == PLACE_REFUSED ||
+	    o->place == PLACE_REQUEUED)
 		return;
 	if (o->from != NULL && o->from->line.from.len == 0)
 		life_s = s->bounce_lifetime_s;
@@ -172,19 +175,24 @@ outcome_init(struct outcome *o, struct arena *mem, const struct message *m,
 	schedule_next(o, m, schedule);
 }
 
+static const char *
+result_word(const struct outcome *o, const char *without_result)
+{
+	if (o->n_bounced > 0)
+		return o->n_sent + o->n_forwarded > 0 ? "partly bounced" : "bounced";
+	if (o->n_sent > 0)
+		return "delivered";
+	return o->n_forwarded > 0 ? "passed on" : without_result;
+}
+
 const char *
 outcome_word(const struct outcome *o)
 {
 	switch (o->place) {
 	case PLACE_GONE:
-		if (o->n_bounced > 0)
-			return o->n_sent + o->n_forwarded > 0 ? "partly bounced"
-							      : "bounced";
-		if (o->n_sent > 0)
-			return "delivered";
-		if (o->n_forwarded > 0)
-			return "passed on";
-		return o->n_deferred > 0 ? "given up" : "removed";
+		return result_word(o, o->n_deferred > 0 ? "given up" : "removed");
+	case PLACE_REQUEUED:
+		return "queued again";
 	case PLACE_REFUSED:
 		return "refused";
 	case PLACE_HOLD:
@@ -196,5 +204,5 @@ outcome_word(const struct outcome *o)
 	case PLACE_UNKNOWN:
 		break;
 	}
-	return o->n_sent > 0 ? "delivered" : "no end in the log";
+	return result_word(o, "no end in the log");
 }

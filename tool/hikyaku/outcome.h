@@ -33,6 +33,7 @@ struct recipient {
 enum place {
 	PLACE_GONE,    /* removed: finished */
 	PLACE_REFUSED, /* never accepted in the end (reject after a queue id was given) */
+	PLACE_REQUEUED, /* lives on under another id */
 	PLACE_HOLD,
 	PLACE_ACTIVE,   /* handed to delivery, no result in the log */
 	PLACE_DEFERRED, /* waits for the next attempt */

@@ -166,9 +166,10 @@ message_json(struct arena *mem, const struct message *m, const struct schedule *
 	put(item, mem, "host", m->host);
 	put_time(item, mem, "arrived", o.arrived_us);
 	json_object_set_new(item, "outcome", json_string(outcome_word(&o)));
-	json_object_set_new(
-		item, "open",
-		json_boolean(o.place != PLACE_GONE && o.place != PLACE_REFUSED));
+	json_object_set_new(item, "open",
+			    json_boolean(o.place != PLACE_GONE &&
+					 o.place != PLACE_REFUSED &&
+					 o.place != PLACE_REQUEUED));
 	put_time(item, mem, "next_attempt", o.next_us);
 	put_time(item, mem, "expires", o.expires_us);
 	if (m->removed != NULL)

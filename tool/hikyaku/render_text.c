@@ -247,7 +247,11 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 		text = "waited too long: returned to the sender";
 		break;
 	case LOG_ACTION:
-		name = clean(r, l->action);
+		name = clean(r, str_head(l->action, 40));
+		text = str_c(r->mem,
+			     str_printf(r->mem, "at %s: %s%s%s", clean(r, l->stage),
+					clean(r, l->reason),
+					l->to.len > 0 ? ", for " : "", clean(r, l->to)));
 		break;
 	case LOG_LOST:
 		name = "broken off";
@@ -336,6 +340,18 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 		fputs("the client was told; nothing of it is in the queue\n", r->out);
 		return;
 	}
+	if (o->place == PLACE_REQUEUED) {
+		label(r, "finished");
+		fputs("lives on under its new queue id\n", r->out);
+		return;
+	}
+	if (o->place == PLACE_UNKNOWN) {
+		label(r, "end");
+		fprintf(r->out,
+			"not in the log; is it still queued? postqueue -p | grep %s\n",
+			clean(r, m->id));
+		return;
+	}
 	label(r, "still open");
 	switch (o->place) {
 	case PLACE_HOLD:
@@ -354,8 +370,7 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 	case PLACE_UNKNOWN:
 	case PLACE_GONE:
 	case PLACE_REFUSED:
-		fprintf(r->out,
-			"the log does not tell its end; look with: postqueue -p\n");
+	case PLACE_REQUEUED:
 		break;
 	}
 	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
@@ -499,9 +514,10 @@ render_text_loose(const struct render *r, const struct event *e, bool one_line)
 				fprintf(r->out, ", user %s", clean(&local, l->sasl_user));
 			fprintf(r->out, "   (%s)\n", clean(&local, l->tag));
 		}
-		label(&local, l->action.len > 0 ? clean(&local, str_head(l->action, 40))
-						: log_kind_name(l->kind));
-		if (l->stage.len > 0)
+		label(&local, l->kind == LOG_ACTION
+				      ? clean(&local, str_head(l->action, 40))
+				      : log_kind_name(l->kind));
+		if (l->kind == LOG_ACTION && l->stage.len > 0)
 			fprintf(r->out, "at %s: ", clean(&local, l->stage));
 		fprintf(r->out, "%s\n", clean(&local, l->reason));
 		show_explanation(&local, 14, e);

@@ -216,6 +216,16 @@ is_whole(struct scan *s, struct str block, size_t at)
 	return true;
 }
 
+/* Lines that every session has: they tell nothing about a message. */
+static bool
+is_noise(const struct log_line *l)
+{
+	return l->kind == LOG_CONNECT || l->kind == LOG_DISCONNECT ||
+	       l->kind == LOG_TLS || l->kind == LOG_OTHER ||
+	       (l->kind == LOG_POSTSCREEN && (str_eq(l->action, STR("CONNECT")) ||
+					      str_eq(l->action, STR("DISCONNECT"))));
+}
+
 static void
 key_line(struct scan *s, struct str raw, uint64_t offset)
 {
@@ -225,11 +235,8 @@ key_line(struct scan *s, struct str raw, uint64_t offset)
 		return;
 	if (l.time_us < s->range.since_us || l.time_us > s->range.until_us)
 		return;
-	if (l.id.len == 0 &&
-	    (l.kind == LOG_CONNECT || l.kind == LOG_DISCONNECT || l.kind == LOG_TLS ||
-	     l.kind == LOG_OTHER) &&
-	    l.severity == LOG_SEV_INFO)
-		return; /* every session has them: they tell nothing about a message */
+	if (l.id.len == 0 && l.severity == LOG_SEV_INFO && is_noise(&l))
+		return;
 	story_add(s->story, &l, raw, s->reference_s, s->file, offset, true);
 	if (l.id.len > 0) {
 		struct wanted *w;

@@ -317,10 +317,8 @@ group_finish(struct group *g)
 	if (g->n_messages == 0)
 		return false;
 	qsort(g->messages, g->n_messages, sizeof(struct message *), message_order);
-	for (size_t i = 0; i < g->n_messages; i++) {
+	for (size_t i = 0; i < g->n_messages; i++)
 		has_key = has_key || g->messages[i]->has_key;
-		g->time_us = MAX_OF(g->time_us, message_time(g->messages[i]));
-	}
 	return has_key;
 }
 

@@ -48,7 +48,6 @@ struct message {
 struct group {
 	struct message **messages;
 	size_t n_messages;
-	int64_t time_us; /* of its last key line: what results are sorted by */
 };
 
 struct story *story_new(struct arena *mem);

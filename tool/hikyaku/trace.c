@@ -205,6 +205,12 @@ tell_gaps(struct trace *t)
 			"Use --since or a narrower key\n");
 }
 
+static int64_t
+group_time(const struct group *g)
+{
+	return g->messages[0]->events[0]->line.time_us;
+}
+
 static size_t
 show_results(struct trace *t)
 {
@@ -228,18 +234,16 @@ show_results(struct trace *t)
 			    groups, n_groups, loose, n_loose);
 		return n_groups + n_loose;
 	}
-	for (size_t i = 0; i < n_loose; i++) {
-		render_text_loose(&t->render, loose[i], brief);
-		if (!brief && (i + 1 < n_loose || n_groups > 0))
+	for (size_t g = 0, l = 0; g < n_groups || l < n_loose;) {
+		if (!brief && g + l > 0)
 			fputc('\n', t->render.out);
-	}
-	for (size_t i = 0; i < n_groups; i++) {
-		if (brief)
-			render_text_summary(&t->render, groups[i]);
+		if (l < n_loose &&
+		    (g == n_groups || loose[l]->line.time_us < group_time(groups[g])))
+			render_text_loose(&t->render, loose[l++], brief);
+		else if (brief)
+			render_text_summary(&t->render, groups[g++]);
 		else
-			render_text_group(&t->render, groups[i]);
-		if (!brief && i + 1 < n_groups)
-			fputc('\n', t->render.out);
+			render_text_group(&t->render, groups[g++]);
 	}
 	if (brief)
 		fprintf(t->render.out,
