@@ -269,8 +269,8 @@ deliver(struct log *log, struct arena *mem, enum log_level level, struct str tex
 	return true;
 }
 
-static void
-emit(struct log *log, enum log_level level, const char *format, va_list ap)
+static void PRINTF_LIKE(3, 0)
+	emit(struct log *log, enum log_level level, const char *format, va_list ap)
 {
 	struct arena *mem = arena_new();
 	struct str text = str_head(str_vprintf(mem, format, ap), TEXT_MAX);
