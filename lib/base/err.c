@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static void PRINTF_LIKE(2, 0) set_text(struct err *err, const char *format, va_list ap)
+static void set_text(struct err *err, const char *format, va_list ap) PRINTF_LIKE(2, 0);
+
+static void
+set_text(struct err *err, const char *format, va_list ap)
 {
 	if (vsnprintf(err->text, sizeof(err->text), format, ap) < 0)
 		err->text[0] = '\0';

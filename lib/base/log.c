@@ -269,8 +269,11 @@ deliver(struct log *log, struct arena *mem, enum log_level level, struct str tex
 	return true;
 }
 
-static void PRINTF_LIKE(3, 0)
-	emit(struct log *log, enum log_level level, const char *format, va_list ap)
+static void emit(struct log *log, enum log_level level, const char *format, va_list ap)
+	PRINTF_LIKE(3, 0);
+
+static void
+emit(struct log *log, enum log_level level, const char *format, va_list ap)
 {
 	struct arena *mem = arena_new();
 	struct str text = str_head(str_vprintf(mem, format, ap), TEXT_MAX);
