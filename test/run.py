@@ -17,6 +17,8 @@ import unittest
 import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
 
+from system import world
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILE_SECONDS = 600       # a test file that runs longer is ended and has failed
 LONG_FILE_SECONDS = 7200
@@ -177,11 +179,13 @@ def main():
         return work(options.work, options.only)
     if options.long:
         os.environ["HIKYAKU_LONG"] = "1"
+    world.adopt_orphans()
     total = Sum()
     start = time.monotonic()
     if options.unit:
         run_unit(options.unit, options.only, total)
     run_python(options.only, total)
+    world.kill_descendants()
     for name in total.bad:
         print(f"FAILED: {name}")
     print(f"{time.monotonic() - start:.0f} s")

@@ -24,6 +24,7 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -65,6 +66,10 @@ def _loopback_up():
         fcntl.ioctl(s, 0x8914, request)  # SIOCSIFFLAGS
 
 
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
 class World:
     """What enter() made. One per process."""
 
@@ -78,8 +83,10 @@ class World:
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
         self._port = FIRST_PORT
         self._owner = os.getpid()
-        _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        adopt_orphans()
         atexit.register(self._leave)
+        # Unwind (and so stop what runs) when the test is ended from outside.
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             self._unshare()
             self.private = True
@@ -226,6 +233,11 @@ def children(pid):
             found.append(child)
             found += children(child)
     return found
+
+
+def adopt_orphans():
+    """Daemons that leave their parent become this process's children."""
+    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_descendants():
