@@ -29,6 +29,8 @@ struct build_options {
 	bool without_nul; /* keys and values without a NUL at the end (postmap -n) */
 	bool in_place;    /* add to the existing file instead of making a new one */
 	mode_t mode;      /* of a new file */
+	uid_t owner;      /* of a new file; (uid_t)-1: who runs this */
+	gid_t group;      /* likewise */
 };
 
 /* type: "hash" or "btree"; path without ".db". Give up by letting the arena end: the

@@ -4,7 +4,8 @@
  * The text that postmap(1) reads and that texthash: tables are: "key blanks value" lines.
  * A line that begins with a blank continues the one before, lines whose first character
  * is '#' and empty lines do not count (also between continuations). A key with blanks in
- * it is written "in double quotes", \x stands for x there.
+ * it is written "in double quotes" or with a \ before them; quotes and \ stay part of
+ * the key, as they do in an address.
  *
  * Pure: text in, entries out. Values are views into a copy in the arena.
  */
@@ -17,7 +18,7 @@
 struct arena;
 
 enum {
-	SOURCE_FILE_MAX = 1 << 30, /* bytes of a text file that is read whole */
+	SOURCE_FILE_MAX = 256 << 20, /* bytes of a text file that is read whole */
 	SOURCE_LINE_MAX = 1 << 20, /* bytes of a logical line; longer ones are an error */
 };
 
@@ -31,6 +32,7 @@ struct source_lines {
 struct source_line {
 	struct str text; /* without line ends; continuations joined as they stand */
 	int first, last; /* numbers of the physical lines */
+	bool too_long;
 };
 
 void source_lines_init(struct source_lines *l, struct arena *mem, struct str text);
@@ -39,7 +41,7 @@ void source_lines_init(struct source_lines *l, struct arena *mem, struct str tex
 bool source_lines_next(struct source_lines *l, struct source_line *line_out);
 
 struct source_entry {
-	struct str key; /* quotes removed, not folded */
+	struct str key; /* as written, not folded */
 	struct str value;
 };
 
@@ -52,9 +54,12 @@ enum source_kind {
 	SOURCE_NOT_UTF8,
 	SOURCE_UNBALANCED, /* a quote is not closed */
 	SOURCE_NO_VALUE,
+	SOURCE_NUL,	 /* a NUL byte in the line */
+	SOURCE_TOO_LONG, /* more than SOURCE_LINE_MAX bytes with its continuations */
 };
 
-enum source_kind source_parse(struct arena *mem, struct str line, bool utf8,
+/* The entry is a view into the line. */
+enum source_kind source_parse(const struct source_line *line, bool utf8,
 			      struct source_entry *entry_out);
 
 /* "FILE, line N: ..." for a kind that is not SOURCE_ENTRY. */

@@ -16,7 +16,8 @@
  * pattern tables (regexp, cidr) see it as it is. With TABLE_UTF8 folding is Unicode's and
  * a key that is not valid UTF-8 is absent.
  *
- * Limits: TABLE_VALUE_MAX bytes per value, TABLE_KEY_MAX per key (longer: absent),
+ * Limits: TABLE_VALUE_MAX bytes per value, TABLE_KEY_MAX per key (longer ones and ones
+ * with a NUL inside are absent),
  * TABLE_DEPTH_MAX tables within tables, table/source.h for text files.
  */
 
@@ -36,18 +37,18 @@ enum lookup {
 };
 
 enum table_flag {
-	TABLE_FOLD = 1u << 0,      /* fold keys of fixed-key tables */
-	TABLE_FOLD_TEXT = 1u << 1, /* fold when a text file is read (texthash, inline) */
-	TABLE_UTF8 = 1u << 2,      /* keys and values are UTF-8 or do not exist */
-	TABLE_NO_REGSUB = 1u << 3, /* refuse $1 in pattern tables (security) */
-	TABLE_UNLOCKED = 1u << 4,  /* do not lock files for reading */
+	TABLE_FOLD = 1u << 0,	   /* fold keys of fixed-key tables */
+	TABLE_UTF8 = 1u << 1,	   /* keys and values are UTF-8 or do not exist */
+	TABLE_NO_REGSUB = 1u << 2, /* refuse $1 in pattern tables: what a user can
+				      write must not become a command or file name */
 };
 
 /* What nearly all map parameters use. */
-enum { TABLE_DEFAULT = TABLE_FOLD | TABLE_FOLD_TEXT | TABLE_UTF8 };
+enum { TABLE_DEFAULT = TABLE_FOLD | TABLE_UTF8 };
 
 enum {
-	TABLE_KEY_MAX = 4096,
+	TABLE_KEY_MAX = 4096,	      /* fixed keys */
+	TABLE_PATTERN_MAX = 1 << 20, /* what is matched against patterns */
 	TABLE_VALUE_MAX = 1 << 20,
 	TABLE_DEPTH_MAX = 8,
 };
