@@ -5,6 +5,8 @@
 
 #include "base/macros.h"
 
+#include "log_line.h"
+
 struct reply_row {
 	const char *dsn; /* "4.7.1"; "*" for a part; "" for any */
 	enum reply_step step;
@@ -154,6 +156,28 @@ explain_reply(const struct reply_facts *facts)
 			return rows[i].explanation;
 	}
 	return (struct explanation){NULL, NULL};
+}
+
+struct explanation
+explain_line(const struct log_line *l)
+{
+	static const struct explanation content = {
+		"A rule on headers or content did this (header_checks, body_checks and "
+		"relatives).",
+		NULL};
+
+	/* Such a line quotes the message: its words are not ours and mean nothing here.
+	 */
+	if (l->kind == LOG_ACTION &&
+	    (str_eq(l->stage, STR("header")) || str_eq(l->stage, STR("body")) ||
+	     str_eq(l->stage, STR("content"))))
+		return content;
+	return explain_reply(&(struct reply_facts){
+		.daemon = l->daemon,
+		.status = l->status,
+		.dsn = l->dsn,
+		.text = l->reason,
+	});
 }
 
 size_t

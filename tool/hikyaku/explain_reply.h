@@ -22,6 +22,8 @@ enum reply_step {
 	STEP_IN,    /* said by us to a client */
 };
 
+struct log_line;
+
 struct reply_facts {
 	struct str daemon; /* smtp, local, smtpd ... */
 	struct str status; /* deferred, reject ... */
@@ -36,5 +38,7 @@ struct explanation {
 
 enum reply_step explain_step(const struct reply_facts *facts);
 struct explanation explain_reply(const struct reply_facts *facts);
+/* The same for a delivery, a reject or another line of the log. */
+struct explanation explain_line(const struct log_line *l);
 /* Number of rows in the table. */
 size_t explain_count(void);

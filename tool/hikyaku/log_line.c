@@ -326,7 +326,8 @@ parse_action(struct log_line *l)
 		l->client = str_head(l->client, end + 1);
 }
 
-/* header/body checks: ACTION: header CONTENT from ORIGIN; from=<> to=<>[: TEXT] */
+/* header/body checks: ACTION: header CONTENT from ORIGIN; from=<> to=<>[: TEXT]
+ * The reason is CONTENT from ORIGIN; the TEXT stays in `text` only. */
 static void
 parse_content_action(struct log_line *l)
 {
@@ -336,13 +337,11 @@ parse_content_action(struct log_line *l)
 	l->action = str_head(s, at);
 	s = str_skip(s, at + 2);
 	l->stage = word(s);
+	s = str_skip(s, l->stage.len + 1);
 	at = str_find(s, STR("; from=<"));
 	if (at < s.len) {
 		parse_envelope(l, str_skip(s, at + 1));
 		l->reason = str_head(s, at);
-		at = str_find(s, STR(">: "));
-		if (at < s.len)
-			l->reason = str_skip(s, at + 3);
 	} else {
 		l->reason = s;
 	}

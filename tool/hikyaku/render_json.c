@@ -53,12 +53,7 @@ put_time(json_t *o, struct arena *mem, const char *name, int64_t us)
 static void
 put_explanation(json_t *o, const struct event *e)
 {
-	struct explanation x = explain_reply(&(struct reply_facts){
-		.daemon = e->line.daemon,
-		.status = e->line.status,
-		.dsn = e->line.dsn,
-		.text = e->line.reason,
-	});
+	struct explanation x = explain_line(&e->line);
 
 	if (x.meaning != NULL)
 		json_object_set_new(o, "meaning", json_string(x.meaning));

@@ -108,21 +108,10 @@ label(const struct render *r, const char *name)
 	fprintf(r->out, "  %-11s ", name);
 }
 
-static struct explanation
-explain_event(const struct event *e)
-{
-	return explain_reply(&(struct reply_facts){
-		.daemon = e->line.daemon,
-		.status = e->line.status,
-		.dsn = e->line.dsn,
-		.text = e->line.reason,
-	});
-}
-
 static void
 show_explanation(const struct render *r, int indent, const struct event *e)
 {
-	struct explanation x = explain_event(e);
+	struct explanation x = explain_line(&e->line);
 
 	if (x.meaning != NULL)
 		wrapped(r, indent, x.meaning);
@@ -251,7 +240,7 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 		text = str_c(r->mem,
 			     str_printf(r->mem, "at %s: %s%s%s", clean(r, l->stage),
 					clean(r, l->reason),
-					l->to.len > 0 ? ", for " : "", clean(r, l->to)));
+					l->to.len > 0 ? "; for " : "", clean(r, l->to)));
 		break;
 	case LOG_LOST:
 		name = "broken off";
