@@ -62,7 +62,9 @@ test_memory_output(void **state)
 	struct arena *mem = arena_new();
 	struct buf *out = buf_new(mem, 100000);
 	struct stream *s = stream_from_memory(STR_EMPTY, out, 3);
-	struct iovec v[2] = {{"abc", 3}, {"defgh", 5}};
+	char abc[] = "abc";
+	char rest[] = "defgh";
+	struct iovec v[2] = {{abc, 3}, {rest, 5}};
 
 	(void)state;
 	assert_int_equal(stream_write(s, STR("hello ")), STREAM_OK);
