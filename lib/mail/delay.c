@@ -1,53 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/delay.h"
 
+#include <inttypes.h>
+
 #include "base/arena.h"
-#include "base/panic.h"
-
-enum { USEC_DIGITS = 6 };
-
-static int64_t
-power_of_ten(unsigned n)
-{
-	int64_t power = 1;
-
-	while (n-- > 0)
-		power *= 10;
-	return power;
-}
-
-/* Decimals that make two significant digits. */
-static unsigned
-decimals_wanted(int64_t usec)
-{
-	unsigned decimals = 0;
-
-	for (int64_t limit = power_of_ten(USEC_DIGITS + 1); usec < limit && limit > 1;
-	     limit /= 10)
-		decimals++;
-	return MIN_OF(decimals, (unsigned)USEC_DIGITS);
-}
 
 struct str
 delay_format(struct arena *mem, int64_t usec, unsigned max_decimals)
 {
-	unsigned decimals;
-	int64_t step;
-	int64_t units;
+	int64_t unit = 1000000; /* microseconds that the last digit stands for */
+	unsigned decimals = 0;
+	int64_t value;
+	struct str text;
 
-	ensure(max_decimals <= USEC_DIGITS);
 	if (usec < 0)
 		usec = 0;
-	decimals = MIN_OF(decimals_wanted(usec), max_decimals);
-	step = power_of_ten(USEC_DIGITS - decimals);
-	units = usec / step + (usec % step >= (step + 1) / 2 && step > 1);
-	while (decimals > 0 && units % 10 == 0) {
-		units /= 10;
-		decimals--;
+	/* Two significant digits: go finer while fewer are seen and it is allowed. */
+	while (decimals < max_decimals && decimals < 6 && usec < 10 * unit) {
+		unit /= 10;
+		decimals++;
 	}
+	value = (usec + unit / 2) / unit;
 	if (decimals == 0)
-		return str_printf(mem, "%lld", (long long)units);
-	step = power_of_ten(decimals);
-	return str_printf(mem, "%lld.%0*lld", (long long)(units / step), (int)decimals,
-			  (long long)(units % step));
+		return str_printf(mem, "%" PRId64, value);
+	text = str_printf(mem, "%" PRId64 ".%0*" PRId64, value / (1000000 / unit),
+			  (int)decimals, value % (1000000 / unit));
+	while (text.p[text.len - 1] == '0')
+		text.len--;
+	if (text.p[text.len - 1] == '.')
+		text.len--;
+	return str_dup(mem, text);
 }

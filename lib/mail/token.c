@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/token.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -197,34 +196,26 @@ is_atom_char(char c)
 	return !char_is_space(c) && (c == '\0' || strchr(specials, c) == NULL);
 }
 
-/* A word. A backslash makes the next byte part of it, whatever it is; when the word can
- * then not be written without quotes it is a quoted one. */
+/* A backslash outside quotes makes the next byte part of a word that needs quotes. */
 static struct token *
 scan_atom(struct arena *mem, struct str *rest)
 {
-	char *text;
-	size_t end = 0;
-	size_t len = 0;
+	struct buf *out = buf_new(mem, rest->len);
 	enum token_kind kind = TOKEN_ATOM;
+	size_t i = 0;
 
-	while (end < rest->len && (rest->p[end] == '\\' || is_atom_char(rest->p[end])))
-		end += rest->p[end] == '\\' ? 2 : 1;
-	end = MIN_OF(end, rest->len);
-	text = arena_alloc(mem, end + 1);
-	for (size_t i = 0; i < end; i++) {
-		char c = rest->p[i];
-
-		if (c == '\\') {
-			if (++i == end)
-				break;
-			c = rest->p[i];
-		}
-		if (!is_atom_char(c) || (unsigned char)c < 32 || c == 127)
+	while (i < rest->len && (rest->p[i] == '\\' || is_atom_char(rest->p[i]))) {
+		if (rest->p[i] == '\\') {
 			kind = TOKEN_QUOTED;
-		text[len++] = c;
+			if (++i == rest->len)
+				break;
+		}
+		if ((unsigned char)rest->p[i] < 32 || rest->p[i] == 127)
+			kind = TOKEN_QUOTED;
+		buf_add_char(out, rest->p[i++]);
 	}
-	*rest = str_skip(*rest, end);
-	return token_new(mem, len == 0 ? TOKEN_QUOTED : kind, str_from_mem(text, len));
+	*rest = str_skip(*rest, i);
+	return token_new(mem, kind, str_dup(mem, buf_str(out)));
 }
 
 static struct token *
@@ -327,6 +318,7 @@ group_route(struct grouping *g, struct token *close)
 		t = take_last(g);
 		token_prepend(t->kind == TOKEN_COMMENT ? &g->aside : &g->words, t);
 	}
+	/* An empty address is listed as one, so that `<>` keeps its place. */
 	finish_address(g, false);
 	while (g->flat.last != NULL) {
 		t = g->flat.last;
@@ -392,6 +384,11 @@ token_parse(struct arena *mem, struct str text, size_t limit, bool *cut_out)
 
 /* ---- tokens to text ---- */
 
+struct printer {
+	struct buf *out;
+	enum token_style style;
+};
+
 static void
 add_escaped(struct buf *out, struct str text, const char *escaped)
 {
@@ -412,38 +409,40 @@ is_operand(const struct token *t)
 }
 
 static void
-print_one(struct buf *out, const struct token *t, bool internal)
+print_one(struct printer *p, const struct token *t)
 {
+	bool internal = p->style == TOKEN_INTERNAL;
+
 	switch (t->kind) {
 	case TOKEN_ATOM:
 	case TOKEN_COMMENT:
-		buf_add(out, t->text);
+		buf_add(p->out, t->text);
 		break;
 	case TOKEN_QUOTED:
 		if (internal) {
-			buf_add(out, t->text);
+			buf_add(p->out, t->text);
 			break;
 		}
-		buf_add_char(out, '"');
-		add_escaped(out, t->text, "\"\\\r\n");
-		buf_add_char(out, '"');
+		buf_add_char(p->out, '"');
+		add_escaped(p->out, t->text, "\"\\\r\n");
+		buf_add_char(p->out, '"');
 		break;
 	case TOKEN_LITERAL:
-		buf_add_char(out, '[');
+		buf_add_char(p->out, '[');
 		if (internal)
-			buf_add(out, t->text);
+			buf_add(p->out, t->text);
 		else
-			add_escaped(out, t->text, "\\\r\n");
-		buf_add_char(out, ']');
+			add_escaped(p->out, t->text, "\\\r\n");
+		buf_add_char(p->out, ']');
 		break;
 	case TOKEN_OPERATOR:
-		buf_add_char(out, t->op);
+		buf_add_char(p->out, t->op);
 		break;
 	case TOKEN_GROUP_START:
-		buf_add_char(out, ':');
+		buf_add_char(p->out, ':');
 		break;
 	case TOKEN_GROUP_END:
-		buf_add_char(out, ';');
+		buf_add_char(p->out, ';');
 		break;
 	case TOKEN_ADDRESS:
 		panic("an address inside an address");
@@ -451,35 +450,36 @@ print_one(struct buf *out, const struct token *t, bool internal)
 }
 
 static void
-print_inner(struct buf *out, struct token_list list, bool internal)
+print_gap(struct printer *p, const struct token *t, bool inside)
 {
-	for (struct token *t = list.first; t != NULL; t = t->next) {
-		print_one(out, t, internal);
-		if (t->next != NULL && is_operand(t) && is_operand(t->next))
-			buf_add_char(out, ' ');
-	}
+	const struct token *next = t->next;
+
+	if (token_is(t, ',') && !inside)
+		buf_add_char(p->out, p->style == TOKEN_HEADER_LINES ? '\n' : ' ');
+	else if (next == NULL || inside)
+		return;
+	else if (t->kind == TOKEN_GROUP_START || token_is(next, '<') ||
+		 (is_operand(t) && is_operand(next)))
+		buf_add_char(p->out, ' ');
 }
 
 struct str
 token_print(struct arena *mem, struct token_list list, enum token_style style)
 {
-	struct buf *out = buf_new(mem, SIZE_MAX / 2);
-	bool internal = style == TOKEN_INTERNAL;
+	struct printer p = {buf_new(mem, SIZE_MAX / 2), style};
 
 	for (struct token *t = list.first; t != NULL; t = t->next) {
-		const struct token *next = t->next;
-
-		if (t->kind == TOKEN_ADDRESS)
-			print_inner(out, t->inner, internal);
-		else
-			print_one(out, t, internal);
-		if (next == NULL)
-			break;
-		if (token_is(t, ','))
-			buf_add_char(out, style == TOKEN_HEADER_LINES ? '\n' : ' ');
-		else if (t->kind == TOKEN_GROUP_START || token_is(next, '<') ||
-			 (is_operand(t) && is_operand(next)))
-			buf_add_char(out, ' ');
+		if (t->kind == TOKEN_ADDRESS) {
+			for (struct token *i = t->inner.first; i != NULL; i = i->next) {
+				print_one(&p, i);
+				if (i->next != NULL && is_operand(i) &&
+				    is_operand(i->next))
+					buf_add_char(p.out, ' ');
+			}
+		} else {
+			print_one(&p, t);
+		}
+		print_gap(&p, t, false);
 	}
-	return buf_str(out);
+	return buf_str(p.out);
 }

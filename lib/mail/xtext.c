@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/xtext.h"
 
+#include <string.h>
+
 #include "base/arena.h"
-#include "base/buf.h"
+#include "base/mem.h"
+
+static const char hex[] = "0123456789ABCDEF";
 
 static bool
 is_plain(char c)
@@ -13,43 +17,46 @@ is_plain(char c)
 struct str
 xtext_encode(struct arena *mem, struct str raw)
 {
-	struct buf *out = buf_new(mem, 3 * raw.len);
+	char *out = arena_alloc(mem, mem_size_add(mem_size_mul(raw.len, 3), 1));
+	size_t n = 0;
 
 	for (size_t i = 0; i < raw.len; i++) {
-		if (is_plain(raw.p[i]))
-			buf_add_char(out, raw.p[i]);
-		else
-			buf_printf(out, "+%02X", (unsigned char)raw.p[i]);
-	}
-	return buf_str(out);
-}
+		unsigned char c = (unsigned char)raw.p[i];
 
-/* Only upper case counts (RFC 3461 section 4); -1 for anything else. */
-static int
-hex_value(char c)
-{
-	if (char_is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		if (is_plain(raw.p[i])) {
+			out[n++] = raw.p[i];
+			continue;
+		}
+		out[n++] = '+';
+		out[n++] = hex[c >> 4];
+		out[n++] = hex[c & 15];
+	}
+	return str_from_mem(out, n);
 }
 
 bool
 xtext_decode(struct arena *mem, struct str text, struct str *raw_out)
 {
-	struct buf *out = buf_new(mem, text.len);
+	char *out = arena_alloc(mem, mem_size_add(text.len, 1));
+	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
+		const char *high;
+		const char *low;
+
 		if (is_plain(text.p[i])) {
-			buf_add_char(out, text.p[i]);
+			out[n++] = text.p[i];
 			continue;
 		}
-		if (text.p[i] != '+' || text.len - i < 3 ||
-		    hex_value(text.p[i + 1]) < 0 || hex_value(text.p[i + 2]) < 0)
+		if (text.p[i] != '+' || i + 2 >= text.len)
 			return false;
-		buf_add_char(out, (char)(16 * hex_value(text.p[i + 1]) +
-					 hex_value(text.p[i + 2])));
+		high = memchr(hex, text.p[i + 1], 16);
+		low = memchr(hex, text.p[i + 2], 16);
+		if (high == NULL || low == NULL)
+			return false;
+		out[n++] = (char)((high - hex) << 4 | (low - hex));
 		i += 2;
 	}
-	*raw_out = buf_str(out);
+	*raw_out = str_from_mem(out, n);
 	return true;
 }
