@@ -27,9 +27,9 @@ void address_list_parse(struct arena *mem, struct str value, size_t token_limit,
  * address of the text, empty if there is none. */
 struct str address_parse(struct arena *mem, struct str text);
 
-/* Gets and gives the external form (quoting can decide what an operator means). The new
- * one in *new_out, or leave it untouched to keep the address. False stops everything. */
-typedef bool (*address_rewrite_fn)(void *arg, struct arena *mem, struct str external,
+/* The new internal form in *new_out, or leave it untouched to keep the address. False
+ * stops everything. */
+typedef bool (*address_rewrite_fn)(void *arg, struct arena *mem, struct str internal,
 				   struct str *new_out, struct err *err);
 
 /*
