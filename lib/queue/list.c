@@ -2,6 +2,8 @@
 #include "queue/list.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -36,8 +38,7 @@ struct item {
 	bool stop; /* the sink has had enough */
 };
 
-static void
-warn(const struct list *l, const char *format, ...) PRINTF_LIKE(2, 3);
+static void warn(const struct list *l, const char *format, ...) PRINTF_LIKE(2, 3);
 
 static void
 warn(const struct list *l, const char *format, ...)
@@ -56,7 +57,10 @@ warn(const struct list *l, const char *format, ...)
 static struct str
 external(struct arena *mem, struct str address)
 {
-	return address_quote_header(mem, str_head(address, QUEUE_ADDRESS_MAX));
+	struct str quoted =
+		address_quote_header(mem, str_head(address, QUEUE_ADDRESS_MAX));
+
+	return str_printable(mem, quoted, true);
 }
 
 static void
@@ -67,7 +71,8 @@ tell_recipient(struct item *it, struct str address, struct str reason)
 
 	if (text.len == 0)
 		text = it->list->options->null_sender;
-	if (!sink->recipient(sink->arg, text, reason))
+	if (!sink->recipient(sink->arg, text,
+			     str_printable(it->list->brief, reason, true)))
 		it->stop = true;
 }
 
@@ -79,7 +84,7 @@ remember_max(const struct list *l)
 	int64_t max = l->options->remember_max;
 
 	return max <= 0 || max > QUEUE_LIST_REMEMBER_MAX ? QUEUE_LIST_REMEMBER_MAX
-							  : (size_t)max;
+							 : (size_t)max;
 }
 
 static void
@@ -190,8 +195,7 @@ take_time(struct item *it, struct str data)
 	struct str word;
 	int64_t s;
 
-	if (str_token(&rest, " ", &word) &&
-	    str_to_i64(word, 1, INT64_MAX / 1000000, &s))
+	if (str_token(&rest, " ", &word) && str_to_i64(word, 1, INT64_MAX / 1000000, &s))
 		it->m.arrival_s = s;
 }
 
@@ -300,7 +304,8 @@ list_file(struct list *l, enum queue_name q, struct str id, const struct stat *s
 		return true;
 	}
 	it.m.size = st->st_size;
-	it.m.forced_expire = (st->st_mode & QUEUE_MODE_EXPIRE) != 0 && q != QUEUE_MAILDROP;
+	it.m.forced_expire =
+		(st->st_mode & QUEUE_MODE_EXPIRE) != 0 && q != QUEUE_MAILDROP;
 	it.shown = map_new_in(l->mem);
 	record_reader_init(&it.reader, fd, buf_new(l->mem, RECORD_DATA_MAX * 2));
 	read_records(&it);
@@ -339,9 +344,8 @@ bool
 queue_list(const struct queue_dirs *dirs, const struct queue_list_options *options,
 	   const struct queue_list_sink *sink)
 {
-	static const enum queue_name order[] = {QUEUE_MAILDROP, QUEUE_ACTIVE,
-						QUEUE_INCOMING, QUEUE_DEFERRED,
-						QUEUE_HOLD};
+	static const enum queue_name order[] = {
+		QUEUE_MAILDROP, QUEUE_ACTIVE, QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD};
 	struct list l = {.dirs = dirs,
 			 .options = options,
 			 .sink = sink,
