@@ -83,13 +83,12 @@ enum ipc_result ipc_receive_any(struct ipc *ipc, struct arena *mem,
 				const struct ipc_message **which_out, void **value_out,
 				struct err *err) MUST_CHECK;
 
-/* The codec alone. ipc_decode() takes the fields after the message's name up to and
- * without the final NUL; fds: descriptors that came with it, in order. Unused ones stay
- * the caller's: *fds_used_out says how many were taken. */
+/* The codec alone. ipc_decode() takes what lies between the message's name and its final
+ * NUL; a descriptor field that was announced is IPC_FD_COMING. */
+enum { IPC_FD_COMING = -2 };
 void ipc_encode(struct buf *out, const struct ipc_message *message, const void *value);
 bool ipc_decode(struct arena *mem, const struct ipc_message *message, struct str fields,
-		const int *fds, size_t n_fds, void *value_out, size_t *fds_used_out,
-		struct err *err) MUST_CHECK;
+		void *value_out, struct err *err) MUST_CHECK;
 
 /* "name: field=value field=value" for debugging and tests. */
 struct str ipc_print(struct arena *mem, const struct ipc_message *message,

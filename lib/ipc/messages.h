@@ -7,14 +7,14 @@
 
 #include "ipc/message.h"
 
-#define MESSAGE(name)          struct msg_##name {
-#define F_STR(name, max, need) struct str name;
-#define F_NUM(name, max, need) int64_t name;
-#define F_FD(name, need)       int name;
-#define END(name)                                                                        \
+#define MESSAGE(N)          struct msg_##N {
+#define F_STR(N, max, need) struct str N;
+#define F_NUM(N, max, need) int64_t N;
+#define F_FD(N, need)       int N;
+#define END(N)                                                                           \
 	}                                                                                \
 	;                                                                                \
-	extern const struct ipc_message ipc_##name;
+	extern const struct ipc_message ipc_##N;
 #include "ipc/messages.def"
 #undef MESSAGE
 #undef F_STR
