@@ -45,7 +45,9 @@ struct daemon {
 	const struct daemon_program *program;
 	const char *service;     /* master.cf name: "smtp", "relay" */
 	const char *const *args; /* what was left of argv, ended by NULL */
-	void *state;             /* made by init() */
+	const char *const
+		*tables; /* init() may set it: more that the sandbox lets us read */
+	void *state;     /* made by init() */
 	size_t max_sessions;
 	size_t n_sessions;
 	bool draining;    /* end of file on the control socket: finishing */

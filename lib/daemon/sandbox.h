@@ -39,9 +39,3 @@ struct sandbox_paths {
 /* Enter; there is no way back. Failure of a mandatory part is an error. */
 bool sandbox_enter(enum sandbox_profile profile, const struct sandbox_paths *paths,
 		   struct log *log, struct err *err) __attribute__((warn_unused_result));
-
-/* Test builds only (HIKYAKU_FAULTS): when HIKYAKU_PROBE is set in the environment, try
- * about 40 actions (open /etc/passwd, write into the queue, connect to port 25, exec,
- * fork, ptrace, kill the parent, mount, io_uring ...), print "action allowed|denied
- * expected" lines to the file it names and exit. Does nothing otherwise. */
-void sandbox_probe(enum sandbox_profile profile, const struct sandbox_paths *paths);
