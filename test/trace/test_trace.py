@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("HIKYAKU_BUILD", HERE.parent.parent / "build/dev"))
 HIKYAKU = BUILD.resolve() / "bin/hikyaku"
 MODIFIED = 1796083200  # 2026-12-01: gives the year of stamps without one
-ENV = {**os.environ, "TZ": "UTC", "NO_COLOR": "1"}
+ENV = {**os.environ, "TZ": "UTC", "NO_COLOR": "1", "MAIL_CONFIG": "/nonexistent"}
 UPDATE = False
 
 CASES = [  # name, log, arguments; each in text and JSON
@@ -171,12 +171,31 @@ class Trace(unittest.TestCase):
     def test_no_control_characters(self):
         evil = (b"Nov 24 10:00:00 mail postfix/smtp[1]: AB00000001: to=<x@example.org>, "
                 b"relay=none, delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred "
-                b"(\x1b[31mred\x07 \xff\xfe)\n")
+                b"(\x1b[31mred\x07 \xff\xfe \xc2\x9b31m \xe2\x80\xae)\n")
         for option in [], ["--json"]:
             out = run([*option, "x@example.org", self.put("evil.log", evil)]).stdout
             self.assertNotIn(b"\x1b", out)
             self.assertNotIn(b"\x07", out)
+            if not option:
+                self.assertNotIn(b"\xc2\x9b", out)
+                self.assertNotIn(b"\xe2\x80\xae", out)
             out.decode()
+
+    def test_config(self):
+        """maillog_file and its rotated siblings; the queue's times."""
+        lines = self.log("all").splitlines(True)
+        self.put("main.cf", f"maillog_file = {self.path}/maillog\n"
+                 "minimal_backoff_time = 1000s\nmaximal_queue_lifetime = 1d\n".encode())
+        self.put("maillog", b"".join(lines[60:]))
+        self.put("maillog.20261124-104000.gz", gzip.compress(b"".join(lines[:60])))
+        self.put("maillogger", b"Nov 24 00:00:00 m postfix/x[1]: AB00000001: ops@down.example.com\n")
+        done = run(["--json", "-c", str(self.path), "ops@down.example.com"])
+        out = json.loads(done.stdout)
+        self.assertEqual(len(out["searched"]["files"]), 2)
+        message = out["stories"][0]["messages"][0]
+        self.assertEqual(message["expires"], "2026-11-25T10:40:00Z")
+        self.assertEqual(message["next_attempt"], "2026-11-24T11:02:10Z")
+        self.assertEqual(run(["-c", "/nonexistent", "ops@down.example.com"]).returncode, 2)
 
     def test_year(self):
         """Around the turn of the year the stamps have no year; the file's time tells."""
