@@ -34,6 +34,7 @@ struct options {
 	bool foreground; /* -d -s -i */
 	bool keep_group; /* -i: whoever started us leads */
 	bool keep_session;
+	bool check;
 	bool test_lock;
 	bool wait;
 };
@@ -65,7 +66,7 @@ parse_options(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:Dde:istvw")) != -1) {
+	while ((c = getopt(argc, argv, "c:Dde:ikstvw")) != -1) {
 		switch (c) {
 		case 'c':
 			o->config_dir = optarg;
@@ -81,6 +82,9 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'i':
 			o->foreground = o->keep_session = o->keep_group = true;
+			break;
+		case 'k':
+			o->check = true;
 			break;
 		case 's':
 			o->foreground = o->keep_session = true;
@@ -249,6 +253,25 @@ first_plan(struct master *m)
 	return plan;
 }
 
+/* Would it run? Warnings and the first error go where whoever asks can see them. */
+static NORETURN void
+check_only(struct master *m)
+{
+	struct plan *plan;
+	struct err err;
+
+	log_copy_stderr(m->log, LOG_LEVEL_INFO);
+	if (!plan_load(m->o.config_dir, &plan, &err) ||
+	    !logging_open(m->log, m->mem, plan->config, "master", &err) ||
+	    !find_owner(m, plan, &err)) {
+		log_error(m->log, "%s", err.text);
+		exit(1);
+	}
+	for (size_t i = 0; i < plan->warning_count; i++)
+		log_warning(m->log, PRI_STR, STR_ARG(plan->warnings[i]));
+	exit(0);
+}
+
 /* -- life -------------------------------------------------------------------- */
 
 static void
@@ -363,7 +386,8 @@ main(int argc, char **argv)
 	if (!parse_options(argc, argv, &m->o))
 		log_fatal(m->log, 1,
 			  "usage: %s [-c config_dir] [-D (debug)] [-d (don't detach from "
-			  "terminal)] [-e exit_time] [-i (init)] [-s (stand alone)] "
+			  "terminal)] [-e exit_time] [-i (init)] [-k (check)] [-s (stand "
+			  "alone)] "
 			  "[-t (test)] [-v] [-w (wait for initialization)]",
 			  argv[0]);
 	if (geteuid() != getuid())
@@ -372,6 +396,8 @@ main(int argc, char **argv)
 		log_fatal(m->log, 1, "-i is for process 1 only");
 	tidy_descriptors(m);
 	umask(022);
+	if (m->o.check)
+		check_only(m);
 	plan = first_plan(m);
 	if (m->o.test_lock)
 		test_lock(m);
