@@ -1,69 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Writes a queue file, as cleanup does: size record (patched at the end), time,
- * create_time, envelope, recipients, M, content, X, extracted records, E.
- *
- * Call in this order: init; record and recipient; content; line; extracted; record and
- * recipient; finish; then queue_writer_commit() makes it complete (mode) and durable
- * (fsync). An order that makes no file is a bug and panics. Errors of writing are sticky:
- * every later call is a no-op and finish reports the first one.
+ * Writes a message file in the order that every reader expects (facts: queue 2): size
+ * record, envelope, M, content, X, extracted, E. The size record is patched at the end,
+ * then the file is made complete: flush, mode, fsync. Only after that the message may be
+ * called accepted.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "queue/dir.h"
-#include "queue/file.h"
+
+struct arena;
+struct buf;
 
 struct queue_writer {
-	int fd;
-	enum {
-		QUEUE_WRITER_ENVELOPE,
-		QUEUE_WRITER_CONTENT,
-		QUEUE_WRITER_EXTRACTED,
-		QUEUE_WRITER_FINISHED
-	} stage;
-	struct buf out;    /* not yet written */
-	int64_t offset;    /* file size including what is in out */
-	int64_t max_bytes; /* of the file; 0 no limit */
-	size_t line_limit; /* content pieces, bytes (line_length_limit) */
-	struct queue_size size;
-	bool failed;
-	struct err err; /* the first failure; ERR_PERM: max_bytes was reached */
+	int fd; /* not owned */
+	struct buf *out;
+	int64_t flushed;   /* bytes in the file */
+	int64_t max_bytes; /* of the file; 0 = no limit */
+	int64_t content_start;
+	int64_t content_end;
+	int64_t content_size; /* what the message is long: lines with their ends */
+	int64_t rcpt_count;
+	int64_t sendopts;
+	bool too_large; /* max_bytes was reached; nothing more is written */
+	bool failed;    /* a write failed; err of the first failure is kept */
+	struct err err;
 };
 
-/* Starts with the C record, T and create_time (arrival_us). */
-void queue_writer_init(struct queue_writer *w, int fd, int64_t arrival_us,
+/* A file that is empty. max_bytes: stop there (the record that does not fit is dropped
+ * and too_large set), so that a message cannot fill the disk. */
+void queue_writer_init(struct arena *mem, struct queue_writer *w, int fd,
 		       int64_t max_bytes);
-void queue_writer_release(struct queue_writer *w);
 
-/* A record of the envelope or of the extracted part; it must be legal there. Recipients
- * go through queue_writer_recipient(). */
-void queue_writer_record(struct queue_writer *w, char type, struct str data);
-/* An attribute name=value. */
+void queue_writer_record(struct queue_writer *w, char letter, struct str data);
+void queue_writer_printf(struct queue_writer *w, char letter, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+/* "name=value" */
 void queue_writer_attribute(struct queue_writer *w, const char *name, struct str value);
-/* A time that can be rewritten in place (W). */
-void queue_writer_number(struct queue_writer *w, char type, int64_t value);
 
-/* DSN records, original recipient (always written, as qmgr expects one per recipient) and
- * recipient. r->offset is set. */
-void queue_writer_recipient(struct queue_writer *w, struct queue_recipient *r);
-
-/* M. */
+/* The segments, in this order. */
 void queue_writer_content(struct queue_writer *w);
-/* A line without its newline; longer ones are cut into pieces. */
-void queue_writer_line(struct queue_writer *w, struct str line);
-/* X. */
 void queue_writer_extracted(struct queue_writer *w);
-/* E, all written out, size record patched. */
-bool queue_writer_finish(struct queue_writer *w, struct err *err) MUST_CHECK;
+/* E, then the size record. False: could not be written (w->err). */
+bool queue_writer_end(struct queue_writer *w) MUST_CHECK;
 
-/* Name (if it has none), mode, then fsync: the message is ours from here on. On failure
- * the file must be abandoned, the fsync not tried again. */
-bool queue_writer_commit(struct queue_dirs *q, struct queue_entry *e,
-			 enum queue_name queue, unsigned mode,
-			 struct err *err) MUST_CHECK;
+/* Position of the next record: for pointers and marks. */
+int64_t queue_writer_offset(const struct queue_writer *w);
+
+/* Give the file its final mode and wait until it is on disk. May block: run it where that
+ * does no harm. */
+bool queue_writer_commit(int fd, mode_t mode, struct err *err) MUST_CHECK;
