@@ -42,7 +42,7 @@ take_quoted(struct arena *mem, struct str *rest)
 	return buf_str(out);
 }
 
-/* A word, a quoted string, or one special byte; empty at the end. */
+/* A word, a quoted string, or one special byte; empty at the end. May be a view. */
 static struct str
 take(struct arena *mem, struct str *rest)
 {
@@ -94,7 +94,7 @@ mime_content_parse(struct arena *mem, struct str value)
 		if (!str_ieq(take(mem, &rest), STR("boundary")))
 			continue;
 		if (str_eq(take(mem, &rest), STR("=")))
-			content.boundary = take(mem, &rest);
+			content.boundary = str_dup(mem, take(mem, &rest));
 	}
 	return content;
 }

@@ -58,7 +58,7 @@ run(struct arena *mem, unsigned options, struct str text, size_t piece)
 	return buf_str(out);
 }
 
-/* Line ends aside, which may be added after a header. */
+/* Newlines aside, which may be added after a header. */
 static void
 compare(struct str in, struct str out)
 {
@@ -67,13 +67,13 @@ compare(struct str in, struct str out)
 	for (size_t k = 0; k < out.len; k++) {
 		if (out.p[k] == '\n')
 			continue;
-		while (i < in.len &&
-		       (in.p[i] == '\n' || (in.p[i] == '\r' && i + 1 < in.len &&
-					    in.p[i + 1] == '\n' && out.p[k] != '\r')))
+		while (i < in.len && in.p[i] == '\n')
 			i++;
 		ensure(i < in.len && in.p[i] == out.p[k]);
 		i++;
 	}
+	while (i < in.len)
+		ensure(in.p[i++] == '\n');
 }
 
 int
@@ -82,7 +82,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *mem = arena_new();
 	struct str text = str_from_mem(data, size);
 
-	if (size < 10000) {
+	/* CR LF is one line end to str_line(). */
+	if (size < 10000 && !str_contains(text, '\r')) {
 		compare(text, run(mem, 0, text, size + 1));
 		compare(text, run(mem, 0, text, 5));
 		run(mem, MIME_DOWNGRADE, text, size + 1);
