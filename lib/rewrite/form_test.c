@@ -1,22 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rewrite/form.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/arena.h"
-#include "base/io.h"
 #include "base/macros.h"
 
-#include "config/config.h"
-#include "mail/address.h"
-
-#include "rewrite/rules.h"
+#include "rewrite/rules_testing.h"
 
 static const char base[] = "compatibility_level = 3.6\n"
 			   "myhostname = mx.example.org\n"
@@ -35,28 +22,6 @@ static const struct row {
 };
 
 static void
-load(struct arena *mem, const char *extra, struct rewrite_rules *rules)
-{
-	char dir[] = "/tmp/form_test.XXXXXX";
-	struct config_options options = {.dir = dir};
-	struct config *cfg;
-	struct str path;
-	struct err err;
-	bool ok;
-
-	assert_non_null(mkdtemp(dir));
-	path = str_printf(mem, "%s/main.cf", dir);
-	assert_true(io_replace_file(path.p, str_printf(mem, "%s%s", base, extra), 0600,
-				    &err));
-	ok = config_load(mem, &options, &cfg, &err) &&
-	     rewrite_rules_load(mem, cfg, NULL, 0, rules, &err);
-	unlink(path.p);
-	rmdir(dir);
-	if (!ok)
-		fail_msg("%s: %s", extra, err.text);
-}
-
-static void
 test_as_postfix(void **state)
 {
 	struct arena *mem = NULL;
@@ -70,7 +35,7 @@ test_as_postfix(void **state)
 		if (rows[i].config != NULL) {
 			arena_free(&mem);
 			mem = arena_new();
-			load(mem, rows[i].config, &rules);
+			rules_for_test(mem, base, rows[i].config, &rules);
 			continue;
 		}
 		if (rows[i].address[0] == '\0')
@@ -111,7 +76,7 @@ test_internal(void **state)
 	struct rewrite_rules rules;
 
 	(void)state;
-	load(mem, "", &rules);
+	rules_for_test(mem, base, "", &rules);
 	for (size_t i = 0; i < ARRAY_LEN(internal); i++)
 		assert_string_equal(
 			str_c(mem,

@@ -278,9 +278,14 @@ find_for_sender(struct resolution *x, struct maps *maps, struct str null_key,
 {
 	enum lookup result;
 
-	result = keys_find_address(x->mem, x->rules, maps,
-				   x->sender.len > 0 ? x->sender : null_key,
-				   KEYS_USER | KEYS_DOMAIN, hit, x->err);
+	if (x->sender.len > 0) {
+		result = keys_find_address(x->mem, x->rules, maps, x->sender,
+					   KEYS_USER | KEYS_DOMAIN, hit, x->err);
+	} else {
+		/* Not an address: asked for as it is. */
+		*hit = (struct keys_hit){.key = null_key, .extension = STR_EMPTY};
+		result = maps_find(maps, x->mem, null_key, MAPS_ALL, &hit->hit, x->err);
+	}
 	if (result == LOOKUP_FOUND && str_ieq(hit->hit.value, STR("DUNNO")))
 		return LOOKUP_ABSENT;
 	return result;

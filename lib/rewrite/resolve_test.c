@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rewrite/resolve.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/arena.h"
-#include "base/io.h"
 #include "base/macros.h"
 
-#include "config/config.h"
-
-#include "rewrite/rules.h"
+#include "rewrite/rules_testing.h"
 
 static const char base[] = "compatibility_level = 3.6\n"
 			   "myhostname = mx.example.org\n"
@@ -56,28 +42,6 @@ static const struct row rows[] = {
 	},
 #include "rewrite/resolve_test.def"
 };
-
-static void
-load(struct arena *mem, const char *extra, struct rewrite_rules *rules)
-{
-	char dir[] = "/tmp/resolve_test.XXXXXX";
-	struct config_options options = {.dir = dir};
-	struct config *cfg;
-	struct str path;
-	struct err err;
-	bool ok;
-
-	assert_non_null(mkdtemp(dir));
-	path = str_printf(mem, "%s/main.cf", dir);
-	assert_true(io_replace_file(path.p, str_printf(mem, "%s%s", base, extra), 0600,
-				    &err));
-	ok = config_load(mem, &options, &cfg, &err) &&
-	     rewrite_rules_load(mem, cfg, NULL, 0, rules, &err);
-	unlink(path.p);
-	rmdir(dir);
-	if (!ok)
-		fail_msg("%s: %s", extra, err.text);
-}
 
 /* Everything that differs, not only the first row: one run shows the whole picture. */
 static unsigned
@@ -122,7 +86,7 @@ test_as_postfix(void **state)
 			arena_free(&mem);
 			mem = arena_new();
 			config = rows[i].config;
-			load(mem, config, &rules);
+			rules_for_test(mem, base, config, &rules);
 		} else {
 			wrong += check(mem, &rules, config, &rows[i]);
 		}
