@@ -101,15 +101,12 @@ follow_route(struct resolution *x)
 
 	if (!has_visible_operators(x))
 		return false;
-	if (address_split(local, &x->local, &x->domain))
-		;
-	else if (c->swap_bangpath && str_split(local, '!', &x->domain, &x->local))
-		;
-	else if (c->allow_percent_hack && percent < local.len) {
+	if (!address_split(local, &x->local, &x->domain) &&
+	    !(c->swap_bangpath && str_split(local, '!', &x->domain, &x->local))) {
+		if (!c->allow_percent_hack || percent == local.len)
+			return false;
 		x->local = str_head(local, percent);
 		x->domain = str_skip(local, percent + 1);
-	} else {
-		return false;
 	}
 	if (c->append_dot_mydomain && x->domain.len > 0 && x->domain.p[0] != '[' &&
 	    !str_contains(x->domain, '.'))
