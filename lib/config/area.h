@@ -7,8 +7,9 @@
  *	x_config.h	struct x_config { AREA_FIELDS from x.def } and x_config_load()
  *	x_config.c	the fields' places, and a call of area_load()
  *
- * A PARAM_BOOL row gives a bool, PARAM_INT an int, PARAM_LONG an int64_t, times an int64_t
- * in seconds, PARAM_STR and PARAM_RAW a struct str. Text is expanded except PARAM_RAW.
+ * A PARAM_BOOL row gives a bool, PARAM_INT an int, PARAM_LONG an int64_t, times an
+ *int64_t in seconds, PARAM_STR and PARAM_RAW a struct str. Text is expanded except
+ *PARAM_RAW.
  */
 
 #include <stdbool.h>
@@ -33,7 +34,8 @@ struct config;
 #define AREA_C_RAW    struct str
 
 /* For use as PARAM: a member of the struct. */
-#define AREA_FIELD(T, name, def, min, max, text) AREA_C_##T name;
+#define AREA_FIELD(T, name, def, min, max, text)           AREA_C_##T name;
+#define AREA_FIELD_AS(T, field, name, def, min, max, text) AREA_C_##T field;
 
 struct area_field {
 	const char *name;
@@ -45,3 +47,9 @@ struct area_field {
 bool area_load(struct arena *mem, const struct config *cfg,
 	       const struct area_field *fields, size_t count, void *out,
 	       struct err *err) MUST_CHECK;
+
+/* The same, but in a program named lmtp a field smtp_x is read from lmtp_x where there is
+ * such a row (lhlo in place of helo and ehlo). */
+bool area_load_smtp(struct arena *mem, const struct config *cfg,
+		    const struct area_field *fields, size_t count, void *out,
+		    struct err *err) MUST_CHECK;

@@ -11,7 +11,7 @@
  *
  * Limits: file 1 MiB, 20,000 settings, nesting of expansion 100, expanded value 1 MiB.
  * Errors are worded as Postfix words them and name file and line where there is one.
- * Not thread safe while loading; afterwards the value is only read.
+ * Belongs to one thread: what is computed from the host is kept when first asked for.
  */
 
 #include <stdbool.h>
@@ -31,12 +31,12 @@ struct config_override {
 };
 
 struct config_options {
-	const char *dir;	  /* NULL: $MAIL_CONFIG, else the compiled-in directory */
+	const char *dir;          /* NULL: $MAIL_CONFIG, else the compiled-in directory */
 	const char *process_name; /* "smtp": $process_name; NULL is empty */
 	const char *service_name; /* name in master.cf, $service_name; NULL is empty */
 	const struct config_override *overrides;
 	size_t override_count;
-	bool stress;	    /* the service is under load: $stress is "yes" */
+	bool stress;        /* the service is under load: $stress is "yes" */
 	bool defaults_only; /* do not read main.cf (postconf -d) */
 };
 
@@ -71,9 +71,9 @@ bool config_get_int(const struct config *cfg, struct str name, int64_t *out,
 bool config_get_time(const struct config *cfg, struct str name, int64_t *out,
 		     struct err *err) MUST_CHECK;
 
-/* TRANSPORT_suffix, e.g. ("smtp", "destination_concurrency_limit"), where not set the
- * default_suffix (or plain suffix: initial_destination_concurrency), then fallback. For
- * names with a row of their own (local_destination_recipient_limit) its default wins. */
+/* TRANSPORT_suffix, e.g. ("smtp", "destination_concurrency_limit"); where that is not set
+ * the default of a row of its own (local_destination_recipient_limit), else
+ * default_suffix (or the plain suffix: initial_destination_concurrency). */
 bool config_transport_get(struct arena *mem, const struct config *cfg,
 			  struct str transport, struct str suffix, struct str *out,
 			  struct err *err) MUST_CHECK;
@@ -84,8 +84,8 @@ bool config_transport_int(const struct config *cfg, struct str transport,
 bool config_transport_time(const struct config *cfg, struct str transport,
 			   struct str suffix, int64_t *out, struct err *err) MUST_CHECK;
 
-/* The name that the derived parameter falls back to: "default_..." or "". */
-struct str config_transport_default(struct str suffix);
+/* What a name that ends in such a suffix is when not set: "$default_..." or "". */
+struct str config_transport_default(struct str name);
 
 enum config_where {
 	CONFIG_FROM_DEFAULT,
@@ -97,7 +97,7 @@ enum config_where {
 struct config_origin {
 	enum config_where where;
 	const char *file; /* CONFIG_FROM_FILE: path of main.cf, else NULL */
-	unsigned line;	  /* of the setting's first line */
+	unsigned line;    /* of the setting's first line */
 };
 
 struct config_origin config_origin(const struct config *cfg, struct str name);
@@ -126,21 +126,22 @@ struct str config_warning_at(const struct config *cfg, size_t i);
 
 /* What a setting's name is to us. */
 enum config_use {
-	CONFIG_USE_ACTED,	/* we act on it */
-	CONFIG_USE_NOT_ACTED,	/* Postfix 3.7 knows it, we do nothing with it yet */
-	CONFIG_USE_NEWER,	/* only a newer Postfix knows it */
-	CONFIG_USE_DERIVED,	/* TRANSPORT_suffix with a known suffix */
-	CONFIG_USE_USER,	/* the user's own, and some value refers to it */
-	CONFIG_USE_UNKNOWN,	/* nobody refers to it: probably a typing error */
+	CONFIG_USE_ACTED,     /* we act on it */
+	CONFIG_USE_NOT_ACTED, /* Postfix 3.7 knows it, we do nothing with it yet */
+	CONFIG_USE_NEWER,     /* only a newer Postfix knows it */
+	CONFIG_USE_OLD,       /* an old name that still works */
+	CONFIG_USE_DERIVED,   /* TRANSPORT_suffix with a known suffix */
+	CONFIG_USE_USER,      /* the user's own, and some value refers to it */
+	CONFIG_USE_UNKNOWN,   /* nobody refers to it: probably a typing error */
 };
 
 enum config_use config_use(const struct config *cfg, struct str name);
 
-/* For CONFIG_USE_NOT_ACTED, _NEWER and _UNKNOWN: one line for the administrator, with a
- * did-you-mean where there is one. False where there is nothing to say. In mem. */
+/* For CONFIG_USE_NOT_ACTED, _NEWER, _OLD and _UNKNOWN: one line for the administrator,
+ * with a did-you-mean where there is one. False where there is nothing to say. In mem. */
 bool config_use_text(struct arena *mem, const struct config *cfg,
 		     const struct config_setting *setting, struct str *out);
 
-/* Whether level is lower than the compatibility level words of `${{$compatibility_level}
- * <level {3.6}`: -1, 0, 1 as a is lower, equal, higher; false if one is malformed. */
+/* Compatibility levels (3.6, 2, 3.6.1): -1, 0, 1 as a is lower, equal, higher; false if
+ * one is malformed. */
 bool config_level_compare(struct str a, struct str b, int *out) MUST_CHECK;

@@ -27,7 +27,7 @@ struct lines_item {
 	enum lines_kind kind;
 	unsigned first; /* line numbers of the first and last physical line */
 	unsigned last;
-	struct str raw;	 /* the physical lines, comments between included, with newlines */
+	struct str raw; /* the physical lines, comments between included, with newlines */
 	struct str text; /* without newlines and comments, trimmed at the end; in mem */
 };
 

@@ -25,8 +25,8 @@ enum nul_style { NUL_UNKNOWN, NUL_YES, NUL_NO };
 
 struct berkeley {
 	char *path; /* with .db */
-	DB *db;	    /* NULL: the last attempt to open it again failed */
-	int fd;	    /* for locks; its own, as closing the library's drops its locks */
+	DB *db;     /* NULL: the last attempt to open it again failed */
+	int fd;     /* for locks; its own, as closing the library's drops its locks */
 	struct file_id id;
 	enum nul_style style;
 };

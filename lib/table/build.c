@@ -20,7 +20,7 @@ struct build {
 	struct arena *mem;
 	struct build_options options;
 	DBTYPE type;
-	char *path;	 /* of the table, with .db */
+	char *path;      /* of the table, with .db */
 	char *temporary; /* NULL: in place */
 	DB *db;
 	int lock_fd; /* in place: locked exclusively */
@@ -50,11 +50,10 @@ open_handle(struct build *b, const char *path, u_int32_t flags, struct err *err)
 	b->db->set_cachesize(b->db, 0, CACHE_BYTES, 0);
 	if (b->type == DB_HASH && (flags & DB_CREATE) != 0)
 		b->db->set_h_nelem(b->db, HASH_ELEMENTS);
-	rc = b->db->open(b->db, NULL, path, NULL, b->type, flags,
-			 (int)b->options.mode);
+	rc = b->db->open(b->db, NULL, path, NULL, b->type, flags, (int)b->options.mode);
 	if (rc != 0) {
-		err_set(err, rc == ENOENT ? ERR_CONFIG : ERR_PERM,
-			"open database %s: %s", b->path, berkeley_text(b->db, rc));
+		err_set(err, rc == ENOENT ? ERR_CONFIG : ERR_PERM, "open database %s: %s",
+			b->path, berkeley_text(b->db, rc));
 		err->errnum = rc > 0 ? rc : 0;
 		return false;
 	}
@@ -75,8 +74,8 @@ open_in_place(struct build *b, struct err *err)
 static bool
 open_temporary(struct build *b, struct err *err)
 {
-	char *name = str_c(b->mem, str_printf(b->mem, "%s.new.%ld", b->path,
-					      (long)getpid()));
+	char *name =
+		str_c(b->mem, str_printf(b->mem, "%s.new.%ld", b->path, (long)getpid()));
 
 	/* Left by a process of the same number that did not end well. */
 	sys_unlinkat(AT_FDCWD, name, 0);
@@ -183,7 +182,8 @@ sync_directory(const struct build *b, struct err *err)
 {
 	struct str path = str_from(b->path);
 	size_t slash = str_rindex(path, '/');
-	const char *dir = slash == path.len ? "." : str_c(b->mem, str_head(path, slash + 1));
+	const char *dir =
+		slash == path.len ? "." : str_c(b->mem, str_head(path, slash + 1));
 	int fd = sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	bool ok;
 
