@@ -64,11 +64,13 @@ struct option {
 };
 
 /* Servers on loopback are usual. One that was away is asked again soon: the library's own
- * 15 minutes are for the servers of the whole internet. */
+ * 15 minutes are for the servers of the whole internet. And a server that looks names up
+ * for us takes its time for those that it does not know. */
 static const struct option common_options[] = {
 	{"do-not-query-localhost:", "no"},
 	{"infra-host-ttl:", "20"},
 	{"infra-keep-probing:", "yes"},
+	{"infra-cache-min-rtt:", "1000"},
 	{"unblock-lan-zones:", "yes"},
 	{"insecure-lan-zones:", "yes"},
 	{"qname-minimisation:", "no"},

@@ -5,6 +5,7 @@
  * has several at once makes several connections.
  */
 #include "base/arena.h"
+#include "base/list.h"
 #include "base/log.h"
 
 #include "config/resolver_config.h"
@@ -31,12 +32,20 @@ enum {
 	STACK_BYTES = 512 * 1024,
 };
 
+/* A client's connection; lives on the stack of its fiber. */
+struct session {
+	struct list link;
+	struct fiber *fiber;
+	bool is_idle; /* no question is under way */
+};
+
 struct resolver {
 	struct resolver_config config;
 	struct servers_source servers;
 	int64_t looked_ms; /* when the file was looked at */
 	struct engine *engine;
 	struct offload *offload;
+	struct list sessions;
 };
 
 /* The file of name servers may have changed since the last question. */
@@ -110,7 +119,8 @@ send_answer(struct ipc *ipc, const struct dns_answer *answer, struct err *err)
 
 /* One question and its answer; false when there are no more. */
 static bool
-serve_one(struct daemon *d, struct ipc *ipc, struct stream *client, struct arena *mem)
+serve_one(struct daemon *d, struct session *s, struct ipc *ipc, struct stream *client,
+	  struct arena *mem)
 {
 	struct msg_dns_question question;
 	struct dns_answer answer;
@@ -118,7 +128,9 @@ serve_one(struct daemon *d, struct ipc *ipc, struct stream *client, struct arena
 	struct err err;
 
 	stream_set_timeout_ms(client, -1);
+	s->is_idle = true;
 	result = ipc_receive(ipc, mem, &ipc_dns_question, &question, &err);
+	s->is_idle = false;
 	if (result == IPC_FAILED && !d->draining)
 		log_warning(d->log, "bad question: %s", err.text);
 	if (result != IPC_DONE)
@@ -132,12 +144,17 @@ serve_one(struct daemon *d, struct ipc *ipc, struct stream *client, struct arena
 static void
 session(struct daemon *d, struct stream *client)
 {
+	struct resolver *r = d->state;
+	struct session s = {.fiber = fiber_current(d->loop)};
 	struct arena *mem = arena_new();
 	struct ipc ipc;
 
+	list_init(&s.link);
+	list_append(&r->sessions, &s.link);
 	ipc_init(&ipc, client);
-	while (!d->draining && serve_one(d, &ipc, client, mem))
+	while (!d->draining && serve_one(d, &s, &ipc, client, mem))
 		arena_reset(mem);
+	list_remove(&s.link);
 	arena_free(&mem);
 }
 
@@ -154,6 +171,7 @@ init(struct daemon *d, struct err *err)
 		tables[0] = r->servers.file;
 		d->tables = tables;
 	}
+	list_init(&r->sessions);
 	loop_set_stack_bytes(d->loop, STACK_BYTES);
 	d->state = r;
 	return true;
@@ -183,6 +201,13 @@ drain(struct daemon *d)
 
 	if (r->engine != NULL)
 		engine_drain(r->engine);
+	/* Who keeps a connection for later finds our successor there. */
+	list_foreach (at, &r->sessions) {
+		const struct session *s = CONTAINER_OF(at, struct session, link);
+
+		if (s->is_idle)
+			fiber_cancel(s->fiber);
+	}
 }
 
 static void
