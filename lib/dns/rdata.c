@@ -10,14 +10,15 @@
 
 #include "mail/address.h"
 
-enum { LABEL_MAX = 63, TEXT_MAX = 65535 };
+/* A name of 255 bytes on the wire is 253 characters long: no first length, no root. */
+enum { LABEL_MAX = 63, NAME_TEXT_MAX = DNS_NAME_MAX - 2, TEXT_MAX = 65535 };
 
 /* A name, which must be the last thing read. Compression pointers were resolved by who
  * gave us the data; here they are errors, as every length above 63 is. */
 static bool
 take_name(struct arena *mem, struct reader *r, struct str *name_out)
 {
-	struct buf *name = buf_new(mem, DNS_NAME_MAX);
+	struct buf *name = buf_new(mem, NAME_TEXT_MAX);
 	struct err err;
 	uint8_t len;
 
