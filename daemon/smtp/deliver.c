@@ -124,9 +124,15 @@ ask_resolver(void *arg, struct arena *mem, struct str name, enum dns_type type,
 	     bool native, struct dns_answer *out)
 {
 	struct attempt *a = arg;
+	bool was_open = a->resolver != NULL;
 	struct err err;
 
 	if (resolver_open(a, &err) &&
+	    dns_exchange(&a->resolver_ipc, mem, name, type, native, out, &err))
+		return;
+	/* Between two questions the resolver may have been replaced (reload). */
+	stream_close(&a->resolver);
+	if (was_open && resolver_open(a, &err) &&
 	    dns_exchange(&a->resolver_ipc, mem, name, type, native, out, &err))
 		return;
 	log_warning(a->r->daemon->log, "resolver: %s", err.text);

@@ -155,6 +155,9 @@ raw_ready(struct watch *w, unsigned ready UNUSED, void *arg)
 static void
 serve(struct process *p)
 {
+	/* 0 means no limit. */
+	size_t limit = p->d.max_sessions > 0 ? p->d.max_sessions : SIZE_MAX;
+
 	for (int i = 0; i < p->options.sockets; i++) {
 		int fd = FIRST_SOCKET + i;
 
@@ -163,8 +166,8 @@ serve(struct process *p)
 			watch_init(&p->raw[i], p->d.loop, fd, WATCH_READ, raw_ready, p);
 			watch_start(&p->raw[i]);
 		} else if (p->d.program->session != NULL) {
-			p->listeners[i] = listener_new(p->d.loop, fd, p->d.max_sessions,
-						       run_session, p);
+			p->listeners[i] =
+				listener_new(p->d.loop, fd, limit, run_session, p);
 		}
 	}
 }
