@@ -61,7 +61,8 @@ struct stream *stream_from_memory(struct str input, struct buf *output, size_t s
 	__attribute__((returns_nonnull));
 
 /* Sends what is buffered if that works without failing before the deadline, then closes
- * all layers. To drop it instead: stream_discard_output() first. NULL in *s is allowed.
+ * all layers. To drop it instead: stream_discard_output() first. Outside a fiber only one
+ * attempt to send is made. NULL in *s is allowed.
  */
 void stream_close(struct stream **s);
 
