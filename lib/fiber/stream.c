@@ -303,7 +303,7 @@ wait_for_input(struct stream *s, enum stream_io io, int64_t deadline)
 {
 	enum stream_status status;
 
-	if (s->out_len > 0) {
+	if (s->out_len > 0 && !s->putting) {
 		status = stream_flush(s);
 		if (status != STREAM_OK)
 			return status;

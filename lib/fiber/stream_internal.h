@@ -22,6 +22,8 @@ struct stream {
 	size_t in_end;
 	char *out; /* NULL or STREAM_OUT_BYTES */
 	size_t out_len;
+	bool putting;             /* a fiber is sending */
+	struct fiber *put_waiter; /* and this one wants to, after it */
 
 	enum stream_status read_status; /* what sticks */
 	enum stream_status write_status;
@@ -36,10 +38,8 @@ struct stream {
 	bool drained;
 };
 
-/* Do it until it is neither WANT_READ nor WANT_WRITE. */
+/* Block until the bottom is ready; sets errnum on STREAM_ERROR. */
 enum stream_status stream_wait(struct stream *s, bool for_write, int64_t deadline_ms);
 int64_t stream_operation_deadline(const struct stream *s);
-/* Write all of it; v is changed. Updates write_status. */
-enum stream_status stream_put(struct stream *s, struct iovec *v, int count);
 /* One byte with a descriptor, at the bottom. */
 enum stream_io stream_fd_send(struct stream *s, int fd);

@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "base/panic.h"
 #include "base/sys.h"
+#include "fiber/fiber.h"
 #include "fiber/stream_internal.h"
 
 /* Blocks of stream_writev_through() that go down in one call. */
@@ -38,11 +40,10 @@ advance(struct iovec **v, int count, size_t n)
 	return count;
 }
 
-enum stream_status
-stream_put(struct stream *s, struct iovec *v, int count)
+/* Write all of it; v is changed. */
+static enum stream_status
+put_all(struct stream *s, struct iovec *v, int count, int64_t deadline)
 {
-	int64_t deadline = stream_operation_deadline(s);
-
 	count = advance(&v, count, 0);
 	while (count > 0) {
 		size_t put = 0;
@@ -70,6 +71,70 @@ stream_put(struct stream *s, struct iovec *v, int count)
 	return STREAM_OK;
 }
 
+/*
+ * Begin to send, or fail. The reading fiber flushes before it waits, and may still be at
+ * it when the writing fiber comes: one after the other, or their bytes would mix.
+ */
+static enum stream_status
+put_begin(struct stream *s, int64_t deadline)
+{
+	while (s->putting) {
+		enum fiber_wake wake;
+
+		if (s->put_waiter != NULL)
+			panic("three fibers use one stream");
+		s->put_waiter = fiber_current(s->loop);
+		wake = fiber_park(s->loop, deadline);
+		s->put_waiter = NULL;
+		if (wake == FIBER_TIMEOUT)
+			return write_failed(s, STREAM_TIMEOUT);
+		if (wake == FIBER_CANCELLED)
+			return write_failed(s, STREAM_CANCELLED);
+	}
+	s->putting = s->write_status == STREAM_OK;
+	return s->write_status;
+}
+
+static void
+put_end(struct stream *s)
+{
+	s->putting = false;
+	if (s->put_waiter != NULL)
+		fiber_unpark(s->put_waiter);
+}
+
+/* Send the buffered output, then the blocks. The buffer is taken off the stream
+ * meanwhile, because the other fiber may add to it. */
+static enum stream_status
+put_buffered_and(struct stream *s, const struct iovec *v, size_t count)
+{
+	int64_t deadline = stream_operation_deadline(s);
+	enum stream_status status = put_begin(s, deadline);
+	struct iovec part[WRITEV_MAX];
+	char *buffered;
+	int n = 0;
+
+	if (status != STREAM_OK)
+		return status;
+	buffered = s->out;
+	if (s->out_len > 0)
+		part[n++] = (struct iovec){buffered, s->out_len};
+	s->out = NULL;
+	s->out_len = 0;
+	while (status == STREAM_OK && (count > 0 || n > 0)) {
+		for (; count > 0 && n < WRITEV_MAX; count--)
+			part[n++] = *v++;
+		status = put_all(s, part, n, deadline);
+		n = 0;
+	}
+	if (s->out == NULL)
+		s->out = buffered;
+	else
+		mem_free(buffered);
+	put_end(s);
+	return status;
+}
+
 size_t
 stream_unsent(const struct stream *s)
 {
@@ -85,17 +150,13 @@ stream_discard_output(struct stream *s)
 enum stream_status
 stream_flush(struct stream *s)
 {
-	struct iovec v = {s->out, s->out_len};
-
 	if (s->write_status != STREAM_OK) {
 		s->out_len = 0;
 		return s->write_status;
 	}
-	if (s->out_len == 0)
+	if (s->out_len == 0 && !s->putting)
 		return STREAM_OK;
-	IGNORE(stream_put(s, &v, 1) != STREAM_OK);
-	s->out_len = 0;
-	return s->write_status;
+	return put_buffered_and(s, NULL, 0);
 }
 
 enum stream_status
@@ -150,22 +211,9 @@ stream_printf(struct stream *s, const char *format, ...)
 enum stream_status
 stream_writev_through(struct stream *s, const struct iovec *v, size_t count)
 {
-	struct iovec part[WRITEV_MAX];
-	int n = 0;
-
 	if (s->write_status != STREAM_OK)
 		return s->write_status;
-	if (s->out_len > 0)
-		part[n++] = (struct iovec){s->out, s->out_len};
-	while (count > 0 || n > 0) {
-		for (; count > 0 && n < WRITEV_MAX; count--)
-			part[n++] = *v++;
-		if (stream_put(s, part, n) != STREAM_OK)
-			break;
-		n = 0;
-	}
-	s->out_len = 0;
-	return s->write_status;
+	return put_buffered_and(s, v, count);
 }
 
 enum stream_status
@@ -179,13 +227,9 @@ stream_shutdown(struct stream *s, int how)
 	return STREAM_ERROR;
 }
 
-enum stream_status
-stream_send_fd(struct stream *s, int fd)
+static enum stream_status
+send_fd(struct stream *s, int fd, int64_t deadline)
 {
-	int64_t deadline = stream_operation_deadline(s);
-
-	if (stream_flush(s) != STREAM_OK)
-		return s->write_status;
 	for (;;) {
 		enum stream_io io = stream_fd_send(s, fd);
 		enum stream_status status;
@@ -198,4 +242,19 @@ stream_send_fd(struct stream *s, int fd)
 		if (status != STREAM_OK)
 			return write_failed(s, status);
 	}
+}
+
+enum stream_status
+stream_send_fd(struct stream *s, int fd)
+{
+	int64_t deadline = stream_operation_deadline(s);
+	enum stream_status status = stream_flush(s);
+
+	if (status == STREAM_OK)
+		status = put_begin(s, deadline);
+	if (status != STREAM_OK)
+		return status;
+	status = send_fd(s, fd, deadline);
+	put_end(s);
+	return status;
 }
