@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static void set_text(struct err *err, const char *format, va_list ap) PRINTF_LIKE(2, 0);
+
 static void
 set_text(struct err *err, const char *format, va_list ap)
 {

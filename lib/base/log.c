@@ -269,6 +269,9 @@ deliver(struct log *log, struct arena *mem, enum log_level level, struct str tex
 	return true;
 }
 
+static void emit(struct log *log, enum log_level level, const char *format, va_list ap)
+	PRINTF_LIKE(3, 0);
+
 static void
 emit(struct log *log, enum log_level level, const char *format, va_list ap)
 {

@@ -5,13 +5,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #if defined(HIKYAKU_FAULTS)
-
-#include <stdio.h>
 
 #include "base/macros.h"
 

@@ -296,7 +296,8 @@ watch_stop(struct watch *w)
 bool
 watch_is_active(const struct watch *w)
 {
-	const struct ev_io *io = (const struct ev_io *)(const void *)w->private;
+	/* libev's macro takes no const. */
+	struct ev_io *io = (struct ev_io *)(uintptr_t)w->private;
 
 	return ev_is_active(io);
 }

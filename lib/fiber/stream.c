@@ -284,7 +284,8 @@ make_room(struct stream *s, size_t room)
 	if (s->in != NULL && s->in_size >= need) {
 		memmove(s->in, s->in + s->in_start, have);
 	} else {
-		size_t size = MAX_OF(need, (size_t)STREAM_IN_BYTES);
+		size_t size =
+			MAX_OF(need, MAX_OF(s->in_size * 2, (size_t)STREAM_IN_BYTES));
 		char *in = mem_alloc(size);
 
 		if (have > 0)
@@ -342,8 +343,6 @@ fill(struct stream *s, size_t room, int64_t deadline)
 enum stream_status
 stream_fill(struct stream *s)
 {
-	if (stream_buffered(s) > 0)
-		return STREAM_OK;
 	return fill(s, 1, stream_operation_deadline(s));
 }
 

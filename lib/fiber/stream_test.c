@@ -124,13 +124,18 @@ blocks(void **state)
 		struct stream *s = stream_from_memory(STR("line\nblockrest"), NULL, step);
 		char p[10] = "";
 		struct str line;
+		enum stream_status status;
 		size_t got = 0;
+		size_t had;
 
 		assert_int_equal(stream_read_line(s, 10, &line), STREAM_OK);
 		assert_int_equal(stream_read_exact(s, p, 5), STREAM_OK);
 		assert_memory_equal(p, "block", 5);
-		assert_int_equal(stream_fill(s), STREAM_OK);
-		assert_true(stream_buffered(s) >= 1);
+		had = stream_buffered(s);
+		status = stream_fill(s);
+		/* More than before, or all was there already. */
+		assert_true(status == STREAM_OK ? stream_buffered(s) > had
+						: status == STREAM_EOF && had == 4);
 		assert_int_equal(stream_peek(s).p[0], 'r');
 		stream_consume(s, 1);
 		assert_int_equal(stream_read(s, p, sizeof(p), &got), STREAM_OK);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/macros.h"
+
+#include "mail/address.h"
+#include "mail/date.h"
+#include "mail/xtext.h"
+
+enum { WRAP_COLUMN = 79, INDENT = 4 };
+
+/* The words that differ between the kinds of report. */
+static const struct {
+	const char *subject;
+	const char *postmaster_subject;
+	const char *explanation;
+} words[] = {
+	[REPORT_FAILURE] = {"Undelivered Mail Returned to Sender",
+			    "Postmaster Copy: Undelivered Mail",
+			    "Your message could not be delivered to the recipients "
+			    "below, and it will not be\n"
+			    "tried again. After each address stands the reason, in the "
+			    "words of the system\n"
+			    "that refused or failed.\n"
+			    "\n"
+			    "If you do not understand the reason, ask <postmaster> and "
+			    "include this report.\n"},
+	[REPORT_DELAY] =
+		{"Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail",
+		 "THIS IS A WARNING ONLY. YOU DO NOT NEED TO SEND YOUR MESSAGE AGAIN.\n"
+		 "\n"
+		 "Your message has not yet been delivered to the recipients below. After "
+		 "each\n"
+		 "address stands what has prevented it so far. Delivery will be tried "
+		 "again.\n"},
+	[REPORT_SUCCESS] = {"Successful Mail Delivery Report",
+			    "Postmaster Copy: Successful Mail Delivery",
+			    "Your message was delivered to the destinations below. If it "
+			    "went to a system that\n"
+			    "does not report any further, or to a mailing list, this is "
+			    "the last you hear.\n"},
+	[REPORT_VERIFY] = {"Mail Delivery Status Report", "Mail Delivery Status Report",
+			   "This is the delivery status report that you asked for.\n"},
+};
+
+const char *
+report_subject(enum report_kind kind, enum report_audience audience)
+{
+	return audience == REPORT_TO_SENDER ? words[kind].subject
+					    : words[kind].postmaster_subject;
+}
+
+void
+report_wrap(struct buf *out, struct str text)
+{
+	size_t column = 0;
+	struct str word;
+
+	while (str_token(&text, " \t\r\n", &word)) {
+		if (column > 0 && column + 1 + word.len > WRAP_COLUMN) {
+			buf_printf(out, "\n%*s", INDENT, "");
+			column = INDENT;
+		} else if (column > 0) {
+			buf_add_char(out, ' ');
+			column++;
+		}
+		buf_add(out, word);
+		column += word.len;
+	}
+	buf_add_char(out, '\n');
+}
+
+static struct str
+boundary(struct arena *mem, const struct report *r)
+{
+	return str_printf(mem, PRI_STR ".%" PRId64 "/" PRI_STR, STR_ARG(r->queue_id),
+			  r->now_us / 1000000, STR_ARG(r->boundary_host));
+}
+
+static struct str
+date_of(struct arena *mem, int64_t us)
+{
+	return date_format(mem, (time_t)(us / 1000000));
+}
+
+static void
+add_header(struct arena *mem, struct buf *out, const struct report *r)
+{
+	buf_add_c(out, "From: Mail Delivery System <MAILER-DAEMON>\n");
+	buf_printf(out, "Subject: %s\n", report_subject(r->kind, r->audience));
+	buf_printf(out, "To: " PRI_STR "\n", STR_ARG(address_quote_header(mem, r->to)));
+	if (r->message_id.len > 0) {
+		buf_printf(out, "References: " PRI_STR "\n", STR_ARG(r->message_id));
+		buf_printf(out, "In-Reply-To: " PRI_STR "\n", STR_ARG(r->message_id));
+	}
+	buf_printf(out, "Auto-Submitted: %s\n",
+		   r->audience == REPORT_TO_SENDER ? "auto-replied" : "auto-generated");
+	buf_add_c(out, "MIME-Version: 1.0\n");
+	buf_printf(
+		out,
+		"Content-Type: multipart/report; report-type=%s;\n\tboundary=\"" PRI_STR
+		"\"\n",
+		r->utf8 ? "global-delivery-status" : "delivery-status",
+		STR_ARG(boundary(mem, r)));
+	if (r->is_8bit || r->utf8)
+		buf_add_c(out, "Content-Transfer-Encoding: 8bit\n");
+	buf_add_c(out, "\nThis is a MIME-encapsulated message.\n\n");
+}
+
+static void
+add_part(struct arena *mem, struct buf *out, const struct report *r,
+	 const char *description, const char *type)
+{
+	buf_printf(out, "--" PRI_STR "\nContent-Description: %s\nContent-Type: %s\n",
+		   STR_ARG(boundary(mem, r)), description, type);
+	if (r->is_8bit || r->utf8)
+		buf_add_c(out, "Content-Transfer-Encoding: 8bit\n");
+	buf_add_char(out, '\n');
+}
+
+static bool
+has_original(const struct report_recipient *rcpt)
+{
+	return rcpt->original.len > 0 && !str_ieq(rcpt->original, rcpt->address);
+}
+
+/* "<address> (expanded from <original>): reason" */
+static void
+explain_recipient(struct arena *mem, struct buf *out, const struct report_recipient *rcpt)
+{
+	struct str to = address_quote_header(mem, rcpt->address);
+	struct str text;
+
+	if (has_original(rcpt))
+		text = str_printf(
+			mem, "<" PRI_STR "> (expanded from <" PRI_STR ">): " PRI_STR,
+			STR_ARG(to), STR_ARG(address_quote_header(mem, rcpt->original)),
+			STR_ARG(rcpt->reason));
+	else
+		text = str_printf(mem, "<" PRI_STR ">: " PRI_STR, STR_ARG(to),
+				  STR_ARG(rcpt->reason));
+	buf_add_char(out, '\n');
+	report_wrap(out, text);
+}
+
+static void
+add_explanation(struct arena *mem, struct buf *out, const struct report *r)
+{
+	add_part(mem, out, r, "Notification",
+		 r->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+	if (r->audience != REPORT_TO_POSTMASTER_UNDELIVERABLE) {
+		buf_printf(out, "This is the mail system at host " PRI_STR ".\n\n",
+			   STR_ARG(r->reporting_mta));
+		buf_add_c(out, words[r->kind].explanation);
+		buf_printf(out, "\n                   The mail system (" PRI_STR ")\n",
+			   STR_ARG(r->mail_name));
+	}
+	for (size_t i = 0; i < r->n_recipients; i++)
+		explain_recipient(mem, out, &r->recipients[i]);
+	buf_add_char(out, '\n');
+}
+
+/* Values of machine-readable fields: one line, nothing that could end it. */
+static struct str
+field_value(struct arena *mem, const struct report *r, struct str value)
+{
+	return str_printable(mem, value, r->utf8);
+}
+
+static void
+add_status_of_recipient(struct arena *mem, struct buf *out, const struct report *r,
+			const struct report_recipient *rcpt)
+{
+	const char *type = r->utf8 && !str_is_ascii(rcpt->address) ? "utf-8" : "rfc822";
+	struct str original = has_original(rcpt) ? rcpt->original : rcpt->address;
+
+	buf_printf(
+		out, "\nFinal-Recipient: %s; " PRI_STR "\n", type,
+		STR_ARG(field_value(mem, r, address_quote_header(mem, rcpt->address))));
+	if (rcpt->dsn_orcpt.len > 0)
+		buf_printf(out, "Original-Recipient: " PRI_STR "\n",
+			   STR_ARG(field_value(mem, r, rcpt->dsn_orcpt)));
+	else
+		buf_printf(out, "Original-Recipient: rfc822;" PRI_STR "\n",
+			   STR_ARG(field_value(mem, r,
+					       address_quote_header(mem, original))));
+	buf_printf(out, "Action: " PRI_STR "\nStatus: " PRI_STR "\n",
+		   STR_ARG(rcpt->action), STR_ARG(rcpt->dsn));
+	if (rcpt->mta_name.len > 0)
+		buf_printf(out, "Remote-MTA: dns; " PRI_STR "\n",
+			   STR_ARG(field_value(mem, r, rcpt->mta_name)));
+	if (rcpt->diag_text.len > 0)
+		report_wrap(out,
+			    str_printf(mem, "Diagnostic-Code: " PRI_STR "; " PRI_STR,
+				       STR_ARG(rcpt->diag_type),
+				       STR_ARG(field_value(mem, r, rcpt->diag_text))));
+	else
+		report_wrap(out, str_printf(mem, "Diagnostic-Code: X-Postfix; " PRI_STR,
+					    STR_ARG(field_value(mem, r, rcpt->reason))));
+	if (r->kind == REPORT_DELAY && r->expires_us > 0)
+		buf_printf(out, "Will-Retry-Until: " PRI_STR "\n",
+			   STR_ARG(date_of(mem, r->expires_us)));
+}
+
+static void
+add_status(struct arena *mem, struct buf *out, const struct report *r)
+{
+	add_part(mem, out, r, "Delivery report",
+		 r->utf8 ? "message/global-delivery-status" : "message/delivery-status");
+	buf_printf(out, "Reporting-MTA: dns; " PRI_STR "\n", STR_ARG(r->reporting_mta));
+	if (r->envelope_id.len > 0)
+		buf_printf(out, "Original-Envelope-Id: " PRI_STR "\n",
+			   STR_ARG(xtext_encode(mem, r->envelope_id)));
+	buf_printf(out, "X-Postfix-Queue-ID: " PRI_STR "\n", STR_ARG(r->queue_id));
+	if (r->sender.len > 0)
+		buf_printf(out, "X-Postfix-Sender: rfc822; " PRI_STR "\n",
+			   STR_ARG(field_value(mem, r,
+					       address_quote_header(mem, r->sender))));
+	if (r->arrival_us > 0)
+		buf_printf(out, "Arrival-Date: " PRI_STR "\n",
+			   STR_ARG(date_of(mem, r->arrival_us)));
+	for (size_t i = 0; i < r->n_recipients; i++)
+		add_status_of_recipient(mem, out, r, &r->recipients[i]);
+	buf_add_char(out, '\n');
+}
+
+/* Head of the part with the original, and the line that tells its envelope sender. */
+static void
+add_original(struct arena *mem, struct buf *out, const struct report *r)
+{
+	bool failed = r->kind == REPORT_FAILURE;
+	const char *type;
+
+	if (r->headers_only)
+		type = r->utf8 ? "message/global-headers" : "text/rfc822-headers";
+	else
+		type = r->utf8 ? "message/global" : "message/rfc822";
+	add_part(mem, out, r,
+		 r->headers_only
+			 ? (failed ? "Undelivered Message Headers" : "Message Headers")
+			 : (failed ? "Undelivered Message" : "Message"),
+		 type);
+	buf_printf(out, "Return-Path: <" PRI_STR ">\n",
+		   STR_ARG(address_quote_header(mem, r->sender)));
+}
+
+void
+report_begin(struct arena *mem, struct buf *out, const struct report *r)
+{
+	add_header(mem, out, r);
+	add_explanation(mem, out, r);
+	add_status(mem, out, r);
+	add_original(mem, out, r);
+}
+
+void
+report_end(struct arena *mem, struct buf *out, const struct report *r)
+{
+	buf_printf(out, "\n--" PRI_STR "--\n", STR_ARG(boundary(mem, r)));
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/common_config.h"
+
+#include "base/macros.h"
+
+static const struct area_field fields[] = {
+#define PARAM(T, name, ...)           {#name, offsetof(struct common_config, name)},
+#define PARAM_AS(T, field, name, ...) {name, offsetof(struct common_config, field)},
+#include "config/common.def"
+#include "config/ours.def"
+#undef PARAM
+#undef PARAM_AS
+};
+
+bool
+common_config_load(struct arena *mem, const struct config *cfg, struct common_config *out,
+		   struct err *err)
+{
+	return area_load(mem, cfg, fields, ARRAY_LEN(fields), out, err);
+}

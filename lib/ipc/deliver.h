@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Numbers that the messages of messages.def carry and that both sides must agree on.
+ */
+
+enum deliver_flag {
+	DELIVER_SUCCESS = 1u << 0,    /* sendmail -v: a trace record on success too */
+	DELIVER_VERIFY = 1u << 1,     /* sendmail -bv or address probe: do not deliver */
+	DELIVER_CONN_LOAD = 1u << 2,  /* use a cached connection */
+	DELIVER_CONN_STORE = 1u << 3, /* keep the connection for the next request */
+	DELIVER_MTA_VERIFY = 1u << 4, /* address probe by verify(8) */
+};
+
+enum deliver_outcome {
+	DELIVER_SENT,     /* done: mark the recipient */
+	DELIVER_DEFERRED, /* try again */
+	DELIVER_BOUNCED,  /* permanently failed: bounce log, then mark */
+};
+
+enum flush_status {
+	FLUSH_OK,
+	FLUSH_FAILED,
+	FLUSH_UNKNOWN_SITE,
+	FLUSH_BAD_REQUEST,
+};

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rewrite/rules.h"
+
+#include "base/arena.h"
+#include "base/macros.h"
+
+#include "config/common_config.h"
+#include "config/config.h"
+#include "mail/address.h"
+#include "table/table.h"
+
+static bool
+list_names(struct str list, const char *name)
+{
+	struct str word;
+
+	while (str_token(&list, ", \t\r\n", &word)) {
+		if (str_eq(word, str_from(name)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+open_maps(struct arena *mem, struct rewrite_rules *r, struct err *err)
+{
+	const struct {
+		const char *title;
+		struct str text;
+		struct maps **maps;
+	} rows[] = {
+		{"transport_maps", r->config.transport_maps, &r->transport},
+		{"sender_dependent_relayhost_maps",
+		 r->config.sender_dependent_relayhost_maps, &r->sender_relayhost},
+		{"sender_dependent_default_transport_maps",
+		 r->config.sender_dependent_default_transport_maps, &r->sender_transport},
+		{"virtual_alias_maps", r->config.virtual_alias_maps, &r->virtual_alias},
+		{"canonical_maps", r->config.canonical_maps, &r->canonical},
+		{"sender_canonical_maps", r->config.sender_canonical_maps,
+		 &r->sender_canonical},
+		{"recipient_canonical_maps", r->config.recipient_canonical_maps,
+		 &r->recipient_canonical},
+		{"relocated_maps", r->config.relocated_maps, &r->relocated},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!maps_open(mem, rows[i].title, rows[i].text, TABLE_DEFAULT,
+			       rows[i].maps, err))
+			return false;
+	}
+	return true;
+}
+
+static bool
+open_domains(struct arena *mem, struct rewrite_rules *r, struct err *err)
+{
+	const struct {
+		const char *title;
+		struct str text;
+		struct match **match;
+	} rows[] = {
+		{"mydestination", r->config.mydestination, &r->local_domains},
+		{"virtual_alias_domains", r->config.virtual_alias_domains,
+		 &r->virtual_alias_domains},
+		{"virtual_mailbox_domains", r->config.virtual_mailbox_domains,
+		 &r->virtual_mailbox_domains},
+		{"relay_domains", r->config.relay_domains, &r->relay_domains},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool parents = list_names(r->config.parent_domain_matches_subdomains,
+					  rows[i].title);
+
+		if (!match_open(mem, MATCH_DOMAINS, rows[i].title, rows[i].text,
+				parents ? MATCH_PARENT : 0, rows[i].match, err))
+			return false;
+	}
+	return true;
+}
+
+bool
+rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str *own,
+		   size_t n_own, struct rewrite_rules *out, struct err *err)
+{
+	struct rewrite_rules r = {.own_addresses = own, .n_own_addresses = n_own};
+	struct common_config common;
+
+	if (!common_config_load(mem, cfg, &common, err) ||
+	    !rewrite_config_load(mem, cfg, &r.config, err))
+		return false;
+	r.myorigin = common.myorigin;
+	r.myhostname = common.myhostname;
+	r.mydomain = common.mydomain;
+	r.recipient_delimiter = common.recipient_delimiter;
+	r.empty_address_recipient = common.empty_address_recipient;
+	r.double_bounce =
+		str_contains(common.double_bounce_sender, '@')
+			? common.double_bounce_sender
+			: address_join(mem, common.double_bounce_sender, r.myorigin);
+	r.transport_matches_parents =
+		list_names(r.config.parent_domain_matches_subdomains, "transport_maps");
+	r.propagate_canonical =
+		list_names(r.config.propagate_unmatched_extensions, "canonical");
+	r.propagate_virtual =
+		list_names(r.config.propagate_unmatched_extensions, "virtual");
+	if (!open_maps(mem, &r, err) || !open_domains(mem, &r, err))
+		return false;
+	*out = r;
+	return true;
+}
+
+void
+rewrite_rules_warnings(const struct rewrite_rules *rules,
+		       void (*fn)(void *arg, const char *text), void *arg)
+{
+	struct maps *const maps[] = {rules->transport,           rules->sender_relayhost,
+				     rules->sender_transport,    rules->virtual_alias,
+				     rules->canonical,           rules->sender_canonical,
+				     rules->recipient_canonical, rules->relocated};
+	struct match *const lists[] = {rules->local_domains, rules->virtual_alias_domains,
+				       rules->virtual_mailbox_domains,
+				       rules->relay_domains};
+	const char *const *texts;
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		size_t n = maps_warnings(maps[i], &texts);
+
+		for (size_t k = 0; k < n; k++)
+			fn(arg, texts[k]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		size_t n = match_warnings(lists[i], &texts);
+
+		for (size_t k = 0; k < n; k++)
+			fn(arg, texts[k]);
+	}
+}
+
+enum match_result
+rewrite_is_local(const struct rewrite_rules *rules, struct str domain,
+		 const char **what_out, struct err *err)
+{
+	struct str literal;
+
+	*what_out = "mydestination";
+	if (!literal_parse(domain, &literal))
+		return match_find(rules->local_domains, domain, NULL, err);
+	*what_out = "inet_interfaces";
+	for (size_t i = 0; i < rules->n_own_addresses; i++) {
+		if (str_ieq(literal, rules->own_addresses[i]))
+			return MATCH_YES;
+	}
+	return match_find(rules->local_domains, domain, NULL, err);
+}

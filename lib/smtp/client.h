@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The client's side of SMTP and LMTP over a stream: one engine for smtp(8), lmtp(8),
+ *probes and tests. It knows the protocol and nothing of queues, DNS or logs: it takes a
+ *mail, talks, and says for each recipient what the server decided.
+ *
+ *	smtp_client_init()	on a connected stream
+ *	smtp_client_greet()	greeting, EHLO or HELO or LHLO
+ *	smtp_client_send()	one mail; may be called again while
+ *smtp_client_is_usable() smtp_client_probe()	RSET, before a connection that was idle is
+ *used again smtp_client_quit()	QUIT; the reply is not waited for
+ *
+ * Texts of failures are Postfix's (facts: logs 2.1), they are what log analysers match.
+ * Secrets never pass here; sources: RFC 5321, 2920 (pipelining), 1870 (SIZE), 6152
+ *(8BITMIME), 3461 (DSN), 2033 (LMTP).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#include "mail/dsn.h"
+
+struct arena;
+struct stream;
+struct smtp_reply;
+
+enum smtp_feature {
+	SMTP_FEATURE_ESMTP = 1u << 0,
+	SMTP_FEATURE_PIPELINING = 1u << 1,
+	SMTP_FEATURE_SIZE = 1u << 2,
+	SMTP_FEATURE_8BITMIME = 1u << 3,
+	SMTP_FEATURE_DSN = 1u << 4,
+	SMTP_FEATURE_ENHANCED = 1u << 5,
+	SMTP_FEATURE_SMTPUTF8 = 1u << 6,
+	SMTP_FEATURE_STARTTLS = 1u << 7,
+	SMTP_FEATURE_AUTH = 1u << 8,
+	SMTP_FEATURE_XFORWARD = 1u << 9,
+	SMTP_FEATURE_CHUNKING = 1u << 10,
+	SMTP_FEATURE_REQUIRETLS = 1u << 11,
+};
+
+/* Milliseconds; the smtp_xxx_timeout parameters. */
+struct smtp_timeouts {
+	int64_t helo_ms; /* greeting and EHLO */
+	int64_t mail_ms;
+	int64_t rcpt_ms;
+	int64_t data_init_ms;
+	int64_t data_xfer_ms; /* per write of content */
+	int64_t data_done_ms;
+	int64_t rset_ms;
+	int64_t quit_ms;
+};
+
+struct smtp_client_options {
+	bool lmtp;
+	struct str helo_name;
+	struct str my_hostname;    /* to notice that we talk to ourselves */
+	bool never_send_ehlo;      /* smtp_never_send_ehlo */
+	bool always_send_ehlo;     /* smtp_always_send_ehlo */
+	bool skip_5xx_greeting;    /* smtp_skip_5xx_greeting */
+	bool best_preference;      /* for the loop check: no better host exists */
+	unsigned discard_features; /* smtp_discard_ehlo_keywords as bits */
+	int64_t line_length_limit; /* smtp_line_length_limit; 0 = none */
+	struct smtp_timeouts timeouts;
+};
+
+struct smtp_client {
+	struct stream *stream; /* not owned */
+	struct arena *mem;     /* lives as long as the connection */
+	struct smtp_client_options options;
+	struct str name;    /* "host[addr]", for texts */
+	struct str nexthop; /* for the loop text */
+	unsigned features;
+	int64_t size_limit; /* announced; 0 = none */
+	bool broken;        /* nothing can be sent any more */
+	bool greeted_as_us; /* the greeting carried our own name: worth a warning */
+	bool in_mail;       /* a transaction is open: RSET before the next */
+};
+
+enum smtp_rcpt_outcome {
+	SMTP_RCPT_PENDING, /* not decided: another host may be tried; dsn says what
+			      stopped it */
+	SMTP_RCPT_SENT,
+	SMTP_RCPT_REJECTED, /* permanently, by this server's word */
+};
+
+struct smtp_rcpt {
+	struct str address; /* internal form */
+	struct str orcpt;   /* "type;address" as kept in queue files, or empty */
+	unsigned notify;    /* DSN_NOTIFY_xxx; 0 = not given */
+	enum smtp_rcpt_outcome outcome;
+	struct dsn dsn; /* what was said last; empty status: nothing yet */
+	bool accepted;  /* engine's: by RCPT in the present transaction */
+};
+
+/* One step of the content: a piece of a line. */
+enum smtp_content {
+	SMTP_CONTENT_LINE, /* a line that ends here */
+	SMTP_CONTENT_PART, /* a piece; the line goes on with the next */
+	SMTP_CONTENT_END,
+	SMTP_CONTENT_FAILED
+};
+
+struct smtp_mail {
+	struct str sender; /* internal form; empty = null sender */
+	int64_t size;      /* bytes of the content, for SIZE=; 0 = unknown */
+	bool is_8bit;      /* BODY=8BITMIME */
+	bool is_7bit;      /* BODY=7BIT */
+	bool smtputf8;
+	struct str envelope_id;  /* decoded */
+	int dsn_ret;             /* enum dsn_ret */
+	struct smtp_rcpt *rcpts; /* those with SMTP_RCPT_PENDING take part */
+	size_t n_rcpts;
+	/* Gives the content from its beginning each time the mail is sent. */
+	enum smtp_content (*next)(void *arg, struct str *text_out);
+	bool (*rewind)(void *arg);
+	void *arg;
+};
+
+enum smtp_session_result {
+	SMTP_SESSION_OK,     /* the dialogue went to its end, whatever the replies were */
+	SMTP_SESSION_FAILED, /* it broke off or was refused: *dsn says how; soft (class 4)
+				or hard (class 5: do not try another host) */
+};
+
+/* name: "host[addr]" for the texts; nexthop for loop texts; both copied. */
+void smtp_client_init(struct smtp_client *c, struct arena *mem, struct stream *stream,
+		      const struct smtp_client_options *options, struct str name,
+		      struct str nexthop);
+
+enum smtp_session_result smtp_client_greet(struct smtp_client *c,
+					   struct dsn *dsn_out) MUST_CHECK;
+
+/* Every pending recipient gets an outcome, or stays pending with the reason in its dsn.
+ * When the session breaks, all that are pending get that reason too, so *dsn_out is for
+ * the log and for the decision whether the host as a whole failed. */
+enum smtp_session_result smtp_client_send(struct smtp_client *c, struct smtp_mail *mail,
+					  struct dsn *dsn_out) MUST_CHECK;
+
+enum smtp_session_result smtp_client_probe(struct smtp_client *c,
+					   struct dsn *dsn_out) MUST_CHECK;
+
+void smtp_client_quit(struct smtp_client *c);
+
+/* May another mail be sent over this connection? */
+bool smtp_client_is_usable(const struct smtp_client *c);
+
+/* "pipelining, size": keywords of smtp_discard_ehlo_keywords to bits; unknown ones are an
+ * error that names them. */
+bool smtp_features_parse(struct str text, unsigned *features_out,
+			 struct err *err) MUST_CHECK;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * SMTP replies as a client reads them (RFC 5321 section 4.2): one or more lines with the
+ * same code, joined into one text. Tolerant where servers are sloppy and bounded where
+ * they are hostile.
+ */
+
+#include "base/str.h"
+
+#include "fiber/stream.h"
+#include "mail/dsn.h"
+
+struct arena;
+
+enum {
+	REPLY_LINE_MAX = 2048,  /* bytes kept of a line; the rest is thrown away */
+	REPLY_LINES_MAX = 512,  /* more lines are a protocol error */
+	REPLY_TEXT_MAX = 65536, /* bytes kept of all lines */
+};
+
+struct smtp_reply {
+	int code;                 /* 200..599 */
+	struct dsn_status status; /* the enhanced code, or CODE's class and .0.0 */
+	struct str text;          /* "250-first\n250 last", as it came, without CR */
+};
+
+enum smtp_reply_result {
+	REPLY_READ,
+	REPLY_BAD,  /* not an SMTP reply: *text_out of smtp_reply_read() says what came */
+	REPLY_LOST, /* the stream failed: *stream_out says how */
+};
+
+/* Read one reply; time limits are the stream's. text in the arena. */
+enum smtp_reply_result smtp_reply_read(struct stream *s, struct arena *mem,
+				       struct smtp_reply *reply_out,
+				       enum stream_status *stream_out) MUST_CHECK;
+
+/* "250 2.0.0 Ok": lines joined by blanks, as logs and reports show a reply. */
+struct str smtp_reply_one_line(struct arena *mem, const struct smtp_reply *reply);
+
+/* Walk the lines of an EHLO reply without code and separator: rest starts as reply->text.
+ */
+bool smtp_reply_next_line(struct str *rest, struct str *line_out);

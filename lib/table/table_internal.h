@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the types of tables share: the object, its functions, files that change. For this
+ * folder only.
+ */
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macros.h"
+#include "base/str.h"
+
+#include "table/table.h"
+
+/* A type. Keys come folded and checked; the caller puts the table's name before texts of
+ * errors of lookup and walk, errors of open are complete. */
+struct table_type {
+	const char *name;
+	bool is_pattern;
+	bool can_build;
+	bool (*open)(struct table *t, struct str name, struct err *err);
+	enum lookup (*lookup)(struct table *t, struct arena *mem, struct str key,
+			      struct str *value_out, struct err *err);
+	bool (*walk)(struct table *t, table_entry_fn fn, void *arg, struct err *err);
+};
+
+struct table {
+	const struct table_type *type;
+	struct arena *mem;
+	const char *name; /* "type:name" */
+	void *state;      /* the type's own */
+	unsigned flags;
+	unsigned depth; /* 0: not inside another table */
+	bool is_pattern;
+	bool is_open; /* past open(): warnings are not collected any more */
+	const char **warnings;
+	size_t n_warnings;
+};
+
+#define TYPE(name) extern const struct table_type table_type_##name;
+#define KNOWN(name)
+#include "table/types.def"
+#undef TYPE
+#undef KNOWN
+
+/* Note something for the administrator; the texts beyond a few hundred are dropped. */
+void table_warn(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Open a table inside t (unionmap and its like); its warnings become those of t. */
+bool table_open_inner(struct table *t, struct str spec, struct table **inner_out,
+		      struct err *err) MUST_CHECK;
+
+/* Which file it was that we read. */
+struct file_id {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime;
+};
+
+struct file_id file_id_of(const struct stat *st);
+bool file_id_same(struct file_id a, struct file_id b);
+
+/* Is there a file of this name that is another one than *id? A name that cannot be looked
+ * at (it is being replaced; a sandbox) is no change. */
+bool file_id_changed(const char *path, const struct file_id *id);

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An SMTP server for tests: takes what comes, or answers as told, and keeps every byte.
+
+    sink = Sink()                                  # listens on a free port
+    sink.reply(r"RCPT TO:<bad@", "550 5.1.1 no such user")
+    sink.reply(r"CONNECT", "421 too busy", times=1)  # instead of the greeting
+    sink.reply(r"EOD", None, delay=3)              # the end of the message; default reply
+    ...
+    sink.messages[0].data                          # as sent, dots unstuffed, CRLF
+    sink.stop()                                    # connection refused from here on
+    sink.start()                                   # the same port again
+
+A rule's pattern is matched at the start of the command line (case-insensitive); the first
+rule that matches and is not used up decides. DROP closes the connection without a reply.
+"""
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+
+from . import world
+
+DROP = object()
+EXTENSIONS = ("PIPELINING", "SIZE 0", "8BITMIME", "ENHANCEDSTATUSCODES")
+LINE_MAX = 1 << 20
+MESSAGE_MAX = 64 << 20
+
+
+@dataclass
+class Message:
+    sender: str
+    recipients: list       # addresses that got 2xx, in order
+    data: bytes            # with CRLF, dots unstuffed, without the final dot
+    helo: str = ""
+    mail_args: str = ""    # what followed the address: "SIZE=12 BODY=8BITMIME"
+    rcpt_args: list = field(default_factory=list)
+    connection: int = 0    # number of the connection, from 1
+
+    @property
+    def text(self):
+        """The data with LF line ends."""
+        return self.data.replace(b"\r\n", b"\n")
+
+    def header(self, name):
+        """The first header of this name, unfolded; "" if there is none."""
+        head = self.text.split(b"\n\n", 1)[0].decode("utf-8", "surrogateescape")
+        m = re.search(rf"(?im)^{re.escape(name)}:[ \t]*(.*(?:\n[ \t].*)*)", head)
+        return re.sub(r"\n[ \t]+", " ", m[1]) if m else ""
+
+
+@dataclass
+class Rule:
+    pattern: str
+    text: object
+    times: int
+    delay: float
+
+
+class Sink:
+    def __init__(self, port=None, host="127.0.0.1", name="sink.example.com",
+                 extensions=EXTENSIONS, start=True):
+        self.host, self.name, self.extensions = host, name, extensions
+        self.port = port or world.enter().port()
+        self.messages = []
+        self.commands = []       # (connection, line) of every command
+        self.connections = 0
+        self._rules = []
+        self._lock = threading.Condition()
+        self._listener = None
+        self._open = set()
+        self._stopping = threading.Event()
+        if start:
+            self.start()
+
+    @property
+    def hop(self):
+        """As a next hop in main.cf."""
+        return f"[{self.host}]:{self.port}"
+
+    def reply(self, pattern, text, times=-1, delay=0.0):
+        """Add a rule; text None is the usual reply. times -1: always."""
+        with self._lock:
+            self._rules.append(Rule(pattern, text, times, delay))
+
+    def clear(self):
+        """Forget the rules."""
+        with self._lock:
+            self._rules.clear()
+
+    def start(self):
+        self._stopping.clear()
+        self._listener = socket.create_server((self.host, self.port), backlog=256)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def stop(self):
+        """Refuse connections and cut those that are open."""
+        self._stopping.set()
+        if self._listener:
+            try:
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            except OSError:
+                pass
+            self._listener.close()
+            self._listener = None
+        with self._lock:
+            for conn in list(self._open):
+                try:
+                    conn.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def wait(self, count=1, seconds=20):
+        """Wait until there are `count` messages; all of them."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: len(self.messages) >= count, seconds):
+                raise AssertionError(f"{len(self.messages)} of {count} messages came to "
+                                     f"port {self.port} in {seconds} s")
+            return list(self.messages)
+
+    def wait_command(self, pattern, seconds=20):
+        """Wait until a command line matches; the line."""
+        def found():
+            return next((line for _, line in self.commands
+                         if re.match(pattern, line, re.I)), None)
+
+        with self._lock:
+            if not self._lock.wait_for(found, seconds):
+                raise AssertionError(f"no command {pattern!r} in {seconds} s: "
+                                     f"{self.commands[-20:]}")
+            return found()
+
+    # One connection
+
+    def _accept(self, listener):
+        while True:
+            try:
+                conn, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def _serve(self, conn):
+        with self._lock:
+            self.connections += 1
+            number = self.connections
+            self._open.add(conn)
+        try:
+            with conn:
+                _Session(self, conn, number).run()
+        except (OSError, EOFError):
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(conn)
+
+    def decide(self, line, usual):
+        """The reply to this line, after the rule's delay."""
+        with self._lock:
+            rule = next((r for r in self._rules
+                         if r.times != 0 and re.match(r.pattern, line, re.I)), None)
+            if rule is None:
+                return usual
+            rule.times -= rule.times > 0
+        if rule.delay:
+            self._stopping.wait(rule.delay)
+        return usual if rule.text is None else rule.text
+
+    def note_command(self, number, line):
+        with self._lock:
+            self.commands.append((number, line))
+            self._lock.notify_all()
+
+    def keep(self, message):
+        with self._lock:
+            self.messages.append(message)
+            self._lock.notify_all()
+
+
+class _Session:
+    def __init__(self, sink, conn, number):
+        self.sink, self.conn, self.number = sink, conn, number
+        self.file = conn.makefile("rb")
+        self.helo = ""
+        self.reset()
+
+    def reset(self):
+        self.sender = None
+        self.mail_args = ""
+        self.recipients = []
+        self.rcpt_args = []
+
+    def run(self):
+        if not self.say("CONNECT", f"220 {self.sink.name} ESMTP"):
+            return
+        while True:
+            line = self.file.readline(LINE_MAX)
+            if not line.endswith(b"\n"):
+                return
+            text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+            self.sink.note_command(self.number, text)
+            verb = text.split(" ")[0].split(":")[0].upper()
+            handler = getattr(self, "do_" + verb.lower(), None)
+            if handler is None:
+                ok = self.say(text, "502 5.5.2 Command not recognized")
+            else:
+                ok = handler(text)
+            if not ok:
+                return
+
+    def say(self, line, usual):
+        """Send the reply; False where the connection ends. The code sent is kept."""
+        reply = self.sink.decide(line, usual)
+        if reply is DROP:
+            return False
+        self.code = reply[:3]
+        self.conn.sendall(reply.replace("\n", "\r\n").encode() + b"\r\n")
+        return self.code != "421"
+
+    def do_ehlo(self, text):
+        self.helo = text[5:]
+        self.reset()
+        lines = [self.sink.name, *self.sink.extensions]
+        return self.say(text, "\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{line}"
+                                        for i, line in enumerate(lines)))
+
+    def do_helo(self, text):
+        self.helo = text[5:]
+        self.reset()
+        return self.say(text, f"250 {self.sink.name}")
+
+    def do_mail(self, text):
+        m = re.match(r"MAIL FROM:\s*<(.*?)>\s*(.*)", text, re.I)
+        ok = self.say(text, "250 2.1.0 Ok" if m else "501 5.5.4 Syntax")
+        if ok and self.code[0] == "2":
+            self.sender, self.mail_args = m.groups()
+        return ok
+
+    def do_rcpt(self, text):
+        m = re.match(r"RCPT TO:\s*<(.*?)>\s*(.*)", text, re.I)
+        usual = "501 5.5.4 Syntax"
+        if m:
+            usual = "250 2.1.5 Ok" if self.sender is not None else "503 5.5.1 MAIL first"
+        ok = self.say(text, usual)
+        if ok and self.code[0] == "2":
+            self.recipients.append(m[1])
+            self.rcpt_args.append(m[2])
+        return ok
+
+    def do_data(self, text):
+        usual = "354 Go ahead" if self.recipients else "554 5.5.1 No valid recipients"
+        if not self.say(text, usual):
+            return False
+        if self.code[0] != "3":
+            return True
+        data = []
+        size = 0
+        while True:
+            line = self.file.readline(LINE_MAX)
+            if not line:
+                return False
+            if line == b".\r\n":
+                break
+            size += len(line)
+            if size > MESSAGE_MAX:
+                return False
+            data.append(line[1:] if line.startswith(b".") else line)
+        message = Message(self.sender, self.recipients, b"".join(data), self.helo,
+                          self.mail_args, self.rcpt_args, self.number)
+        ok = self.say("EOD", f"250 2.0.0 Ok: queued as S{self.number:04X}"
+                             f"{len(self.sink.messages):04X}")
+        # Who answers 2xx has the message, even if the reply is lost on its way.
+        if ok and self.code[0] == "2":
+            self.sink.keep(message)
+        self.reset()
+        return ok
+
+    def do_rset(self, text):
+        self.reset()
+        return self.say(text, "250 2.0.0 Ok")
+
+    def do_noop(self, text):
+        return self.say(text, "250 2.0.0 Ok")
+
+    def do_vrfy(self, text):
+        return self.say(text, "252 2.0.0 Try it")
+
+    def do_quit(self, text):
+        self.say(text, "221 2.0.0 Bye")
+        return False

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "story.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/macros.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum { LINK_WINDOW_S = 3600, SECOND_US = 1000000 };
+
+struct list_of {
+	void **items;
+	size_t n, size;
+};
+
+struct story {
+	struct arena *mem;
+	struct list_of events;
+	struct list_of messages;
+	struct list_of groups;
+	struct list_of loose;
+	struct map *by_id; /* id -> struct list_of of messages */
+	uint64_t dropped;
+};
+
+static void
+list_release(void *p)
+{
+	struct list_of *l = p;
+
+	mem_free(l->items);
+}
+
+static void
+list_add(struct list_of *l, void *item)
+{
+	if (l->n == l->size) {
+		l->size = MAX_OF((size_t)16, l->size * 2);
+		l->items = mem_realloc(l->items, mem_size_mul(l->size, sizeof(void *)));
+	}
+	l->items[l->n++] = item;
+}
+
+struct story *
+story_new(struct arena *mem)
+{
+	struct story *s = ARENA_NEW(mem, struct story);
+
+	s->mem = mem;
+	s->by_id = map_new_in(mem);
+	arena_defer(mem, list_release, &s->events);
+	arena_defer(mem, list_release, &s->messages);
+	arena_defer(mem, list_release, &s->groups);
+	arena_defer(mem, list_release, &s->loose);
+	return s;
+}
+
+bool
+story_add(struct story *s, const struct log_line *line, struct str raw,
+	  int64_t reference_s, unsigned file, uint64_t offset, bool is_key)
+{
+	struct event *e;
+
+	if (arena_used(s->mem) + raw.len + sizeof(*e) > STORY_BYTES_MAX) {
+		s->dropped++;
+		return false;
+	}
+	e = ARENA_NEW(s->mem, struct event);
+	e->file = file;
+	e->offset = offset;
+	e->is_key = is_key;
+	/* Parsed again in the copy, so that all views point there. */
+	if (!log_line_parse(str_dup(s->mem, raw), reference_s, &e->line))
+		e->line = *line;
+	list_add(&s->events, e);
+	return true;
+}
+
+static int
+event_order(const void *a, const void *b)
+{
+	const struct event *x = *(struct event *const *)a;
+	const struct event *y = *(struct event *const *)b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void
+sort_events(struct story *s)
+{
+	struct event **e = (struct event **)s->events.items;
+	size_t n = 0;
+
+	if (s->events.n == 0)
+		return;
+	qsort(e, s->events.n, sizeof(*e), event_order);
+	for (size_t i = 1; i < s->events.n; i++) {
+		if (e[i]->file == e[n]->file && e[i]->offset == e[n]->offset)
+			e[n]->is_key = e[n]->is_key || e[i]->is_key;
+		else
+			e[++n] = e[i];
+	}
+	s->events.n = n + 1;
+}
+
+static struct list_of *
+messages_of(struct story *s, struct str id)
+{
+	struct list_of *l = map_find(s->by_id, id);
+
+	if (l == NULL) {
+		l = ARENA_NEW(s->mem, struct list_of);
+		arena_defer(s->mem, list_release, l);
+		map_set(s->by_id, id, l);
+	}
+	return l;
+}
+
+/* Does the line begin a new message where the last one with this id has ended? */
+static bool
+is_new_use(const struct message *m, const struct log_line *l)
+{
+	return m->removed != NULL &&
+	       (l->kind == LOG_CLIENT || l->kind == LOG_PICKUP ||
+		l->kind == LOG_MESSAGE_ID || l->kind == LOG_ACTIVE) &&
+	       l->time_us > m->removed->line.time_us;
+}
+
+static struct message *
+message_for(struct story *s, const struct event *e)
+{
+	struct list_of *same_id = messages_of(s, e->line.id);
+	struct message *m;
+
+	for (size_t i = same_id->n; i-- > 0;) {
+		m = same_id->items[i];
+		if (!str_eq(m->host, e->line.host))
+			continue;
+		if (is_new_use(m, &e->line))
+			break;
+		return m;
+	}
+	m = ARENA_NEW(s->mem, struct message);
+	m->id = e->line.id;
+	m->host = e->line.host;
+	list_add(same_id, m);
+	list_add(&s->messages, m);
+	return m;
+}
+
+static void
+message_note(struct message *m, struct event *e)
+{
+	m->events[m->n_events++] = e;
+	m->has_key = m->has_key || e->is_key;
+	if ((e->line.kind == LOG_CLIENT || e->line.kind == LOG_PICKUP) &&
+	    m->start == NULL)
+		m->start = e;
+	if (e->line.kind == LOG_ACTIVE)
+		m->active = e;
+	if (e->line.kind == LOG_REMOVED)
+		m->removed = e;
+}
+
+static void
+group_events(struct story *s)
+{
+	struct event **e = (struct event **)s->events.items;
+	struct message **of = arena_alloc_array(s->mem, s->events.n + 1, sizeof(*of));
+
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (e[i]->line.id.len == 0) {
+			if (e[i]->is_key)
+				list_add(&s->loose, e[i]);
+			continue;
+		}
+		of[i] = message_for(s, e[i]);
+		of[i]->n_events++;
+		if (e[i]->line.kind == LOG_REMOVED)
+			of[i]->removed = e[i];
+	}
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+
+		m->events = arena_alloc_array(s->mem, m->n_events, sizeof(*m->events));
+		m->n_events = 0;
+	}
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (of[i] != NULL)
+			message_note(of[i], e[i]);
+	}
+}
+
+static int64_t
+message_time(const struct message *m)
+{
+	return m->events[0]->line.time_us;
+}
+
+/* The message that has this id at about this time. */
+static struct message *
+linked(struct story *s, const struct message *from, const struct event *e)
+{
+	struct list_of *l =
+		e->line.link.len == 0 ? NULL : map_find(s->by_id, e->line.link);
+	struct message *best = NULL;
+	int64_t best_distance = INT64_MAX;
+
+	for (size_t i = 0; l != NULL && i < l->n; i++) {
+		struct message *m = l->items[i];
+		int64_t first = message_time(m) - (int64_t)LINK_WINDOW_S * SECOND_US;
+		int64_t last = m->events[m->n_events - 1]->line.time_us +
+			       (int64_t)LINK_WINDOW_S * SECOND_US;
+		int64_t distance = llabs(message_time(m) - e->line.time_us);
+
+		if (m == from || e->line.time_us < first || e->line.time_us > last)
+			continue;
+		if (distance < best_distance) {
+			best = m;
+			best_distance = distance;
+		}
+	}
+	return best;
+}
+
+static void
+join(struct message *a, struct message *b)
+{
+	struct group *from = b->group;
+	struct group *to = a->group;
+	struct message **all;
+
+	if (from == to)
+		return;
+	/* Move the smaller into the larger; the lists grow by copying. */
+	if (from->n_messages > to->n_messages) {
+		from = a->group;
+		to = b->group;
+	}
+	all = mem_alloc_array(to->n_messages + from->n_messages,
+			      sizeof(struct message *));
+	memcpy(all, to->messages, to->n_messages * sizeof(struct message *));
+	memcpy(all + to->n_messages, from->messages,
+	       from->n_messages * sizeof(struct message *));
+	for (size_t i = 0; i < from->n_messages; i++)
+		from->messages[i]->group = to;
+	mem_free(to->messages);
+	mem_free(from->messages);
+	to->messages = all;
+	to->n_messages += from->n_messages;
+	from->messages = NULL;
+	from->n_messages = 0;
+}
+
+static void
+group_release(void *p)
+{
+	struct group *g = p;
+
+	mem_free(g->messages);
+}
+
+static void
+link_messages(struct story *s)
+{
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+		struct group *g = ARENA_NEW(s->mem, struct group);
+
+		g->messages = mem_alloc_array(1, sizeof(struct message *));
+		g->messages[0] = m;
+		g->n_messages = 1;
+		arena_defer(s->mem, group_release, g);
+		m->group = g;
+		list_add(&s->groups, g);
+	}
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+
+		for (size_t j = 0; j < m->n_events; j++) {
+			struct message *to = linked(s, m, m->events[j]);
+
+			if (to != NULL)
+				join(m, to);
+		}
+	}
+}
+
+static int
+message_order(const void *a, const void *b)
+{
+	const struct message *x = *(struct message *const *)a;
+	const struct message *y = *(struct message *const *)b;
+
+	return event_order(&x->events[0], &y->events[0]);
+}
+
+static int
+group_order(const void *a, const void *b)
+{
+	const struct group *x = *(struct group *const *)a;
+	const struct group *y = *(struct group *const *)b;
+
+	return event_order(&x->messages[0]->events[0], &y->messages[0]->events[0]);
+}
+
+static bool
+group_finish(struct group *g)
+{
+	bool has_key = false;
+
+	if (g->n_messages == 0)
+		return false;
+	qsort(g->messages, g->n_messages, sizeof(struct message *), message_order);
+	for (size_t i = 0; i < g->n_messages; i++)
+		has_key = has_key || g->messages[i]->has_key;
+	return has_key;
+}
+
+void
+story_finish(struct story *s)
+{
+	size_t n = 0;
+
+	sort_events(s);
+	group_events(s);
+	link_messages(s);
+	for (size_t i = 0; i < s->groups.n; i++) {
+		if (group_finish(s->groups.items[i]))
+			s->groups.items[n++] = s->groups.items[i];
+	}
+	s->groups.n = n;
+	if (n > 1)
+		qsort(s->groups.items, n, sizeof(void *), group_order);
+}
+
+struct group **
+story_groups(const struct story *s, size_t *n_out)
+{
+	*n_out = s->groups.n;
+	return (struct group **)s->groups.items;
+}
+
+struct event **
+story_events(const struct story *s, size_t *n_out)
+{
+	*n_out = s->events.n;
+	return (struct event **)s->events.items;
+}
+
+struct event **
+story_loose(const struct story *s, size_t *n_out)
+{
+	*n_out = s->loose.n;
+	return (struct event **)s->loose.items;
+}
+
+uint64_t
+story_dropped(const struct story *s)
+{
+	return s->dropped;
+}
