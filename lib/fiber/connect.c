@@ -76,16 +76,27 @@ dial(struct loop *loop, int fd, const struct sockaddr *to, socklen_t to_len,
 }
 
 bool
+stream_connect_socket(struct loop *loop, int fd, const struct sockaddr *to,
+		      socklen_t to_len, int64_t timeout_ms, struct stream **out,
+		      struct err *err)
+{
+	if (fiber_current(loop) == NULL)
+		panic("connecting outside a fiber");
+	if (!dial(loop, fd, to, to_len, loop_deadline_ms(loop, timeout_ms), err)) {
+		sys_close(fd);
+		return false;
+	}
+	*out = stream_from_fd(loop, fd);
+	return true;
+}
+
+bool
 stream_connect(struct loop *loop, const struct sockaddr *to, socklen_t to_len,
 	       const struct sockaddr *from, socklen_t from_len, int64_t timeout_ms,
 	       struct stream **out, struct err *err)
 {
-	int64_t deadline = loop_deadline_ms(loop, timeout_ms);
-	int fd;
+	int fd = sys_socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fiber_current(loop) == NULL)
-		panic("stream_connect() outside a fiber");
-	fd = sys_socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_errno(err, ERR_TEMP, "socket");
 	if (from != NULL && sys_bind(fd, from, from_len) < 0) {
@@ -93,10 +104,5 @@ stream_connect(struct loop *loop, const struct sockaddr *to, socklen_t to_len,
 		sys_close(fd);
 		return false;
 	}
-	if (!dial(loop, fd, to, to_len, deadline, err)) {
-		sys_close(fd);
-		return false;
-	}
-	*out = stream_from_fd(loop, fd);
-	return true;
+	return stream_connect_socket(loop, fd, to, to_len, timeout_ms, out, err);
 }
