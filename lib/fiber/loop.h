@@ -88,7 +88,8 @@ bool timer_is_active(const struct timer *t);
 enum { WATCH_READ = 1u << 0, WATCH_WRITE = 1u << 1 };
 
 /* A descriptor that is watched, embedded in its owner. Level-triggered: fn is called each
- * turn while the descriptor is ready. Stop it before the descriptor is closed. */
+ * turn while the descriptor is ready. Stop it before the descriptor is closed:
+ * libev aborts on a watched descriptor that is not open. */
 struct watch {
 	uint64_t private[6];
 	struct loop *loop;
