@@ -3,24 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/log.h"
-#include "base/macros.h"
 #include "base/str.h"
 #include "base/sys.h"
-
 #include "config/common_config.h"
 #include "config/config.h"
 #include "fiber/connect.h"
@@ -30,363 +22,384 @@
 #include "fiber/stream.h"
 
 #include "daemon/logging.h"
+#include "daemon/options.h"
+#include "daemon/privilege.h"
 
-enum { CONTROL_FD = 3, FIRST_LISTENER_FD = 4, OVERRIDES_MAX = 200, LISTENERS_MAX = 64 };
+enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 3000 };
 
-/* What came with argv, and what main() keeps besides struct daemon. */
-struct running {
-	struct daemon d;          /* first: a daemon is its running */
-	struct arena *config_mem; /* of the present configuration */
-	struct common_config common;
-	struct config_override overrides[OVERRIDES_MAX];
-	size_t n_overrides;
-	const char *service;
-	const char *type;
-	const char *config_dir;
-	unsigned verbose;
-	size_t n_listeners;
-	struct listener *listeners[LISTENERS_MAX];
-	struct watch raw[LISTENERS_MAX];
+/* The daemon and what its author does not see. */
+struct process {
+	struct daemon d;
+	struct daemon_options options;
+	const char *program_name; /* argv[0]'s last part: in the log */
+	const char *mail_owner;
+	struct sandbox_paths paths;
+	struct arena *config_mem; /* of the present configuration after a reload */
 	struct watch control;
-	bool drop_privileges;
-	bool to_stderr;
+	struct watch raw[OPTIONS_SOCKETS_MAX];
+	struct listener *listeners[OPTIONS_SOCKETS_MAX];
+	struct timer stop_timer;
 };
 
-/* ---- arguments ---- */
+static void
+die(struct process *p, const struct err *err)
+{
+	log_fatal(p->d.log, 1, "%s", err->text);
+}
+
+/* -- start ------------------------------------------------------------------- */
 
 static bool
-take_override(struct running *r, const char *text)
+load_config(struct process *p, struct arena *mem, const struct config **out,
+	    struct err *err)
 {
-	struct config_override *o = &r->overrides[r->n_overrides];
-	struct str all = str_from(text);
+	struct config_options options = {
+		.process_name = p->program_name,
+		.service_name = p->d.service,
+		.overrides = p->options.overrides,
+		.override_count = p->options.override_count,
+	};
+	struct config *cfg;
 
-	if (r->n_overrides == OVERRIDES_MAX || !str_split(all, '=', &o->name, &o->value))
+	if (!config_load(mem, &options, &cfg, err))
 		return false;
-	o->name = str_trim(o->name);
-	o->value = str_trim(o->value);
-	r->n_overrides++;
+	*out = cfg;
 	return true;
 }
 
 static bool
-parse_arguments(struct running *r, int argc, char **argv)
+use_config(struct process *p, struct err *err)
 {
-	int c;
+	struct daemon *d = &p->d;
+	struct common_config c;
 
-	r->service = r->d.program->name;
-	r->type = "unix";
-	r->n_listeners = 1;
-	while ((c = getopt(argc, argv, "+c:m:n:o:s:t:uvVS")) != -1) {
-		switch (c) {
-		case 'c':
-			r->config_dir = optarg;
-			break;
-		case 'm':
-			r->d.max_sessions = strtoul(optarg, NULL, 10);
-			break;
-		case 'n':
-			r->service = optarg;
-			break;
-		case 'o':
-			if (!take_override(r, optarg))
-				return false;
-			break;
-		case 's':
-			r->n_listeners = strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			r->type = optarg;
-			break;
-		case 'u':
-			r->drop_privileges = true;
-			break;
-		case 'v':
-			r->verbose++;
-			break;
-		case 'V':
-			r->to_stderr = true;
-			break;
-		case 'S':
-			r->d.stand_alone = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	r->d.service = r->service;
-	r->d.args = (const char *const *)argv + optind;
-	return r->n_listeners <= LISTENERS_MAX;
+	if (!load_config(p, d->mem, &d->config, err) ||
+	    !common_config_load(d->mem, d->config, &c, err))
+		return false;
+	p->mail_owner = str_c(d->mem, c.mail_owner);
+	p->paths = (struct sandbox_paths){
+		.queue_directory = str_c(d->mem, c.queue_directory),
+		.config_directory = config_dir(d->config),
+		.data_directory = str_c(d->mem, c.data_directory),
+	};
+	if (chdir(p->paths.queue_directory) != 0)
+		return err_errno(err, ERR_CONFIG, "chdir %s", p->paths.queue_directory);
+	if (!logging_open(d->log, d->mem, d->config, p->program_name, err))
+		return false;
+	if (p->options.stderr_log)
+		log_copy_stderr(d->log, LOG_LEVEL_DEBUG);
+	return true;
 }
-
-/* ---- configuration and log ---- */
 
 static bool
-load_config(struct running *r, struct arena *mem, struct config **out, struct err *err)
+is_open(int fd)
 {
-	const struct config_options options = {
-		.dir = r->config_dir,
-		.process_name = r->d.program->name,
-		.service_name = r->service,
-		.overrides = r->overrides,
-		.override_count = r->n_overrides,
-	};
-
-	return config_load(mem, &options, out, err);
+	return fcntl(fd, F_GETFD) >= 0;
 }
 
-static void
-prepare(struct running *r, struct err *err)
+/* Are the descriptors there that the master promises? Else somebody tries it by hand. */
+static bool
+check_descriptors(const struct process *p, struct err *err)
 {
-	struct config *cfg;
-
-	if (!load_config(r, r->config_mem, &cfg, err) ||
-	    !common_config_load(r->config_mem, cfg, &r->common, err) ||
-	    !logging_open(r->d.log, r->config_mem, cfg, r->d.program->name, err))
-		log_fatal(r->d.log, 1, "%s", err->text);
-	r->d.config = cfg;
-	if (r->to_stderr)
-		log_copy_stderr(r->d.log, LOG_LEVEL_INFO);
-	if (r->verbose > 0)
-		log_set_level(r->d.log, LOG_LEVEL_DEBUG);
-	if (chdir(str_c(r->config_mem, r->common.queue_directory)) < 0)
-		log_fatal(r->d.log, 1, "chdir " PRI_STR ": %s",
-			  STR_ARG(r->common.queue_directory), strerror(errno));
-}
-
-/* ---- privileges and limits ---- */
-
-static void
-set_limits(void)
-{
-	const struct rlimit no_core = {0, 0};
-	struct rlimit files;
-
-	IGNORE(setrlimit(RLIMIT_CORE, &no_core) < 0);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-		files.rlim_cur = files.rlim_max;
-		IGNORE(setrlimit(RLIMIT_NOFILE, &files) < 0);
+	if (p->options.stand_alone || getenv("HIKYAKU_PROBE") != NULL)
+		return true;
+	if (isatty(STDIN_FILENO) || !is_open(CONTROL_FD))
+		return err_set(err, ERR_CONFIG, "do not run this command by hand");
+	for (int i = 0; i < p->options.sockets; i++) {
+		if (!is_open(FIRST_SOCKET + i))
+			return err_set(err, ERR_CONFIG, "listening socket %d is missing",
+				       i);
 	}
+	return true;
 }
 
-/* Root becomes mail_owner; everybody else stays what they are. */
-static void
-become_mail_owner(struct running *r)
+static bool
+start_up(struct process *p, struct err *err)
 {
-	const char *name = str_c(r->config_mem, r->common.mail_owner);
-	struct passwd *pw;
+	struct daemon *d = &p->d;
 
-	if (!r->drop_privileges || geteuid() != 0)
-		return;
-	errno = 0;
-	pw = getpwnam(name);
-	if (pw == NULL)
-		log_fatal(r->d.log, 1, "mail_owner: unknown user %s", name);
-	if (pw->pw_uid == 0)
-		log_fatal(r->d.log, 1, "mail_owner: %s has the privileges of root", name);
-	if (setgroups(0, NULL) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
-		log_fatal(r->d.log, 1, "become user %s: %s", name, strerror(errno));
+	if (!check_descriptors(p, err) || !use_config(p, err))
+		return false;
+	privilege_limits();
+	d->loop = loop_new();
+	if (d->program->init != NULL && !d->program->init(d, err))
+		return false;
+	if (p->options.unprivileged && !privilege_drop(p->mail_owner, err))
+		return false;
+	p->paths.read_only = d->tables;
+	sandbox_probe(d->program->profile, &p->paths);
+	return sandbox_enter(d->program->profile, &p->paths, d->log, err);
 }
 
-static void
-confine(struct running *r)
-{
-	const struct sandbox_paths paths = {
-		.queue_directory = str_c(r->config_mem, r->common.queue_directory),
-		.config_directory = config_dir(r->d.config),
-		.data_directory = str_c(r->config_mem, r->common.data_directory),
-		.read_only = r->d.tables,
-	};
-	struct err err;
-
-	if (!sandbox_enter(r->d.program->profile, &paths, r->d.log, &err))
-		log_fatal(r->d.log, 1, "%s", err.text);
-}
-
-/* ---- sessions ---- */
+/* -- sessions ---------------------------------------------------------------- */
 
 static void
-run_session(struct stream *s, const struct listener_peer *peer, void *arg)
+run_session(struct stream *s, const struct listener_peer *peer UNUSED, void *arg)
 {
-	struct daemon *d = arg;
+	struct process *p = arg;
 
-	(void)peer;
-	d->n_sessions++;
-	d->program->session(d, s);
+	p->d.n_sessions++;
+	p->d.program->session(&p->d, s);
 	stream_close(&s);
-	d->n_sessions--;
+	p->d.n_sessions--;
 }
 
 static void
-raw_ready(struct watch *w, unsigned ready, void *arg)
+raw_ready(struct watch *w, unsigned ready UNUSED, void *arg)
 {
-	struct running *r = arg;
-	size_t i = (size_t)(w - r->raw);
+	struct process *p = arg;
 
-	(void)ready;
-	r->d.program->raw_listener(&r->d, FIRST_LISTENER_FD + (int)i);
+	p->d.program->raw_listener(&p->d, FIRST_SOCKET + (int)(w - p->raw));
 }
 
 static void
-serve(struct running *r)
+serve(struct process *p)
 {
-	size_t max = r->d.max_sessions > 0 ? r->d.max_sessions : SIZE_MAX;
+	for (int i = 0; i < p->options.sockets; i++) {
+		int fd = FIRST_SOCKET + i;
 
-	for (size_t i = 0; i < r->n_listeners; i++) {
-		int fd = FIRST_LISTENER_FD + (int)i;
-
-		IGNORE(fcntl(fd, F_SETFD, FD_CLOEXEC) < 0);
-		if (r->d.program->raw_listener != NULL) {
-			watch_init(&r->raw[i], r->d.loop, fd, WATCH_READ, raw_ready, r);
-			watch_start(&r->raw[i]);
-		} else {
-			r->listeners[i] =
-				listener_new(r->d.loop, fd, max, run_session, &r->d);
+		if (p->d.program->raw_listener != NULL) {
+			IGNORE(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0);
+			watch_init(&p->raw[i], p->d.loop, fd, WATCH_READ, raw_ready, p);
+			watch_start(&p->raw[i]);
+		} else if (p->d.program->session != NULL) {
+			p->listeners[i] = listener_new(p->d.loop, fd, p->d.max_sessions,
+						       run_session, p);
 		}
 	}
 }
 
-/* ---- the master's word ---- */
-
 static void
-begin_drain(struct running *r)
+stand_alone_session(void *arg)
 {
-	if (r->d.draining)
+	struct process *p = arg;
+	struct stream *s = stream_from_fd(p->d.loop, STDIN_FILENO);
+	struct listener_peer unknown = {.address_len = 0};
+
+	run_session(s, &unknown, p);
+}
+
+/* -- the end ----------------------------------------------------------------- */
+
+/* Listen no more; the loop ends by itself when nothing is left in it. */
+static void
+drain(struct process *p)
+{
+	if (p->d.draining)
 		return;
-	r->d.draining = true;
-	watch_stop(&r->control);
-	for (size_t i = 0; i < r->n_listeners; i++) {
-		if (r->d.program->raw_listener != NULL)
-			watch_stop(&r->raw[i]);
-		else
-			listener_stop(r->listeners[i]);
+	p->d.draining = true;
+	watch_stop(&p->control);
+	for (int i = 0; i < p->options.sockets; i++) {
+		if (p->listeners[i] != NULL)
+			listener_stop(p->listeners[i]);
+		else if (p->d.program->raw_listener != NULL)
+			watch_stop(&p->raw[i]);
 	}
-	if (r->d.program->drain != NULL)
-		r->d.program->drain(&r->d);
+	if (p->d.program->drain != NULL)
+		p->d.program->drain(&p->d);
 }
 
 static void
-reload(struct running *r)
+give_up(struct timer *t UNUSED, void *arg)
 {
-	struct arena *mem = arena_new();
-	struct config *fresh;
+	struct process *p = arg;
+
+	loop_stop(p->d.loop);
+}
+
+static void
+stop(int sig UNUSED, void *arg)
+{
+	struct process *p = arg;
+
+	if (p->d.stopping)
+		return;
+	p->d.stopping = true;
+	/* drain() once more for a daemon that is finishing already: it may now give up
+	 * what it waited for. */
+	p->d.draining = false;
+	drain(p);
+	for (int i = 0; i < p->options.sockets; i++) {
+		if (p->listeners[i] != NULL)
+			listener_cancel_sessions(p->listeners[i]);
+	}
+	if (fiber_count(p->d.loop) > 0)
+		timer_start_ms(&p->stop_timer, STOP_GRACE_MS);
+}
+
+/* -- what the master says ---------------------------------------------------- */
+
+static void
+reload(struct process *p)
+{
+	struct arena *mem = arena_new_child(p->d.mem);
+	const struct config *fresh;
 	struct err err;
 
-	if (!load_config(r, mem, &fresh, &err) ||
-	    !r->d.program->reload(&r->d, fresh, &err)) {
-		log_error(r->d.log, "reload: %s -- the old configuration stays in force",
+	if (!load_config(p, mem, &fresh, &err) ||
+	    !p->d.program->reload(&p->d, fresh, &err)) {
+		log_error(p->d.log, "reload: %s; the old configuration stays in force",
 			  err.text);
 		arena_free(&mem);
 		return;
 	}
-	/* What the old one's strings are still used for is the daemon's to say: it stays
-	 * until the process ends. */
-	r->d.config = fresh;
+	p->d.config = fresh;
+	arena_free(&p->config_mem);
+	p->config_mem = mem;
 }
 
 static void
-control_ready(struct watch *w, unsigned ready, void *arg)
+control_byte(struct process *p, char c)
 {
-	struct running *r = arg;
-	char c;
-	ssize_t n = sys_read(CONTROL_FD, &c, 1);
+	const struct daemon_program *program = p->d.program;
 
-	(void)w;
-	(void)ready;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (c == 'H' && program->reload != NULL)
+		reload(p);
+	else if (c == 'W' && program->wakeup != NULL)
+		program->wakeup(&p->d);
+}
+
+static void
+control_ready(struct watch *w UNUSED, unsigned ready UNUSED, void *arg)
+{
+	struct process *p = arg;
+	char bytes[64];
+	ssize_t n = sys_read(CONTROL_FD, bytes, sizeof(bytes));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n <= 0)
-		begin_drain(r);
-	else if (c == 'H' && r->d.program->reload != NULL)
-		reload(r);
-	else if (c == 'W' && r->d.program->wakeup != NULL)
-		r->d.program->wakeup(&r->d);
+	if (n <= 0) {
+		drain(p);
+		return;
+	}
+	for (ssize_t i = 0; i < n && !p->d.draining; i++)
+		control_byte(p, bytes[i]);
 }
 
 static void
-tell_ready(struct running *r)
+watch_master(struct process *p)
 {
-	IGNORE(fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0);
 	IGNORE(fcntl(CONTROL_FD, F_SETFL, O_NONBLOCK) < 0);
-	if (sys_write(CONTROL_FD, "R", 1) != 1)
-		log_fatal(r->d.log, 1,
-			  "do not run this program by hand: the master does");
-	watch_init(&r->control, r->d.loop, CONTROL_FD, WATCH_READ, control_ready, r);
-	watch_start(&r->control);
+	watch_init(&p->control, p->d.loop, CONTROL_FD, WATCH_READ, control_ready, p);
+	watch_start(&p->control);
+	/* A master that has died meanwhile shows as end of file. */
+	IGNORE(sys_send(CONTROL_FD, "R", 1, MSG_NOSIGNAL) < 0);
+}
+
+static void
+run(struct process *p)
+{
+	struct daemon *d = &p->d;
+
+	loop_on_signal(d->loop, SIGTERM, stop, p);
+	timer_init(&p->stop_timer, d->loop, give_up, p);
+	if (d->program->start != NULL)
+		d->program->start(d);
+	if (d->stand_alone) {
+		if (fiber_spawn(d->loop, "session", stand_alone_session, p) == NULL)
+			log_fatal(d->log, 1, "cannot start a session");
+	} else {
+		serve(p);
+		watch_master(p);
+	}
+	loop_run(d->loop);
+}
+
+static void
+tidy_up(struct process *p)
+{
+	for (int i = 0; i < p->options.sockets; i++)
+		listener_free(&p->listeners[i]);
+	loop_free(&p->d.loop);
+	if (p->d.program->release != NULL)
+		p->d.program->release(&p->d);
+	log_free(&p->d.log);
+}
+
+/* In the log; one program may have two names (smtp, lmtp). */
+static const char *
+program_name(int argc, char **argv, const struct daemon_program *program)
+{
+	const char *slash;
+
+	if (argc < 1 || argv[0] == NULL)
+		return program->name;
+	slash = strrchr(argv[0], '/');
+	return slash == NULL ? argv[0] : slash + 1;
 }
 
 int
 daemon_main(int argc, char **argv, const struct daemon_program *program)
 {
-	struct running *r;
-	struct stat st;
 	struct arena *mem = arena_new();
+	struct process *p = ARENA_NEW(mem, struct process);
 	struct err err;
 
-	r = ARENA_NEW(mem, struct running);
-	r->d.mem = mem;
-	r->d.program = program;
-	r->d.log = log_new(program->name);
-	r->config_mem = arena_new_child(mem);
-	if (!parse_arguments(r, argc, argv))
-		log_fatal(r->d.log, 1,
-			  "usage: %s [-c dir] [-n service] [-o name=value] ...",
-			  program->name);
-	if (fstat(CONTROL_FD, &st) < 0 || !S_ISSOCK(st.st_mode))
-		log_fatal(r->d.log, 1,
-			  "do not run this program by hand: the master does");
-	umask(077);
-	signal(SIGHUP, SIG_IGN);
-	prepare(r, &err);
-	set_limits();
-	r->d.loop = loop_new();
-	if (!program->init(&r->d, &err))
-		log_fatal(r->d.log, 1, "%s", err.text);
-	become_mail_owner(r);
-	confine(r);
-	tell_ready(r);
-	serve(r);
-	if (program->start != NULL)
-		program->start(&r->d);
-	loop_run(r->d.loop);
-	log_free(&r->d.log);
+	p->d.mem = mem;
+	p->d.program = program;
+	p->program_name = program_name(argc, argv, program);
+	p->d.log = log_new(p->program_name);
+	if (!daemon_options_parse(mem, argc, argv, &p->options, &err))
+		die(p, &err);
+	p->d.service = p->options.service == NULL ? p->program_name : p->options.service;
+	p->d.args = p->options.args;
+	p->d.max_sessions = (size_t)p->options.max_sessions;
+	p->d.stand_alone = p->options.stand_alone;
+	if (p->options.verbose > 0)
+		log_set_level(p->d.log, LOG_LEVEL_DEBUG);
+	if (p->options.stand_alone)
+		p->options.sockets = 0;
+	if (!start_up(p, &err))
+		die(p, &err);
+	run(p);
+	tidy_up(p);
+	arena_free(&mem);
 	return 0;
 }
 
-/* ---- others ---- */
+/* -- other services ---------------------------------------------------------- */
+
+static bool
+unix_address(const char *path, struct sockaddr_un *out)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t n = strlen(path);
+
+	if (n == 0 || n >= sizeof(sa.sun_path))
+		return false;
+	memcpy(sa.sun_path, path, n);
+	*out = sa;
+	return true;
+}
 
 bool
 daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms,
 	       struct stream **stream_out, struct err *err)
 {
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct sockaddr_un sa;
 
-	if (strlen(class_and_name) >= sizeof(to.sun_path))
-		return err_set(err, ERR_CONFIG, "socket name too long: %s",
-			       class_and_name);
-	strncpy(to.sun_path, class_and_name, sizeof(to.sun_path) - 1);
-	return stream_connect(d->loop, (struct sockaddr *)&to, sizeof(to), NULL, 0,
-			      timeout_ms, stream_out, err) ||
-	       err_prefix(err, "service %s", class_and_name);
+	if (!unix_address(class_and_name, &sa))
+		return err_set(err, ERR_CONFIG, "bad service name: %s", class_and_name);
+	if (!stream_connect(d->loop, (struct sockaddr *)&sa, sizeof(sa), NULL, 0,
+			    timeout_ms, stream_out, err))
+		return err_prefix(err, "connect to %s", class_and_name);
+	return true;
 }
 
 bool
-daemon_trigger(struct daemon *d, const char *class_and_name, const char *bytes)
+daemon_trigger(struct daemon *d UNUSED, const char *class_and_name, const char *bytes)
 {
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	size_t len = strlen(bytes);
+	struct sockaddr_un sa;
 	bool ok;
 	int fd;
 
-	(void)d;
-	if (strlen(class_and_name) >= sizeof(to.sun_path))
+	if (!unix_address(class_and_name, &sa))
 		return false;
-	strncpy(to.sun_path, class_and_name, sizeof(to.sun_path) - 1);
 	fd = sys_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
-	ok = sys_connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
-	     sys_send(fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+	ok = sys_connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	     sys_send(fd, bytes, strlen(bytes), MSG_NOSIGNAL) == (ssize_t)strlen(bytes);
 	sys_close(fd);
 	return ok;
 }

@@ -6,6 +6,9 @@
  */
 #include "daemon/filter.h"
 
+/* SCMP_A0() and its like leave out a member that is not used. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
@@ -136,28 +139,30 @@ family_allowed(const struct profile *p, unsigned family)
 	       (p->network != NET_UNIX && (family == AF_INET || family == AF_INET6));
 }
 
+/* UNIX sockets of every kind; Internet sockets of the profile's kinds. */
 static void
 rules_socket(struct builder *b, const struct profile *p)
 {
-	static const unsigned kinds[] = {SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET};
+	static const unsigned kinds[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM,
+					 SOCK_SEQPACKET};
 
 	for (unsigned family = 0; family <= AF_INET6; family++) {
-		struct scmp_arg_cmp cond[2] = {
-			SCMP_A0_32(SCMP_CMP_EQ, family),
-			SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM)};
+		struct scmp_arg_cmp cond[2] = {SCMP_A0_32(SCMP_CMP_EQ, family)};
 
-		if (!family_allowed(p, family)) {
-			rule_if(b, SCMP_ACT_ERRNO(EACCES), "socket", cond[0]);
+		if (family == AF_UNIX || !family_allowed(p, family)) {
+			rule_if(b,
+				family == AF_UNIX ? SCMP_ACT_ALLOW
+						  : SCMP_ACT_ERRNO(EACCES),
+				"socket", cond[0]);
 			continue;
 		}
-		if (family == AF_UNIX || p->network != NET_TCP) {
-			rule_if(b, SCMP_ACT_ALLOW, "socket", cond[0]);
-			continue;
-		}
-		rule(b, SCMP_ACT_ALLOW, "socket", 2, cond);
 		for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+			bool ok = kinds[i] == SOCK_STREAM ||
+				  (kinds[i] == SOCK_DGRAM && p->network == NET_DNS);
+
 			cond[1] = SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kinds[i]);
-			rule(b, SCMP_ACT_ERRNO(EACCES), "socket", 2, cond);
+			rule(b, ok ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EACCES), "socket", 2,
+			     cond);
 		}
 	}
 	rule_if(b, SCMP_ACT_ERRNO(EACCES), "socket", SCMP_A0_32(SCMP_CMP_GT, AF_INET6));

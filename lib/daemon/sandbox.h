@@ -39,3 +39,9 @@ struct sandbox_paths {
 /* Enter; there is no way back. Failure of a mandatory part is an error. */
 bool sandbox_enter(enum sandbox_profile profile, const struct sandbox_paths *paths,
 		   struct log *log, struct err *err) __attribute__((warn_unused_result));
+
+/* Test builds only (HIKYAKU_FAULTS): when HIKYAKU_PROBE names a file in the environment,
+ * try the actions of probe.def, each in a process of its own inside the sandbox, write
+ * "action allowed|denied|untested allowed|denied" lines (seen, expected from the
+ * profile's row) there and exit: 0 if they agree. Does nothing otherwise. */
+void sandbox_probe(enum sandbox_profile profile, const struct sandbox_paths *paths);
