@@ -55,8 +55,8 @@ fail_at(struct expander *x, const char *what, const char *last, struct str at)
 {
 	struct str left = str_trim_right(str_from_mem(last, (size_t)(at.p - last)));
 
-	return err_set(x->err, ERR_CONFIG, "%s at: \"..." PRI_STR ">>>" PRI_STR "\"", what,
-		       STR_ARG(left), STR_ARG(at));
+	return err_set(x->err, ERR_CONFIG, "%s at: \"..." PRI_STR ">>>" PRI_STR "\"",
+		       what, STR_ARG(left), STR_ARG(at));
 }
 
 static bool

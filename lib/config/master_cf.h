@@ -4,6 +4,7 @@
  * master.cf: one entry per service (master(5)). Parsed as a whole; an error names file
  * and line. `-` fields have their defaults filled in, and remember that they were `-`.
  *
+ * The text of the entries as postconf shows and edits it: master_entry.h.
  * Limits: file 1 MiB, 1,000 services, 200 arguments per service.
  */
 
@@ -13,29 +14,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/master_entry.h"
 
 struct arena;
-
-enum master_type {
-	MASTER_INET,
-	MASTER_UNIX,
-	MASTER_UNIX_DGRAM,
-	MASTER_FIFO,
-	MASTER_PASS,
-};
-
-/* Columns, as postconf -F names them. */
-enum master_field {
-	MASTER_FIELD_SERVICE,
-	MASTER_FIELD_TYPE,
-	MASTER_FIELD_PRIVATE,
-	MASTER_FIELD_UNPRIVILEGED,
-	MASTER_FIELD_CHROOT,
-	MASTER_FIELD_WAKEUP,
-	MASTER_FIELD_PROCESS_LIMIT,
-	MASTER_FIELD_COMMAND,
-	MASTER_FIELD_COUNT
-};
 
 struct master_service {
 	unsigned line; /* where the entry begins */
@@ -87,11 +68,6 @@ bool master_cf_parse(struct arena *mem, const struct config *cfg, struct str tex
 /* By first column and type, or NULL. */
 const struct master_service *master_cf_find(const struct master_services *services,
 					    struct str name, enum master_type type);
-
-const char *master_type_name(enum master_type type);
-bool master_type_parse(struct str s, enum master_type *out) MUST_CHECK;
-/* "service", "type", "private" ... */
-const char *master_field_name(enum master_field field);
 
 /* Whether master_service_disable's list ("name/type", "name", "inet" ...) switches the
  * entry off. list is expanded. */

@@ -256,10 +256,12 @@ area_load_smtp(struct arena *mem, const struct config *cfg,
 	if (!str_eq(cfg->process_name, STR("lmtp")))
 		return area_load(mem, cfg, fields, count, out, err);
 	for (size_t i = 0; i < count; i++) {
-		const struct param *row = lmtp_row(mem, fields[i].name);
+		struct param row = *lmtp_row(mem, fields[i].name);
 
-		if (!field_load(mem, cfg, row, (char *)out + fields[i].offset, err))
-			return located(cfg, row->name, err);
+		/* The field has the type of its own row, whatever the other says. */
+		row.type = param_find(str_from(fields[i].name))->type;
+		if (!field_load(mem, cfg, &row, (char *)out + fields[i].offset, err))
+			return located(cfg, row.name, err);
 	}
 	return true;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/value.h"
 
-static const char separators[] = ", \t\r\n";
-
 bool
 value_bool(struct str s, bool *out)
 {
@@ -74,13 +72,13 @@ list_brace_len(struct str s)
 }
 
 /* Postfix's rule: braces count anywhere in an item, so static:{a b} is one item. */
-bool
-list_next(struct str *rest, struct str *item_out)
+static bool
+item_next(struct str *rest, struct str seps, struct str *item_out)
 {
 	struct str s = *rest;
 	size_t depth = 0, i;
 
-	while (s.len > 0 && str_contains(str_from(separators), *s.p))
+	while (s.len > 0 && str_contains(seps, *s.p))
 		s = str_skip(s, 1);
 	if (s.len == 0) {
 		*rest = s;
@@ -91,12 +89,24 @@ list_next(struct str *rest, struct str *item_out)
 			depth++;
 		else if (s.p[i] == '}' && depth > 0)
 			depth--;
-		else if (depth == 0 && str_contains(str_from(separators), s.p[i]))
+		else if (depth == 0 && str_contains(seps, s.p[i]))
 			break;
 	}
 	*item_out = str_head(s, i);
 	*rest = str_skip(s, i);
 	return true;
+}
+
+bool
+list_next(struct str *rest, struct str *item_out)
+{
+	return item_next(rest, STR(", \t\r\n"), item_out);
+}
+
+bool
+words_next(struct str *rest, struct str *word_out)
+{
+	return item_next(rest, STR(" \t\r\n"), word_out);
 }
 
 bool

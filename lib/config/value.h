@@ -26,6 +26,9 @@ bool value_time(struct str s, char default_unit, int64_t *out) MUST_CHECK;
  * unmatched brace is taken to the end. False at the end. */
 bool list_next(struct str *rest, struct str *item_out);
 
+/* As list_next(), but only blanks and line ends separate: arguments in master.cf. */
+bool words_next(struct str *rest, struct str *word_out);
+
 /* The text inside { }, without blanks at its ends; false if s does not begin with {, or
  * its matching } is not its last byte (*why_out then says what is wrong). */
 bool list_unbrace(struct str s, struct str *inner_out, const char **why_out) MUST_CHECK;

@@ -5,23 +5,29 @@
  * drop, sandbox, loop. A daemon's main.c is a struct daemon_program and one call.
  *
  * What the master gives a daemon
- *	argv	COMMAND -n SERVICE -t unix|inet|unix-dgram|pass [-u] [-v] [-o
- *name=value]... args fd 0-2	/dev/null (standard error is the terminal's with -V) fd 3
- *control: a stream socket pair. The daemon writes "R" when it is ready to serve. End of
- *file means "finish": accept nothing more, end the work in hand, exit 0. So a daemon
- *outlives neither a reload (its successor has the sockets already) nor its master. Also
- *sent by the master: "H" = re-read your configuration in place (only programs with a
- *reload function), "W" = wake-up time of the wakeup column. fd 4...	the listening
- *sockets, -s N of them (default 1)
+ *	argv	COMMAND -n SERVICE -t unix|inet|unix-dgram|pass [-u] [-v] [-m sessions]
+ *		[-s sockets] [-o name=value]... args (options.h)
+ *	fd 0-2	/dev/null (standard error is the terminal's with -V)
+ *	fd 3	control: a stream socket pair. The daemon writes "R" when it is ready to
+ *		serve. End of file means "finish": accept nothing more, end the work in
+ *		hand, exit 0. So a daemon outlives neither a reload (its successor has the
+ *		sockets already) nor its master. Also sent by the master: "H" = re-read
+ *your configuration in place (only programs with a reload function), "W" = wake-up time
+ *of the wakeup column. fd 4...	the listening sockets, -s N of them (default 1) SIGTERM
+ *stop: finish at once; what still runs after 3 seconds is given up
  *
- * Order at start: configuration, log, init() [opens tables, directories, sockets that
- * it needs by name], privilege drop, sandbox_enter(), "R", start(), loop. What fails
- *before "R" is logged as fatal and the exit status is 1; the master throttles.
+ * Order at start: configuration, log, change to queue_directory (all names below it are
+ * relative from here on), init() [opens tables, directories, sockets that it needs by
+ * name], privilege drop, sandbox_enter(), start(), "R", loop. What fails before "R" is
+ * logged as fatal and the exit status is 1; the master throttles.
  *
  * Sessions: every accepted connection gets a fiber that runs session(); at most
- *`max_sessions` at a time (the maxproc column divided by the number of worker processes;
- *0 = no limit but the descriptors'). Datagram and single-byte trigger services do their
- *own reading: set raw_listener.
+ * `max_sessions` per listening socket at a time (the maxproc column divided by the number
+ * of worker processes; 0 = no limit but the descriptors'). Datagram and single-byte
+ * trigger services do their own reading: set raw_listener.
+ *
+ * There is no watchdog: daemon_timeout was for processes that serve one request at a
+ * time. Every session's deadlines are its own.
  */
 
 #include <stdbool.h>
@@ -45,11 +51,15 @@ struct daemon {
 	const struct daemon_program *program;
 	const char *service;     /* master.cf name: "smtp", "relay" */
 	const char *const *args; /* what was left of argv, ended by NULL */
-	void *state;             /* made by init() */
+	/* init() may set it: files and directories of tables that the sandbox lets us
+	 * read, if the profile has TABLES; ended by NULL. */
+	const char *const *tables;
+	void *state; /* made by init() */
 	size_t max_sessions;
 	size_t n_sessions;
-	bool draining;    /* end of file on the control socket: finishing */
-	bool stand_alone; /* run by hand with -S: session on standard input and output */
+	bool draining;    /* finishing: end of file on the control socket, or stopping */
+	bool stopping;    /* SIGTERM */
+	bool stand_alone; /* run with -S: one session, on the socket at descriptor 0 */
 };
 
 struct daemon_program {
@@ -57,7 +67,7 @@ struct daemon_program {
 	enum sandbox_profile profile; /* daemon/profiles.def */
 
 	/* Make the daemon's state from the configuration; open what needs names. Runs
-	 * with the privileges of the start. */
+	 * with the privileges of the start, outside the loop. May be NULL. */
 	bool (*init)(struct daemon *d, struct err *err);
 
 	/* After the sandbox: spawn own fibers, start timers. May be NULL. */
@@ -77,21 +87,23 @@ struct daemon_program {
 	 * failure the old one stays. NULL: the process is replaced instead. */
 	bool (*reload)(struct daemon *d, const struct config *fresh, struct err *err);
 
-	/* Finishing was asked for: stop own timers, cancel idle fibers. The process exits
-	 * when no fiber is left. May be NULL. */
+	/* Finishing was asked for: stop own timers and watches, cancel idle fibers. The
+	 * process exits when no fiber, timer and watch is left. May be NULL. */
 	void (*drain)(struct daemon *d);
+
+	/* The process is about to exit in an orderly way: free `state`. May be NULL. */
+	void (*release)(struct daemon *d);
 };
 
 /* Never returns to a caller that has anything left to do: the result is main()'s. */
 int daemon_main(int argc, char **argv, const struct daemon_program *program);
 
 /* Connect to a service of ours by its class and name ("public/cleanup", "private/bounce")
- * within timeout_ms, from a fiber. The socket directory was opened before the sandbox, so
- * this works inside it. */
+ * within timeout_ms, from a fiber. Works in the sandbox: UNIX sockets are no files to it,
+ * and the name is relative to the working directory. */
 bool daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms,
 		    struct stream **stream_out, struct err *err)
 	__attribute__((warn_unused_result));
 
-/* Send trigger bytes to a service's socket or fifo; false when nobody listens. Does not
- * wait. */
+/* Send trigger bytes to a service's socket; false when nobody listens. Does not wait. */
 bool daemon_trigger(struct daemon *d, const char *class_and_name, const char *bytes);

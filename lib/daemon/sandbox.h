@@ -40,8 +40,8 @@ struct sandbox_paths {
 bool sandbox_enter(enum sandbox_profile profile, const struct sandbox_paths *paths,
 		   struct log *log, struct err *err) __attribute__((warn_unused_result));
 
-/* Test builds only (HIKYAKU_FAULTS): when HIKYAKU_PROBE is set in the environment, try
- * about 40 actions (open /etc/passwd, write into the queue, connect to port 25, exec,
- * fork, ptrace, kill the parent, mount, io_uring ...), print "action allowed|denied
- * expected" lines to the file it names and exit. Does nothing otherwise. */
+/* Test builds only (HIKYAKU_FAULTS): when HIKYAKU_PROBE names a file in the environment,
+ * try the actions of probe.def, each in a process of its own inside the sandbox, write
+ * "action allowed|denied|untested allowed|denied" lines (seen, expected from the
+ * profile's row) there and exit: 0 if they agree. Does nothing otherwise. */
 void sandbox_probe(enum sandbox_profile profile, const struct sandbox_paths *paths);

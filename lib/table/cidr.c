@@ -14,7 +14,7 @@ struct rule {
 	struct cidr_net net;
 	bool negated;
 	bool is_if;
-	size_t after;	 /* is_if: the rule to go on with when it does not hold */
+	size_t after;     /* is_if: the rule to go on with when it does not hold */
 	struct str value; /* otherwise */
 };
 
@@ -38,7 +38,8 @@ rule_parse(struct arena *mem, struct str text, bool is_if, struct rule *rule,
 	if (text.len == 0)
 		return err_set(why, ERR_CONFIG, "no address pattern");
 	/* The whole rest is the pattern of an "if". */
-	pattern = is_if ? str_trim(text) : str_head(text, str_index_any(text, " \t\r\v\f"));
+	pattern =
+		is_if ? str_trim(text) : str_head(text, str_index_any(text, " \t\r\v\f"));
 	value = str_trim(str_skip(text, pattern.len));
 	if (!is_if && value.len == 0)
 		return err_set(why, ERR_CONFIG, "no lookup result");

@@ -18,7 +18,7 @@ struct rule {
 	bool negated;
 	bool is_if;
 	bool has_groups;
-	size_t after;	 /* is_if: the rule to go on with when it does not hold */
+	size_t after;     /* is_if: the rule to go on with when it does not hold */
 	struct str value; /* otherwise; with $1 and $$ */
 };
 
@@ -97,19 +97,22 @@ check_value(const struct table *t, struct rule *rule, size_t n_groups, struct er
 			continue;
 		if ((t->flags & TABLE_NO_REGSUB) != 0)
 			return err_set(why, ERR_CONFIG,
-				       "regular expression substitution is not allowed: skipping this rule");
+				       "regular expression substitution is not allowed: "
+				       "skipping this rule");
 		if (rule->negated)
 			return err_set(why, ERR_CONFIG,
 				       "$number found in negative match replacement "
 				       "text: skipping this rule");
 		if ((size_t)piece.group > n_groups || piece.group == 0)
 			return err_set(why, ERR_CONFIG,
-				       "out of range replacement index \"%d\": skipping this rule",
+				       "out of range replacement index \"%d\": skipping "
+				       "this rule",
 				       piece.group);
 		rule->has_groups = true;
 	}
 	if (kind == PIECE_BAD)
-		return err_set(why, ERR_CONFIG, "bad syntax in replacement text: skipping this rule");
+		return err_set(why, ERR_CONFIG,
+			       "bad syntax in replacement text: skipping this rule");
 	return true;
 }
 
@@ -124,7 +127,8 @@ take_pattern(struct str *rest, struct str *pattern_out, struct err *why)
 		if (rest->p[i] == '\\')
 			i++;
 	if (i >= rest->len)
-		return err_set(why, ERR_CONFIG, "no closing regexp delimiter \"%c\": skipping this rule",
+		return err_set(why, ERR_CONFIG,
+			       "no closing regexp delimiter \"%c\": skipping this rule",
 			       delimiter);
 	*pattern_out = str_head(str_skip(*rest, 1), i - 1);
 	*rest = str_skip(*rest, i + 1);
@@ -146,7 +150,8 @@ take_flags(struct str *rest, int *flags, struct err *why)
 			*flags ^= REG_EXTENDED;
 			break;
 		default:
-			return err_set(why, ERR_CONFIG, "unknown regexp option \"%c\": skipping this rule",
+			return err_set(why, ERR_CONFIG,
+				       "unknown regexp option \"%c\": skipping this rule",
 				       rest->p[0]);
 		}
 		*rest = str_skip(*rest, 1);

@@ -177,9 +177,8 @@ source_complaint(struct arena *mem, enum source_kind kind, const char *file,
 				  at.p)
 			.p;
 	case SOURCE_TOO_LONG:
-		return str_printf(mem,
-				  "%s: more than %d bytes -- ignoring this line", at.p,
-				  SOURCE_LINE_MAX)
+		return str_printf(mem, "%s: more than %d bytes -- ignoring this line",
+				  at.p, SOURCE_LINE_MAX)
 			.p;
 	}
 	return "";

@@ -54,7 +54,7 @@ enum source_kind {
 	SOURCE_NOT_UTF8,
 	SOURCE_UNBALANCED, /* a quote is not closed */
 	SOURCE_NO_VALUE,
-	SOURCE_NUL,	 /* a NUL byte in the line */
+	SOURCE_NUL,      /* a NUL byte in the line */
 	SOURCE_TOO_LONG, /* more than SOURCE_LINE_MAX bytes with its continuations */
 };
 

@@ -37,8 +37,8 @@ enum lookup {
 };
 
 enum table_flag {
-	TABLE_FOLD = 1u << 0,	   /* fold keys of fixed-key tables */
-	TABLE_UTF8 = 1u << 1,	   /* keys and values are UTF-8 or do not exist */
+	TABLE_FOLD = 1u << 0,      /* fold keys of fixed-key tables */
+	TABLE_UTF8 = 1u << 1,      /* keys and values are UTF-8 or do not exist */
 	TABLE_NO_REGSUB = 1u << 2, /* refuse $1 in pattern tables: what a user can
 				      write must not become a command or file name */
 };
@@ -47,7 +47,7 @@ enum table_flag {
 enum { TABLE_DEFAULT = TABLE_FOLD | TABLE_UTF8 };
 
 enum {
-	TABLE_KEY_MAX = 4096,	      /* fixed keys */
+	TABLE_KEY_MAX = 4096,        /* fixed keys */
 	TABLE_PATTERN_MAX = 1 << 20, /* what is matched against patterns */
 	TABLE_VALUE_MAX = 1 << 20,
 	TABLE_DEPTH_MAX = 8,

@@ -31,7 +31,7 @@ struct table {
 	const struct table_type *type;
 	struct arena *mem;
 	const char *name; /* "type:name" */
-	void *state;	  /* the type's own */
+	void *state;      /* the type's own */
 	unsigned flags;
 	unsigned depth; /* 0: not inside another table */
 	bool is_pattern;

@@ -72,9 +72,9 @@ read_stable(struct arena *mem, const char *path, struct str *text_out,
 		ok = ok && sys_fstat(fd, &after) == 0;
 		sys_close(fd);
 		if (!ok)
-			return err->kind != ERR_NONE ? false
-						     : err_errno(err, ERR_TEMP, "read %s",
-								 path);
+			return err->kind != ERR_NONE
+				       ? false
+				       : err_errno(err, ERR_TEMP, "read %s", path);
 		if (file_id_same(file_id_of(&before), file_id_of(&after))) {
 			*text_out = text;
 			*id_out = file_id_of(&before);

@@ -2,19 +2,15 @@
 /*
  * The maillog parser on any bytes: every view of the result must lie within the line.
  */
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/macros.h"
 #include "base/panic.h"
 #include "base/str.h"
 
 #include "../../tool/hikyaku/explain_reply.h"
 #include "../../tool/hikyaku/log_line.h"
+#include "fuzz.h"
 
 enum { REFERENCE = 1795521600 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 check(struct str line, struct str part)
@@ -34,12 +30,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!log_line_parse(line, REFERENCE, &l))
 		return 0;
 	const struct str parts[] = {
-		l.host,      l.tag,         l.daemon,      l.id,        l.text,
-		l.action,    l.stage,       l.client,      l.from,      l.to,
-		l.orig_to,   l.uid,         l.orig_id,     l.orig_client,
-		l.sasl_user, l.sasl_method, l.proto,       l.helo,      l.message_id,
-		l.relay,     l.dsn,         l.status,      l.reason,    l.tls,
-		l.link,
+		l.host,        l.tag,    l.daemon,  l.id,          l.text,
+		l.action,      l.stage,  l.client,  l.from,        l.to,
+		l.orig_to,     l.uid,    l.orig_id, l.orig_client, l.sasl_user,
+		l.sasl_method, l.proto,  l.helo,    l.message_id,  l.relay,
+		l.dsn,         l.status, l.reason,  l.tls,         l.link,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)

@@ -93,19 +93,36 @@ siblings(struct arena *mem, const char *dir, const char *base, const char **name
 	return n;
 }
 
+/* maillog_file and what `postfix logrotate` made of it. */
 static size_t
-usual_places(struct arena *mem, const char **names, size_t max)
+maillog_siblings(struct arena *mem, const char *maillog_file, const char **names,
+		 size_t max)
 {
-	size_t n = siblings(mem, "/var/log", "mail.log", names, max);
+	struct str path = str_from(maillog_file);
+	size_t slash = str_rindex(path, '/');
 
+	/* /dev/stdout goes where the container sends it. */
+	if (slash == path.len || slash == 0 || str_starts(path, STR("/dev/")))
+		return 0;
+	return siblings(mem, str_c(mem, str_head(path, slash)),
+			str_c(mem, str_skip(path, slash + 1)), names, max);
+}
+
+static size_t
+usual_places(struct arena *mem, const char *maillog_file, const char **names, size_t max)
+{
+	size_t n = maillog_siblings(mem, maillog_file, names, max);
+
+	if (n == 0)
+		n = siblings(mem, "/var/log", "mail.log", names, max);
 	if (n == 0)
 		n = siblings(mem, "/var/log", "maillog", names, max);
 	return n;
 }
 
 bool
-logfiles_open(struct arena *mem, const char *const *names, void (*warn)(const char *text),
-	      struct logfiles *out, struct err *err)
+logfiles_open(struct arena *mem, const char *const *names, const char *maillog_file,
+	      void (*warn)(const char *text), struct logfiles *out, struct err *err)
 {
 	const char **found = arena_alloc_array(mem, LOGFILES_MAX, sizeof(*found));
 	struct item *items = arena_alloc_array(mem, LOGFILES_MAX, sizeof(*items));
@@ -119,7 +136,7 @@ logfiles_open(struct arena *mem, const char *const *names, void (*warn)(const ch
 	if (names[n] != NULL)
 		return err_set(err, ERR_PERM, "more than %d files", LOGFILES_MAX);
 	if (n == 0)
-		n = usual_places(mem, found, LOGFILES_MAX);
+		n = usual_places(mem, maillog_file, found, LOGFILES_MAX);
 	if (n == 0)
 		return err_set(
 			err, ERR_CONFIG,

@@ -23,9 +23,10 @@ struct logfiles {
 	size_t n_failed; /* named or found, but not readable */
 };
 
-/* names: NULL-terminated; empty: the usual places. Unreadable files are told to `warn`
- * and left out. False if there is nothing to read. */
-bool logfiles_open(struct arena *mem, const char *const *names,
+/* names: NULL-terminated; empty: the usual places, that is maillog_file (may be NULL or
+ * empty), else /var/log/mail.log, else /var/log/maillog, each with its siblings.
+ * Unreadable files are told to `warn` and left out. False if there is nothing to read. */
+bool logfiles_open(struct arena *mem, const char *const *names, const char *maillog_file,
 		   void (*warn)(const char *text), struct logfiles *out,
 		   struct err *err) MUST_CHECK;
 

@@ -19,10 +19,33 @@ enum { SECOND_US = 1000000, LINE_WIDTH = 100, TEXT_MAX = 4000 };
 #define GREEN "\033[32m"
 #define BROWN "\033[33m"
 
+/* Characters outside ASCII that steer a terminal or turn the writing direction: C1
+ * controls (U+0080 to U+009F), line separators and bidirectional marks. */
+static size_t
+steering_length(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f)
+		return 2;
+	if (u[0] == 0xe2 && u[1] == 0x80 &&
+	    (u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xa8 && u[2] <= 0xae)))
+		return 3;
+	if (u[0] == 0xe2 && u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)
+		return 3;
+	return 0;
+}
+
+/* Text from the log, safe to show. */
 static const char *
 clean(const struct render *r, struct str s)
 {
-	return str_c(r->mem, str_printable(r->mem, str_head(s, TEXT_MAX), true));
+	char *text = str_c(r->mem, str_printable(r->mem, str_head(s, TEXT_MAX), true));
+
+	/* The text is valid UTF-8 and ends with a NUL: looking ahead stays within it. */
+	for (char *p = text; *p != '\0'; p++)
+		memset(p, '?', steering_length(p));
+	return text;
 }
 
 static struct tm
@@ -350,7 +373,8 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 	case PLACE_DEFERRED:
 		fputs("in the deferred queue\n", r->out);
 		label(r, "next try");
-		fprintf(r->out, "from %s on; at once with: postqueue -i %s\n",
+		fprintf(r->out,
+			"from %s on (minimal_backoff_time); at once: postqueue -i %s\n",
 			day_and_clock(r, o->next_us), clean(r, m->id));
 		break;
 	case PLACE_ACTIVE:
@@ -364,8 +388,12 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 	}
 	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
 		label(r, "expires");
-		fprintf(r->out, "%s; to delete it: postsuper -d %s\n",
-			day_and_clock(r, o->expires_us), clean(r, m->id));
+		fprintf(r->out, "%s (%s); to delete it: postsuper -d %s\n",
+			day_and_clock(r, o->expires_us),
+			o->from != NULL && o->from->line.from.len == 0
+				? "bounce_queue_lifetime"
+				: "maximal_queue_lifetime",
+			clean(r, m->id));
 	}
 }
 

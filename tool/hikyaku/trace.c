@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trace.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "base/macros.h"
 #include "base/map.h"
 #include "base/sys.h"
+#include "config/config.h"
 
 #include "find.h"
 #include "log_stamp.h"
@@ -32,6 +34,9 @@ struct trace {
 	bool json, all, follow;
 	struct scan_range range;
 	const char *const *names;
+	const char *config_dir;   /* -c; NULL: the usual one, which may be missing */
+	const char *maillog_file; /* from main.cf, or NULL */
+	struct schedule schedule;
 	struct logfiles files;
 	struct story *story;
 	struct scan *scan;
@@ -48,7 +53,7 @@ static int
 usage(void)
 {
 	fputs("usage: hikyaku trace [--all] [--json] [--follow] [--since TIME] [--until "
-	      "TIME] KEY [FILE...]\n"
+	      "TIME] [-c CONFIG_DIR] KEY [FILE...]\n"
 	      "KEY: mail address, queue id, message-id, host name or IP address\n"
 	      "TIME: 2026-11-24, \"2026-11-24 10:00\", 10:00, yesterday, 2h, 3d\n",
 	      stderr);
@@ -77,9 +82,11 @@ parse_options(struct trace *t, int argc, char **argv)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "ajfs:u:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "ac:jfs:u:", options, NULL)) != -1) {
 		if (c == 'a')
 			t->all = true;
+		else if (c == 'c')
+			t->config_dir = optarg;
 		else if (c == 'j')
 			t->json = true;
 		else if (c == 'f')
@@ -115,6 +122,41 @@ prepare_key(struct trace *t)
 	fprintf(stderr, "hikyaku trace: a key has %d to %d characters\n", KEY_MIN,
 		FIND_PATTERN_MAX);
 	return false;
+}
+
+/* The log's place and the times of the queue. Without a main.cf (a machine that only
+ * collects logs) the defaults are used, unless -c named one. */
+static bool
+load_config(struct trace *t)
+{
+	const struct config_options options = {.dir = t->config_dir};
+	struct schedule s = schedule_default;
+	struct config *cfg;
+	struct str maillog_file;
+	struct err err;
+
+	t->schedule = s;
+	if (!config_load(t->mem, &options, &cfg, &err)) {
+		if (t->config_dir == NULL && err.errnum == ENOENT)
+			return true;
+		warn(err.text);
+		return t->config_dir == NULL;
+	}
+	if (!config_get_time(cfg, STR("minimal_backoff_time"), &s.minimal_backoff_s,
+			     &err) ||
+	    !config_get_time(cfg, STR("maximal_backoff_time"), &s.maximal_backoff_s,
+			     &err) ||
+	    !config_get_time(cfg, STR("maximal_queue_lifetime"), &s.queue_lifetime_s,
+			     &err) ||
+	    !config_get_time(cfg, STR("bounce_queue_lifetime"), &s.bounce_lifetime_s,
+			     &err) ||
+	    !config_get(t->mem, cfg, STR("maillog_file"), &maillog_file, &err)) {
+		warn(err.text);
+		return t->config_dir == NULL;
+	}
+	t->schedule = s;
+	t->maillog_file = str_c(t->mem, maillog_file);
+	return true;
 }
 
 static void
@@ -317,9 +359,9 @@ trace_main(int argc, char **argv)
 	struct err err;
 	int status = EXIT_USAGE;
 
-	if (!parse_options(&t, argc, argv) || !prepare_key(&t))
+	if (!parse_options(&t, argc, argv) || !prepare_key(&t) || !load_config(&t))
 		goto out;
-	if (!logfiles_open(mem, t.names, warn, &t.files, &err)) {
+	if (!logfiles_open(mem, t.names, t.maillog_file, warn, &t.files, &err)) {
 		warn(err.text);
 		goto out;
 	}
@@ -328,7 +370,7 @@ trace_main(int argc, char **argv)
 	t.render = (struct render){
 		.out = stdout,
 		.mem = arena_new_child(mem),
-		.schedule = &schedule_default,
+		.schedule = &t.schedule,
 		.colour = !t.json && isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
 	};
 	scan_all(&t);

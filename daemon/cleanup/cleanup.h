@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The state of the daemon, and of one message on its way through it.
+ *
+ * A message is a connection: records come in, in the order envelope, content, extracted;
+ * they leave for the queue file as they come, rewritten. Nothing but the header field
+ * being read is kept in memory.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#include "config/cleanup_config.h"
+#include "config/common_config.h"
+#include "mail/header.h"
+#include "queue/dir.h"
+#include "queue/record.h"
+#include "queue/writer.h"
+#include "rewrite/rules.h"
+
+struct daemon;
+struct map;
+struct offload;
+
+struct cleanup {
+	struct daemon *daemon;
+	struct common_config common;
+	struct cleanup_config config;
+	struct rewrite_rules rules;
+	struct queue_dirs dirs;
+	struct offload *offload; /* fsync */
+	int64_t delay_warning_s; /* delay_warning_time */
+	const struct str *own;
+	size_t n_own;
+};
+
+struct message {
+	struct cleanup *cleanup;
+	struct arena *mem;
+	struct str id;
+	int fd;
+	struct queue_writer writer;
+	unsigned flags;  /* enum cleanup_flag */
+	unsigned status; /* enum cleanup_status */
+	struct str why;  /* more about the status; empty: its usual text */
+	enum record_segment segment;
+	int64_t created_us;
+
+	/* envelope */
+	struct str sender;
+	bool has_sender;
+	int64_t arrival_us;
+	struct str full_name;
+	bool envelope_written;
+	/* of the next recipient */
+	struct str original;
+	struct str dsn_orcpt;
+	int64_t dsn_notify;
+	struct map *recipients; /* those that were written, against duplicates */
+	size_t n_recipients;
+
+	/* content */
+	struct header_splitter header;
+	bool header_done;
+	bool has_8bit;
+	uint64_t seen_headers;
+	int64_t hops;
+};
+
+/* Set a status bit and remember the first explanation. */
+void message_fail(struct message *m, unsigned status, struct str why);
+
+/* One recipient: rewrite, expand, drop duplicates, write. */
+void envelope_recipient(struct message *m, struct str address);
+/* Any other record of envelope or extracted segment. */
+void envelope_record(struct message *m, const struct record *r);
+/* What must stand before the content. */
+void envelope_end(struct message *m);
+
+void content_begin(struct message *m);
+/* A line, or a piece of one. */
+void content_text(struct message *m, struct str text, bool whole);
+void content_end(struct message *m);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cleanup.h"
+
+#include <inttypes.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/map.h"
+
+#include "daemon/daemon.h"
+#include "mail/address.h"
+#include "queue/cleanup_status.h"
+#include "rewrite/expand.h"
+#include "rewrite/form.h"
+
+#include "log.h"
+
+static void
+write_string(struct message *m, char letter, struct str data)
+{
+	queue_writer_record(&m->writer, letter, data);
+}
+
+/* ---- recipients ---- */
+
+/* Key of the duplicate filter: the same recipient may come by two ways that are reported
+ * differently. */
+static bool
+is_duplicate(struct message *m, struct str address)
+{
+	const struct cleanup_config *c = &m->cleanup->config;
+	struct str key = str_lower(m->mem, address);
+
+	if (c->enable_original_recipient)
+		key = str_printf(m->mem, PRI_STR "\n%" PRId64 "\n" PRI_STR "\n" PRI_STR,
+				 STR_ARG(m->dsn_orcpt), m->dsn_notify,
+				 STR_ARG(m->original), STR_ARG(key));
+	if (map_find(m->recipients, key) != NULL)
+		return true;
+	if (map_count(m->recipients) < (size_t)c->duplicate_filter_limit)
+		map_set(m->recipients, key, m);
+	return false;
+}
+
+static void
+write_recipient(struct message *m, struct str address)
+{
+	if (is_duplicate(m, address))
+		return;
+	if (m->dsn_notify != 0)
+		queue_writer_printf(&m->writer, RECORD_LETTER(ATTRIBUTE),
+				    "notify_flags=%" PRId64, m->dsn_notify);
+	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
+	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
+	write_string(m, RECORD_LETTER(RECIPIENT), address);
+	m->n_recipients++;
+}
+
+/* The address as its sender wrote it, in the form of ORCPT, where no ORCPT came. */
+static struct str
+make_orcpt(struct message *m, struct str original)
+{
+	return str_printf(m->mem, "%s;" PRI_STR,
+			  str_is_ascii(original) ? "rfc822" : "utf-8",
+			  STR_ARG(address_quote_header(m->mem, original)));
+}
+
+static void
+expand_and_write(struct message *m, struct str address)
+{
+	struct expand_result x;
+	struct err err;
+
+	if ((m->flags & CLEANUP_FLAG_MAP_OK) == 0) {
+		write_recipient(m, address);
+		return;
+	}
+	if (!expand_recipient(m->mem, &m->cleanup->rules, address, &x, &err)) {
+		log_table_problem(m->cleanup->daemon->log, m->id, err.text);
+		message_fail(m, CLEANUP_DEFER, STR_EMPTY);
+		return;
+	}
+	for (size_t i = 0; i < x.n_addresses; i++)
+		write_recipient(m, x.addresses[i]);
+}
+
+void
+envelope_recipient(struct message *m, struct str address)
+{
+	struct str form;
+
+	if (address.len == 0)
+		address = m->cleanup->common.empty_address_recipient;
+	form = rewrite_form(m->mem, &m->cleanup->rules, address);
+	m->original = str_dup(m->mem, m->original.len > 0 ? m->original : address);
+	if (m->dsn_orcpt.len == 0)
+		m->dsn_orcpt = make_orcpt(m, m->original);
+	expand_and_write(m, form);
+	m->original = m->dsn_orcpt = STR_EMPTY;
+	m->dsn_notify = 0;
+}
+
+/* ---- the rest ---- */
+
+static void
+take_sender(struct message *m, struct str address)
+{
+	m->sender = address.len == 0 ? STR_EMPTY
+				     : rewrite_form(m->mem, &m->cleanup->rules, address);
+	m->has_sender = true;
+}
+
+static void
+take_time(struct message *m, struct str data)
+{
+	struct str seconds = data;
+	struct str usec = STR_EMPTY;
+	int64_t s;
+	int64_t us = 0;
+
+	IGNORE(str_split(data, ' ', &seconds, &usec));
+	if (usec.len > 0 && !str_to_i64(usec, 0, 999999, &us))
+		us = 0;
+	if (str_to_i64(seconds, 0, INT64_MAX / 2000000, &s))
+		m->arrival_us = s * 1000000 + us;
+}
+
+/* Attributes that belong to the next recipient. */
+static bool
+take_recipient_attribute(struct message *m, struct str name, struct str value)
+{
+	if (str_eq(name, STR("dsn_orig_rcpt"))) {
+		m->dsn_orcpt = str_dup(m->mem, value);
+		return true;
+	}
+	if (str_eq(name, STR("notify_flags"))) {
+		IGNORE(!str_to_i64(value, 0, 15, &m->dsn_notify));
+		return true;
+	}
+	return false;
+}
+
+static void
+take_attribute(struct message *m, struct str data)
+{
+	struct str name;
+	struct str value;
+
+	if (!str_split(data, '=', &name, &value)) {
+		message_fail(m, CLEANUP_BAD, STR("bad attribute record"));
+		return;
+	}
+	/* Ours to say. */
+	if (str_eq(name, STR("encoding")) || str_eq(name, STR("create_time")))
+		return;
+	if (!take_recipient_attribute(m, name, value))
+		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
+}
+
+static void
+write_beginning(struct message *m)
+{
+	if (m->envelope_written)
+		return;
+	m->envelope_written = true;
+	if (m->arrival_us == 0)
+		m->arrival_us = m->created_us;
+	queue_writer_printf(&m->writer, RECORD_LETTER(TIME), "%" PRId64 " %" PRId64,
+			    m->arrival_us / 1000000, m->arrival_us % 1000000);
+	queue_writer_printf(&m->writer, RECORD_LETTER(ATTRIBUTE), "create_time=%" PRId64,
+			    m->created_us / 1000000);
+}
+
+static void
+write_sender(struct message *m)
+{
+	int64_t delay = m->cleanup->delay_warning_s;
+
+	if (m->full_name.len > 0)
+		write_string(m, RECORD_LETTER(FULL_NAME), m->full_name);
+	write_string(m, RECORD_LETTER(SENDER), m->sender);
+	/* Reports are not themselves reported on. */
+	if (delay > 0 && m->sender.len > 0)
+		queue_writer_printf(&m->writer, RECORD_LETTER(WARN), "%15" PRId64,
+				    m->arrival_us / 1000000 + delay);
+}
+
+void
+envelope_record(struct message *m, const struct record *r)
+{
+	enum record_type type = record_find(r->letter, m->segment);
+
+	if (type == RECORD_TIME) {
+		take_time(m, r->data);
+		return;
+	}
+	if (m->segment == SEGMENT_ENVELOPE)
+		write_beginning(m);
+	if (type == RECORD_FULL_NAME)
+		m->full_name = str_dup(m->mem, r->data);
+	else if (type == RECORD_SENDER && !m->has_sender) {
+		take_sender(m, r->data);
+		write_sender(m);
+	} else if (type == RECORD_RECIPIENT && m->has_sender)
+		envelope_recipient(m, r->data);
+	else if (type == RECORD_ORIGINAL)
+		m->original = str_dup(m->mem, r->data);
+	else if (type == RECORD_ATTRIBUTE)
+		take_attribute(m, r->data);
+	else if (type == RECORD_FILTER || type == RECORD_REDIRECT ||
+		 type == RECORD_VERP || type == RECORD_INSPECT)
+		write_string(m, r->letter, r->data);
+	else
+		message_fail(m, CLEANUP_BAD,
+			     str_printf(m->mem, "unexpected record type %d",
+					(unsigned char)r->letter));
+}
+
+void
+envelope_end(struct message *m)
+{
+	write_beginning(m);
+	if (!m->has_sender)
+		message_fail(m, CLEANUP_BAD, STR("missing sender"));
+}

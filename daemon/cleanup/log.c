@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+
+#include "mail/address.h"
+
+void
+log_message_id(struct log *log, struct str id, struct str value)
+{
+	log_info(log, PRI_STR ": message-id=" PRI_STR, STR_ARG(id), STR_ARG(value));
+}
+
+void
+log_resent_message_id(struct log *log, struct str id, struct str value)
+{
+	log_info(log, PRI_STR ": resent-message-id=" PRI_STR, STR_ARG(id),
+		 STR_ARG(value));
+}
+
+void
+log_hops(struct log *log, struct str id)
+{
+	log_warning(log, PRI_STR ": message rejected: hopcount exceeded", STR_ARG(id));
+}
+
+void
+log_table_problem(struct log *log, struct str id, const char *text)
+{
+	log_warning(log, PRI_STR ": %s -- message not accepted, try again later",
+		    STR_ARG(id), text);
+}
+
+void
+log_too_large(struct log *log, struct str id)
+{
+	log_warning(log, PRI_STR ": queue file size limit exceeded", STR_ARG(id));
+}
+
+void
+log_write_error(struct log *log, struct str id, const char *text)
+{
+	log_warning(log, PRI_STR ": write queue file: %s", STR_ARG(id), text);
+}
+
+void
+log_bad_client(struct log *log, struct str id, struct str text)
+{
+	log_warning(log, PRI_STR ": " PRI_STR " -- discarding this message", STR_ARG(id),
+		    STR_ARG(text));
+}
+
+void
+log_bounced(struct log *log, struct str id, struct str to, struct str original,
+	    struct str delay, const char *dsn, const char *text)
+{
+	struct arena *mem = arena_new();
+	struct str orig = STR_EMPTY;
+
+	if (original.len > 0 && !str_ieq(original, to))
+		orig = str_printf(mem, " orig_to=<" PRI_STR ">,",
+				  STR_ARG(address_quote_header(mem, original)));
+	log_info(log,
+		 PRI_STR ": to=<" PRI_STR ">," PRI_STR " relay=none, delay=" PRI_STR
+			 ", delays=" PRI_STR "/0/0/0, dsn=%s, status=bounced (%s)",
+		 STR_ARG(id), STR_ARG(address_quote_header(mem, to)), STR_ARG(orig),
+		 STR_ARG(delay), STR_ARG(delay), dsn, text);
+	arena_free(&mem);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Every line that cleanup writes and others parse (facts: logs 5).
+ */
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct log;
+
+void log_message_id(struct log *log, struct str id, struct str value);
+void log_resent_message_id(struct log *log, struct str id, struct str value);
+void log_hops(struct log *log, struct str id);
+void log_table_problem(struct log *log, struct str id, const char *text);
+void log_too_large(struct log *log, struct str id);
+void log_write_error(struct log *log, struct str id, const char *text);
+void log_bad_client(struct log *log, struct str id, struct str text);
+/* A recipient of a message that is bounced at once. */
+void log_bounced(struct log *log, struct str id, struct str to, struct str original,
+		 struct str delay, const char *dsn, const char *text);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "fiber/offload.h"
+
+#include "cleanup.h"
+#include "session.h"
+
+enum { SYNC_THREADS = 8 };
+
+static void
+warn(void *arg, const char *text)
+{
+	log_warning(arg, "%s", text);
+}
+
+static bool
+init(struct daemon *d, struct err *err)
+{
+	struct cleanup *c = ARENA_NEW(d->mem, struct cleanup);
+	int root;
+
+	c->daemon = d;
+	if (!common_config_load(d->mem, d->config, &c->common, err) ||
+	    !cleanup_config_load(d->mem, d->config, &c->config, err) ||
+	    !config_get_time(d->config, STR("delay_warning_time"), &c->delay_warning_s,
+			     err) ||
+	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &c->rules, err))
+		return false;
+	rewrite_rules_warnings(&c->rules, warn, d->log);
+	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (root < 0)
+		return err_errno(err, ERR_TEMP, "open queue directory");
+	if (!queue_dirs_init(&c->dirs, root, c->common.hash_queue_names,
+			     c->common.hash_queue_depth, c->common.enable_long_queue_ids,
+			     err))
+		return false;
+	c->offload = offload_new(d->loop, SYNC_THREADS);
+	d->state = c;
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = "cleanup",
+		.profile = SANDBOX_cleanup,
+		.init = init,
+		.session = session_run,
+	};
+
+	return daemon_main(argc, argv, &program);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/map.h"
+#include "base/sys.h"
+
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "fiber/fiber.h"
+#include "fiber/loop.h"
+#include "fiber/stream.h"
+#include "ipc/message.h"
+#include "ipc/messages.h"
+
+#include "qmgr.h"
+
+static void
+warn(void *arg, const char *text)
+{
+	log_warning(arg, "%s", text);
+}
+
+static bool
+load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *err)
+{
+	struct common_config common;
+	struct qmgr_config config;
+	struct rewrite_rules rules;
+
+	if (!common_config_load(mem, cfg, &common, err) ||
+	    !qmgr_config_load(mem, cfg, &config, err) ||
+	    !rewrite_rules_load(mem, cfg, NULL, 0, &rules, err))
+		return false;
+	q->common = common;
+	q->config = config;
+	q->rules = rules;
+	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
+	return true;
+}
+
+static bool
+init(struct daemon *d, struct err *err)
+{
+	struct qmgr *q = ARENA_NEW(d->mem, struct qmgr);
+	int root;
+
+	q->daemon = d;
+	if (!load(q, d->mem, d->config, err))
+		return false;
+	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (root < 0)
+		return err_errno(err, ERR_TEMP, "open queue directory");
+	if (!queue_dirs_init(&q->dirs, root, q->common.hash_queue_names,
+			     q->common.hash_queue_depth, q->common.enable_long_queue_ids,
+			     err))
+		return false;
+	sched_init(&q->sched);
+	q->active = map_new_in(d->mem);
+	q->agents = map_new_in(d->mem);
+	event_init(&q->dispatch, d->loop);
+	event_init(&q->scan, d->loop);
+	d->state = q;
+	return true;
+}
+
+static void
+start(struct daemon *d)
+{
+	struct qmgr *q = d->state;
+	struct err err;
+
+	if (!scan_recover(q, &err))
+		log_fatal(d->log, 1, "%s", err.text);
+	if (fiber_spawn(d->loop, "dispatch", deliver_run, q) == NULL ||
+	    fiber_spawn(d->loop, "scan", scan_run, q) == NULL)
+		log_fatal(d->log, 1, "no memory for fibers");
+}
+
+/* Postfix's one-letter requests. */
+static void
+trigger(struct qmgr *q, char c)
+{
+	switch (c) {
+	case 'W':
+	case 'I':
+		scan_want(q, SCAN_INCOMING);
+		return;
+	case 'D':
+		scan_want(q, SCAN_DEFERRED);
+		return;
+	case 'A':
+		scan_want(q, SCAN_IGNORE_TIME);
+		return;
+	case 'F':
+		sched_revive_all(&q->sched, loop_now_ms(q->daemon->loop));
+		event_signal_all(&q->dispatch);
+		return;
+	default:
+		log_warning(q->daemon->log, "request '%c' is not known",
+			    char_is_print(c) ? c : '?');
+	}
+}
+
+static void
+take_announcements(struct qmgr *q, struct stream *s)
+{
+	struct arena *mem = arena_new();
+	struct msg_qmgr_arrived arrived;
+	struct ipc ipc;
+	struct err err;
+
+	ipc_init(&ipc, s);
+	while (ipc_receive(&ipc, mem, &ipc_qmgr_arrived, &arrived, &err) == IPC_DONE) {
+		if (active_has_room(q)) {
+			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file);
+		} else {
+			if (arrived.file >= 0)
+				sys_close(arrived.file);
+			scan_want(q, SCAN_INCOMING);
+		}
+		arena_reset(mem);
+	}
+	arena_free(&mem);
+}
+
+/* A client of public/qmgr: triggers are capital letters, announcements begin with our
+ * version. */
+static void
+session(struct daemon *d, struct stream *client)
+{
+	struct qmgr *q = d->state;
+	struct str have;
+
+	stream_set_timeout_ms(client, 60000);
+	/* The descriptor may come with the first bytes. */
+	stream_accept_fds(client);
+	if (stream_fill(client) != STREAM_OK)
+		return;
+	have = stream_peek(client);
+	if (have.p[0] == 'h') {
+		take_announcements(q, client);
+		return;
+	}
+	do {
+		have = stream_peek(client);
+		for (size_t i = 0; i < have.len; i++)
+			trigger(q, have.p[i]);
+		stream_consume(client, have.len);
+	} while (stream_fill(client) == STREAM_OK);
+}
+
+static void
+wakeup(struct daemon *d)
+{
+	scan_want(d->state, SCAN_INCOMING);
+}
+
+static bool
+reload(struct daemon *d, const struct config *fresh, struct err *err)
+{
+	struct qmgr *q = d->state;
+	const struct config *old = d->config;
+	const struct map_entry *e;
+	size_t at = 0;
+
+	if (!load(q, d->mem, fresh, err))
+		return false;
+	d->config = fresh;
+	while ((e = map_next(q->sched.transports, &at)) != NULL) {
+		struct sched_params params;
+
+		if (!params_load(q, e->key, &params, err)) {
+			d->config = old;
+			return false;
+		}
+		sched_transport_set_params(e->value, &params);
+	}
+	q->generation++;
+	deliver_forget_agents(q);
+	active_route_all(q);
+	scan_want(q, SCAN_INCOMING | SCAN_DEFERRED);
+	event_signal_all(&q->dispatch);
+	return true;
+}
+
+static void
+drain(struct daemon *d)
+{
+	struct qmgr *q = d->state;
+
+	deliver_forget_agents(q);
+	event_signal_all(&q->dispatch);
+	event_signal_all(&q->scan);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = "qmgr",
+		.profile = SANDBOX_qmgr,
+		.init = init,
+		.start = start,
+		.session = session,
+		.wakeup = wakeup,
+		.reload = reload,
+		.drain = drain,
+	};
+
+	return daemon_main(argc, argv, &program);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Requests to bounce, defer and trace. Fiber only; each opens a connection of its own.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct message;
+struct msg_bounce_append;
+struct msg_deliver_result;
+struct sched_recipient;
+
+/* service: "bounce", "defer" or "trace". */
+bool notify_append(struct message *m, const char *service,
+		   const struct sched_recipient *r,
+		   const struct msg_deliver_result *result, struct err *err) MUST_CHECK;
+/* Report to the sender what the service's log has, and end the log. */
+bool notify_flush(struct message *m, const char *service, struct err *err) MUST_CHECK;
+/* Tell the sender of the delay. */
+bool notify_warn(struct message *m, int64_t expires_us, struct err *err) MUST_CHECK;

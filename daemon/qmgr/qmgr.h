@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The queue manager: the only one that changes what a queue file says. It takes messages
+ * from incoming and deferred into active, asks where each recipient goes, lets the
+ * scheduler decide whose turn it is, hands entries to delivery agents, and records what
+ * they answer.
+ *
+ * Fibers: one scans directories (scan.c), one hands out entries (deliver.c), one per
+ * delivery under way, one per message that is being finished. They share this state and
+ * never yield while it is inconsistent.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/common_config.h"
+#include "config/qmgr_config.h"
+#include "fiber/event.h"
+#include "queue/dir.h"
+#include "queue/file.h"
+#include "rewrite/rules.h"
+
+#include "sched.h"
+
+struct daemon;
+struct map;
+struct offload;
+
+struct qmgr {
+	struct daemon *daemon;
+	struct common_config common;
+	struct qmgr_config config;
+	struct rewrite_rules rules;
+	struct queue_dirs dirs;
+	struct sched sched;
+	struct map *active;    /* of struct message, by id */
+	struct map *agents;    /* of struct agent_pool, by transport */
+	struct event dispatch; /* something may be deliverable */
+	struct event scan;     /* something to scan for, or room in active */
+	unsigned scan_wanted;  /* enum scan_want */
+	int64_t next_deferred_scan_ms;
+	uint64_t generation; /* of the configuration */
+};
+
+struct message {
+	struct sched_message sched; /* first: the scheduler hands it back */
+	struct qmgr *qmgr;
+	struct arena *mem;
+	struct str id;
+	struct queue_file file;
+	int fd;
+	int64_t active_us; /* when it entered the active queue */
+	int64_t next_rcpt; /* where the next batch of recipients begins; 0: none left */
+	int64_t n_busy;    /* results that are being recorded */
+	bool deferred;     /* somebody must wait */
+	bool flush;        /* deliver whatever is dead: postqueue -i */
+	bool force_expire;
+	bool finishing;
+};
+
+/* Take a complete file of `from` into the active queue. fd: open for reading and writing,
+ * taken; -1: open it here. Fiber only. */
+void active_take(struct qmgr *q, enum queue_name from, struct str id, int fd);
+bool active_has_room(const struct qmgr *q);
+/* The entry or what was waiting is over: is there more to do for this message? */
+void active_progress(struct message *m);
+/* Put recipients (a list) where they belong now. */
+void active_route(struct message *m, struct sched_recipient *list);
+/* Recipients that cannot be delivered now, and why: to the retry service. */
+void active_defer(struct message *m, struct sched_recipient *list, struct str dsn,
+		  struct str reason);
+/* After a reload: route anew what waits. */
+void active_route_all(struct qmgr *q);
+
+/* Fiber bodies. */
+void deliver_run(void *qmgr);
+void scan_run(void *qmgr);
+
+enum scan_want {
+	SCAN_INCOMING = 1u << 0,
+	SCAN_DEFERRED = 1u << 1,
+	SCAN_IGNORE_TIME = 1u << 2
+};
+void scan_want(struct qmgr *q, unsigned want);
+/* At start: what was active when we stopped goes back to incoming. */
+bool scan_recover(struct qmgr *q, struct err *err) MUST_CHECK;
+
+/* Drop idle agent connections: their processes have an old configuration. */
+void deliver_forget_agents(struct qmgr *q);
+/* Parameters of a transport from the configuration. */
+bool params_load(struct qmgr *q, struct str transport, struct sched_params *out,
+		 struct err *err) MUST_CHECK;

@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""hikyaku trace on logs with every kind of line, against what it should say.
+
+HIKYAKU_BUILD names the build directory (default build/dev). The expected output stands in
+golden/; after a wanted change write it anew with: test/tracing/test_trace.py --update
+"""
+import gzip
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("HIKYAKU_BUILD", HERE.parent.parent / "build/dev"))
+HIKYAKU = BUILD.resolve() / "bin/hikyaku"
+MODIFIED = 1796083200  # 2026-12-01: gives the year of stamps without one
+ENV = {**os.environ, "TZ": "UTC", "NO_COLOR": "1", "MAIL_CONFIG": "/nonexistent"}
+UPDATE = False
+
+CASES = [  # name, log, arguments; each in text and JSON
+    ("greylisted", "all", ["hanako@example.org"]),
+    ("alias", "all", ["all@example.jp"]),
+    ("address-case", "all", ["HANAKO@Example.ORG"]),
+    ("forward-and-bounce", "all", ["4dKtRq3Xw1z9bFd"]),
+    ("bounce-by-its-own-id", "all", ["4dKtRs1BCDz9bFg"]),
+    ("sasl-user", "all", ["jiro@example.org"]),
+    ("message-id", "all", ["<filter@example.edu>"]),
+    ("filter-by-second-id", "all", ["A1B2C3D4F6"]),
+    ("remote-id", "all", ["7F00A12345"]),
+    ("client-address", "all", ["203.0.113.66"]),
+    ("client-in-full", "all", ["--all", "203.0.113.66"]),
+    ("client-name", "all", ["client.example.net"]),
+    ("block-list", "all", ["--all", "203.0.113.67"]),
+    ("postscreen", "all", ["--all", "203.0.113.80"]),
+    ("denylisted", "all", ["203.0.113.82"]),
+    ("blacklisted", "all", ["203.0.113.81"]),
+    ("relay-denied", "all", ["victim@example.com"]),
+    ("deferred", "all", ["ops@down.example.com"]),
+    ("held", "all", ["B0000000003"]),
+    ("held-and-released", "all", ["B0000000004"]),
+    ("requeued", "all", ["B0000000005"]),
+    ("deleted", "all", ["B0000000007"]),
+    ("expired", "all", ["old@example.org"]),
+    ("milter", "all", ["rokuro@example.org"]),
+    ("login-failed", "all", ["B000000000A"]),
+    ("next-server", "all", ["B000000000B"]),
+    ("no-such-domain", "all", ["w@typo.example"]),
+    ("odd-text", "all", ["B000000000D"]),
+    ("warning-with-id", "all", ["B000000000E"]),
+    ("short-id-used-again", "all", ["C7640280020"]),
+    ("only-the-second-use", "all", ["reused@example.com"]),
+    ("many", "all", ["example.com"]),
+    ("since", "all", ["--since", "2026-11-24 10:50", "example.com"]),
+    ("until", "all", ["--until", "2026-11-24 10:09", "C7640280020"]),
+    ("nothing", "all", ["absent@example.org"]),
+    ("no-part-of-a-word", "all", ["anako@example.org"]),
+    ("iso-two-hosts", "iso", ["far@example.org"]),
+    ("iso-ipv6", "iso", ["2001:db8::1"]),
+]
+
+
+def run(args, **more):
+    return subprocess.run([HIKYAKU, "trace", *args], capture_output=True, env=ENV,
+                          timeout=60, **more)
+
+
+class Trace(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.path = pathlib.Path(self.dir.name)
+
+    def put(self, name, data, modified=MODIFIED):
+        path = self.path / name
+        path.write_bytes(data)
+        os.utime(path, (modified, modified))
+        return str(path)
+
+    def log(self, name):
+        return (HERE / "logs" / f"{name}.log").read_bytes()
+
+    def golden(self, name, text):
+        path = HERE / "golden" / name
+        if UPDATE:
+            path.write_text(text)
+        self.assertEqual(text, path.read_text())
+
+    def test_cases(self):
+        self.assertGreaterEqual(len(self.log("all").splitlines()), 100)
+        for name, log, args in CASES:
+            file = self.put(log + ".log", self.log(log))
+            for option, ending in ([], "txt"), (["--json"], "json"):
+                with self.subTest(case=name, form=ending):
+                    done = run([*option, *args, file])
+                    text = done.stdout.decode().replace(self.dir.name, "/log")
+                    self.golden(f"{name}.{ending}", f"{text}exit {done.returncode}\n")
+                    self.assertEqual(done.stderr, b"")
+                    if option:
+                        json.loads(done.stdout)
+
+    def test_forms_of_input_agree(self):
+        """Plain, compressed, standard input and cut in rotated pieces say the same."""
+        data = self.log("all")
+        plain = run(["--all", "example.com", self.put("mail.log", data)])
+        packed = self.put("mail.log.1.gz", gzip.compress(data))
+        self.assertEqual(run(["--all", "example.com", packed]).stdout, plain.stdout)
+        lines = data.splitlines(True)
+        pieces = [self.put("mail.log.2.gz", gzip.compress(b"".join(lines[:40]))),
+                  self.put("mail.log.1", b"".join(lines[40:70])),
+                  self.put("mail.log", b"".join(lines[70:]))]
+        whole = run(["--all", "example.com", *reversed(pieces)])
+        self.assertEqual(whole.stdout, plain.stdout)
+        iso = self.log("iso")
+        self.assertEqual(run(["far@example.org", "-"], input=iso).stdout,
+                         run(["far@example.org", self.put("iso.log", iso)]).stdout)
+
+    def test_far_apart(self):
+        """The beginning of a message lies far before the line with the key."""
+        lines = self.log("all").splitlines(True)
+        noise = b"Nov 24 10:05:00 mail postfix/anvil[1]: statistics: max cache size 9\n"
+        for between in 10, 30000, 400000:       # the last: more than is looked back
+            data = b"".join(lines[:6]) + noise * between + b"".join(lines[6:9])
+            for name, content in ("far.log", data), ("far.log.gz", gzip.compress(data, 1)):
+                with self.subTest(between=between, file=name):
+                    out = run(["1472524725", self.put(name, content)]).stdout
+                    self.assertIn(b"by user id 48", out)
+                    self.assertIn(b"Greylisted", out)
+                    self.assertIn(b"finished", out)
+
+    def test_many_open_messages(self):
+        """More messages at a time than are searched for one by one."""
+        lines = []
+        for step in ("client=c.example.net[192.0.2.7]", "message-id=<x@example.net>",
+                     "from=<many@example.net>, size=1, nrcpt=1 (queue active)"):
+            lines += [f"Nov 24 10:00:00 mail postfix/x[1]: AB{i:08X}: {step}\n"
+                      for i in range(400)]
+        for i in range(400):
+            lines.append(f"Nov 24 10:00:09 mail postfix/smtp[1]: AB{i:08X}: to=<r@example.com>,"
+                         " relay=m[192.0.2.8]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, "
+                         "status=sent (250 ok)\n")
+            lines.append("Nov 24 10:00:09 mail postfix/y[1]: " + "filler " * 100 + "\n")
+        lines += [f"Nov 24 10:00:10 mail postfix/qmgr[1]: AB{i:08X}: removed\n"
+                  for i in range(400)]
+        done = run(["--json", "192.0.2.7", self.put("m.log", "".join(lines).encode())])
+        stories = json.loads(done.stdout)["stories"]
+        self.assertEqual(len(stories), 400)
+        self.assertEqual({s["messages"][0]["outcome"] for s in stories}, {"delivered"})
+
+    def test_damage(self):
+        data = self.log("all")
+        cut = gzip.compress(data)[:-400]
+        done = run(["hanako@example.org", self.put("cut.gz", cut)])
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"ends early", done.stderr)
+        junk = b"\0" * 100 + b" hanako@example.org\n" + b"x" * 3000000 + b"\n"
+        done = run(["hanako@example.org", self.put("junk.log", junk + data)])
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"1 damaged line", done.stderr)
+        self.assertIn(b"too long", done.stderr)
+        self.assertIn(b"Greylisted", done.stdout)
+        done = run(["hanako@example.org", self.put("nolf.log", data.rstrip(b"\n"))])
+        self.assertEqual(done.returncode, 0)
+
+    def test_no_control_characters(self):
+        evil = (b"Nov 24 10:00:00 mail postfix/smtp[1]: AB00000001: to=<x@example.org>, "
+                b"relay=none, delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred "
+                b"(\x1b[31mred\x07 \xff\xfe \xc2\x9b31m \xe2\x80\xae)\n")
+        for option in [], ["--json"]:
+            out = run([*option, "x@example.org", self.put("evil.log", evil)]).stdout
+            self.assertNotIn(b"\x1b", out)
+            self.assertNotIn(b"\x07", out)
+            if not option:
+                self.assertNotIn(b"\xc2\x9b", out)
+                self.assertNotIn(b"\xe2\x80\xae", out)
+            out.decode()
+
+    def test_config(self):
+        """maillog_file and its rotated siblings; the queue's times."""
+        lines = self.log("all").splitlines(True)
+        self.put("main.cf", f"maillog_file = {self.path}/maillog\n"
+                 "minimal_backoff_time = 1000s\nmaximal_queue_lifetime = 1d\n".encode())
+        self.put("maillog", b"".join(lines[60:]))
+        self.put("maillog.20261124-104000.gz", gzip.compress(b"".join(lines[:60])))
+        self.put("maillogger", b"Nov 24 00:00:00 m postfix/x[1]: AB00000001: ops@down.example.com\n")
+        done = run(["--json", "-c", str(self.path), "ops@down.example.com"])
+        out = json.loads(done.stdout)
+        self.assertEqual(len(out["searched"]["files"]), 2)
+        message = out["stories"][0]["messages"][0]
+        self.assertEqual(message["expires"], "2026-11-25T10:40:00Z")
+        self.assertEqual(message["next_attempt"], "2026-11-24T11:02:10Z")
+        self.assertEqual(run(["-c", "/nonexistent", "ops@down.example.com"]).returncode, 2)
+
+    def test_year(self):
+        """Around the turn of the year the stamps have no year; the file's time tells."""
+        text = ("Dec 31 23:59:59 mail postfix/pickup[1]: AB00000001: uid=0 from=<y@example.org>\n"
+                "Jan  1 00:00:01 mail postfix/qmgr[1]: AB00000001: removed\n")
+        file = self.put("y.log", text.encode(), 1798800000)   # 2027-01-01
+        message = json.loads(run(["--json", "y@example.org", file]).stdout)
+        message = message["stories"][0]["messages"][0]
+        self.assertEqual(message["arrived"], "2026-12-31T23:59:59Z")
+        self.assertEqual(message["finished"], "2027-01-01T00:00:01Z")
+
+    def test_usage(self):
+        file = self.put("a.log", self.log("all"))
+        for args in [], ["--nonsense", "key", file], ["ab", file], \
+                ["--since", "soon", "key", file], ["key@example.org", "/nonexistent/log"]:
+            with self.subTest(args=args):
+                done = run(args)
+                self.assertEqual(done.returncode, 2)
+                self.assertNotEqual(done.stderr, b"")
+
+    def test_follow_survives_rotation(self):
+        lines = self.log("all").splitlines(True)
+        file = self.put("f.log", b"".join(lines[:5]))
+        process = subprocess.Popen([HIKYAKU, "trace", "--follow", "taro@example.jp", file],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   env=ENV)
+        try:
+            self.wait_for(process, b"handed to delivery")
+            with open(file, "ab") as log:
+                log.write(lines[5][:50])
+                log.flush()
+                time.sleep(0.7)
+                log.write(lines[5][50:])
+            self.wait_for(process, b"Greylisted")
+            os.rename(file, file + ".1")
+            with open(file, "wb") as log:
+                log.write(b"".join(lines[6:9]))
+            self.wait_for(process, b"removed")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+    def wait_for(self, process, text):
+        os.set_blocking(process.stdout.fileno(), False)
+        seen = b""
+        end = time.monotonic() + 20
+        while text not in seen:
+            self.assertLess(time.monotonic(), end, f"{text} not in {seen}")
+            seen += process.stdout.read() or b""
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    UPDATE = "--update" in sys.argv
+    unittest.main(argv=[a for a in sys.argv if a != "--update"])
