@@ -17,9 +17,9 @@
 #include "log.h"
 
 static void
-write_string(struct message *m, enum record_type type, struct str data)
+write_string(struct message *m, char letter, struct str data)
 {
-	queue_writer_record(&m->writer, record_letter(type), data);
+	queue_writer_record(&m->writer, letter, data);
 }
 
 /* ---- recipients ---- */
@@ -52,8 +52,8 @@ write_recipient(struct message *m, struct str address)
 		queue_writer_printf(&m->writer, RECORD_LETTER(ATTRIBUTE),
 				    "notify_flags=%" PRId64, m->dsn_notify);
 	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
-	write_string(m, RECORD_ORIGINAL, m->original);
-	write_string(m, RECORD_RECIPIENT, address);
+	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
+	write_string(m, RECORD_LETTER(RECIPIENT), address);
 	m->n_recipients++;
 }
 
@@ -155,7 +155,7 @@ take_attribute(struct message *m, struct str data)
 	if (str_eq(name, STR("encoding")) || str_eq(name, STR("create_time")))
 		return;
 	if (!take_recipient_attribute(m, name, value))
-		write_string(m, RECORD_ATTRIBUTE, data);
+		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }
 
 static void
@@ -178,8 +178,8 @@ write_sender(struct message *m)
 	int64_t delay = m->cleanup->delay_warning_s;
 
 	if (m->full_name.len > 0)
-		write_string(m, RECORD_FULL_NAME, m->full_name);
-	write_string(m, RECORD_SENDER, m->sender);
+		write_string(m, RECORD_LETTER(FULL_NAME), m->full_name);
+	write_string(m, RECORD_LETTER(SENDER), m->sender);
 	/* Reports are not themselves reported on. */
 	if (delay > 0 && m->sender.len > 0)
 		queue_writer_printf(&m->writer, RECORD_LETTER(WARN), "%15" PRId64,
@@ -210,7 +210,7 @@ envelope_record(struct message *m, const struct record *r)
 		take_attribute(m, r->data);
 	else if (type == RECORD_FILTER || type == RECORD_REDIRECT ||
 		 type == RECORD_VERP || type == RECORD_INSPECT)
-		write_string(m, type, r->data);
+		write_string(m, r->letter, r->data);
 	else
 		message_fail(m, CLEANUP_BAD,
 			     str_printf(m->mem, "unexpected record type %d",

@@ -205,7 +205,7 @@ master_entry_parse(struct arena *mem, struct str text, unsigned line,
 		}
 	}
 	for (size_t i = 0; i < MASTER_FIELD_COUNT; i++) {
-		if (!field_is_good(i, out->field[i])) {
+		if (!field_is_good((enum master_field)i, out->field[i])) {
 			*fault = (struct master_fault){
 				MASTER_FAULT_FIELD, (enum master_field)i, out->field[i]};
 			return false;

@@ -193,7 +193,7 @@ watch_stop(struct watch *w)
 bool
 watch_is_active(const struct watch *w)
 {
-	const ev_io *io = (const ev_io *)(const void *)w->private;
+	ev_io *io = (ev_io *)(uintptr_t)w->private; /* the macro takes no const */
 
 	return ev_is_active(io);
 }

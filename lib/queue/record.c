@@ -24,12 +24,6 @@ static const char segment_letters[] = {[SEGMENT_ENVELOPE] = 'E',
 				       [SEGMENT_EXTRACTED] = 'X',
 				       [SEGMENT_OVER] = '\0'};
 
-char
-record_letter(enum record_type type)
-{
-	return rows[type].letter;
-}
-
 const char *
 record_name(enum record_type type)
 {

@@ -29,9 +29,13 @@ enum record_segment {
 	SEGMENT_OVER
 };
 
-/* Letters of the rows. */
-#define RECORD_LETTER(name) record_letter(RECORD_##name)
-char record_letter(enum record_type type);
+/* Letters of the rows, as constants. */
+enum record_letter {
+#define RECORD(name, letter, segments, text) RECORD_LETTER_##name = (letter),
+#include "queue/record.def"
+#undef RECORD
+};
+#define RECORD_LETTER(name) ((char)RECORD_LETTER_##name)
 /* What postcat calls it. */
 const char *record_name(enum record_type type);
 

@@ -64,6 +64,7 @@ instance_open(struct arena *mem, const char *config_dir_name, struct instance *o
 	return true;
 }
 
+PRINTF_LIKE(4, 0)
 static void
 say(const struct instance *in, enum log_level level, const char *prefix,
     const char *format, va_list ap)

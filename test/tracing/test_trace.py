@@ -3,7 +3,7 @@
 """hikyaku trace on logs with every kind of line, against what it should say.
 
 HIKYAKU_BUILD names the build directory (default build/dev). The expected output stands in
-golden/; after a wanted change write it anew with: test/trace/test_trace.py --update
+golden/; after a wanted change write it anew with: test/tracing/test_trace.py --update
 """
 import gzip
 import json

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections: made, greeted, kept for a moment for the next mail to the same next hop,
+ * ended.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/mem.h"
+
+#include "daemon/daemon.h"
+#include "fiber/connect.h"
+#include "fiber/fiber.h"
+#include "fiber/stream.h"
+
+#include "log.h"
+#include "smtp.h"
+
+enum { SWEEP_MS = 500, CACHE_MAX = 1000 };
+
+static int64_t
+now_ms(const struct smtp *s)
+{
+	return loop_now_ms(s->daemon->loop);
+}
+
+static void
+connection_free(struct connection *c)
+{
+	stream_close(&c->stream);
+	arena_free(&c->mem);
+	mem_free(c);
+}
+
+void
+connection_close(struct smtp *s, struct connection **connection)
+{
+	struct connection *c = *connection;
+
+	(void)s;
+	if (c == NULL)
+		return;
+	*connection = NULL;
+	smtp_client_quit(&c->client);
+	connection_free(c);
+}
+
+/* ---- opening ---- */
+
+static bool
+dial(struct smtp *s, const struct lookup_host *host, struct stream **stream,
+     struct err *err)
+{
+	bool v4 = host->sa.ss_family == AF_INET;
+	socklen_t from_len = v4 ? s->bind4_len : s->bind6_len;
+	const struct sockaddr_storage *from = v4 ? &s->bind4 : &s->bind6;
+	int64_t timeout_ms = s->config.smtp_connect_timeout > 0
+				     ? s->config.smtp_connect_timeout * 1000
+				     : -1;
+
+	return stream_connect(s->daemon->loop, (const struct sockaddr *)&host->sa,
+			      host->sa_len,
+			      from_len > 0 ? (const struct sockaddr *)from : NULL,
+			      from_len, timeout_ms, stream, err);
+}
+
+bool
+connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
+		bool best_preference, struct connection **out, struct dsn *dsn,
+		struct arena *mem)
+{
+	struct smtp_client_options options = s->options;
+	struct connection *c = mem_alloc(sizeof(*c));
+	struct err err = {0};
+
+	c->mem = arena_new();
+	list_init(&c->link);
+	c->key = str_dup(c->mem, key);
+	c->server = str_printf(c->mem, PRI_STR "[" PRI_STR "]", STR_ARG(host->name),
+			       STR_ARG(host->address));
+	c->relay = str_printf(c->mem, PRI_STR ":%u", STR_ARG(c->server), host->port);
+	if (!dial(s, host, &c->stream, &err)) {
+		const char *why = strerror(err.errnum != 0 ? err.errnum : EIO);
+
+		if (err.errnum != ECANCELED)
+			log_connect_failed(s->daemon->log, c->server, host->port, why);
+		*dsn = dsn_printf(mem, "4.4.1", "connect to " PRI_STR ":%u: %s",
+				  STR_ARG(c->server), host->port, why);
+		connection_free(c);
+		return false;
+	}
+	options.best_preference = best_preference;
+	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, key);
+	c->born_ms = now_ms(s);
+	if (smtp_client_greet(&c->client, dsn) != SMTP_SESSION_OK) {
+		*dsn = dsn_dup(mem, dsn);
+		connection_close(s, &c);
+		return false;
+	}
+	if (c->client.greeted_as_us)
+		log_greeted_as_us(s->daemon->log, c->relay, s->common.myhostname);
+	*out = c;
+	return true;
+}
+
+/* ---- the cache ---- */
+
+struct connection *
+cache_take(struct smtp *s, struct str key)
+{
+	list_foreach_safe(at, next, &s->cache)
+	{
+		struct connection *c = CONTAINER_OF(at, struct connection, link);
+		struct dsn dsn;
+
+		if (!str_eq(c->key, key))
+			continue;
+		list_remove(&c->link);
+		/* Data that nobody asked for, or the end: it is closing. */
+		if (!stream_has_input(c->stream) &&
+		    smtp_client_probe(&c->client, &dsn) == SMTP_SESSION_OK) {
+			c->reuse++;
+			return c;
+		}
+		connection_free(c);
+		/* The list may have changed while we waited for the probe. */
+		return cache_take(s, key);
+	}
+	return NULL;
+}
+
+static bool
+is_worth_keeping(const struct smtp *s, const struct connection *c)
+{
+	const struct smtp_config *g = &s->config;
+
+	if (!smtp_client_is_usable(&c->client) || s->daemon->draining)
+		return false;
+	if (g->smtp_connection_reuse_count_limit > 0 &&
+	    c->reuse + 1 >= (unsigned)g->smtp_connection_reuse_count_limit)
+		return false;
+	return now_ms(s) - c->born_ms < g->smtp_connection_reuse_time_limit * 1000;
+}
+
+void
+cache_give_back(struct smtp *s, struct connection *c)
+{
+	if (!is_worth_keeping(s, c)) {
+		connection_close(s, &c);
+		return;
+	}
+	c->idle_since_ms = now_ms(s);
+	stream_idle(c->stream);
+	list_append(&s->cache, &c->link);
+	if (!timer_is_active(&s->sweep))
+		timer_start_ms(&s->sweep, SWEEP_MS);
+}
+
+/* Saying goodbye may have to wait: not in the loop. */
+struct goodbye {
+	struct smtp *smtp;
+	struct connection *connection;
+};
+
+static void
+say_goodbye(void *arg)
+{
+	struct goodbye *g = arg;
+
+	connection_close(g->smtp, &g->connection);
+	mem_free(g);
+}
+
+static void
+end_idle(struct smtp *s, struct connection *c)
+{
+	struct goodbye *g = mem_alloc(sizeof(*g));
+
+	list_remove(&c->link);
+	*g = (struct goodbye){s, c};
+	if (fiber_spawn(s->daemon->loop, "goodbye", say_goodbye, g) == NULL) {
+		connection_free(c);
+		mem_free(g);
+	}
+}
+
+static void
+sweep(struct timer *t, void *arg)
+{
+	struct smtp *s = arg;
+	int64_t limit_ms = s->config.smtp_connection_cache_time_limit * 1000;
+
+	list_foreach_safe(at, next, &s->cache)
+	{
+		struct connection *c = CONTAINER_OF(at, struct connection, link);
+
+		if (now_ms(s) - c->idle_since_ms >= limit_ms || s->daemon->draining)
+			end_idle(s, c);
+	}
+	if (!list_is_empty(&s->cache))
+		timer_start_ms(t, SWEEP_MS);
+}
+
+void
+cache_init(struct smtp *s)
+{
+	list_init(&s->cache);
+	timer_init(&s->sweep, s->daemon->loop, sweep, s);
+}
+
+void
+cache_drop_all(struct smtp *s)
+{
+	while (!list_is_empty(&s->cache))
+		end_idle(s, CONTAINER_OF(list_first(&s->cache), struct connection, link));
+	timer_stop(&s->sweep);
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One delivery request: all destinations in turn (the next hop's list, then
+ * smtp_fallback_relay), all addresses of each, until every recipient has an answer
+ * (facts: routing 5). What only failed for now at one host is offered to the next; what
+ * was refused for good is not.
+ */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/sys.h"
+
+#include "agent/agent.h"
+#include "daemon/daemon.h"
+#include "fiber/stream.h"
+#include "mail/address.h"
+#include "queue/file.h"
+#include "smtp/nexthop.h"
+
+#include "log.h"
+#include "smtp.h"
+
+enum { RESOLVER_MS = 60000 };
+
+/* A request on its way. */
+struct attempt {
+	struct agent_request *r;
+	struct smtp *smtp;
+	struct arena *mem;
+	struct smtp_mail mail;
+	struct smtp_rcpt *rcpts;
+	struct queue_content content;
+	struct str *destinations;
+	size_t n_destinations;
+	size_t n_fallback; /* of them, at the end */
+	struct stream *resolver;
+	struct ipc resolver_ipc;
+	struct dsn last;  /* why the last host, or look-up, failed */
+	struct str relay; /* of the last session; "none" */
+	unsigned reuse;
+	bool last_was_site; /* the last failure was before a session */
+	bool session_completed;
+	bool final; /* no further destination: loops and our own MX */
+};
+
+/* ---- content ---- */
+
+static enum smtp_content
+next_text(void *arg, struct str *text_out)
+{
+	struct attempt *a = arg;
+	struct err err = {0};
+
+	switch (queue_content_next(&a->content, text_out, &err)) {
+	case QUEUE_CONTENT_LINE:
+		return SMTP_CONTENT_LINE;
+	case QUEUE_CONTENT_PART:
+		return SMTP_CONTENT_PART;
+	case QUEUE_CONTENT_END:
+		return SMTP_CONTENT_END;
+	case QUEUE_CONTENT_FAILED:
+		break;
+	}
+	log_warning(a->r->daemon->log, PRI_STR ": %s", STR_ARG(a->r->msg.queue_id),
+		    err.text);
+	return SMTP_CONTENT_FAILED;
+}
+
+static bool
+rewind_text(void *arg)
+{
+	struct attempt *a = arg;
+
+	queue_content_rewind(&a->content);
+	return true;
+}
+
+static void
+prepare_mail(struct attempt *a)
+{
+	const struct msg_deliver_request *m = &a->r->msg;
+
+	a->rcpts = arena_alloc_array(a->mem, a->r->n_recipients, sizeof(*a->rcpts));
+	for (size_t i = 0; i < a->r->n_recipients; i++) {
+		const struct msg_deliver_recipient *rcpt = &a->r->recipients[i].msg;
+
+		a->rcpts[i] = (struct smtp_rcpt){.address = rcpt->address,
+						 .orcpt = rcpt->dsn_orcpt,
+						 .notify = (unsigned)rcpt->dsn_notify};
+	}
+	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
+	a->mail = (struct smtp_mail){.sender = m->sender,
+				     .size = m->content_size,
+				     .is_8bit = str_eq(m->encoding, STR("8bit")),
+				     .is_7bit = str_eq(m->encoding, STR("7bit")),
+				     .envelope_id = m->envelope_id,
+				     .dsn_ret = (int)m->dsn_return,
+				     .rcpts = a->rcpts,
+				     .n_rcpts = a->r->n_recipients,
+				     .next = next_text,
+				     .rewind = rewind_text,
+				     .arg = a};
+}
+
+/* ---- the resolver ---- */
+
+static bool
+resolver_open(struct attempt *a, struct err *err)
+{
+	if (a->resolver != NULL)
+		return true;
+	if (!daemon_connect(a->r->daemon, "private/resolver", RESOLVER_MS, &a->resolver,
+			    err))
+		return false;
+	stream_set_timeout_ms(a->resolver, RESOLVER_MS);
+	ipc_init(&a->resolver_ipc, a->resolver);
+	return true;
+}
+
+static void
+ask_resolver(void *arg, struct arena *mem, struct str name, enum dns_type type,
+	     bool native, struct dns_answer *out)
+{
+	struct attempt *a = arg;
+	struct err err;
+
+	if (resolver_open(a, &err) &&
+	    dns_exchange(&a->resolver_ipc, mem, name, type, native, out, &err))
+		return;
+	log_warning(a->r->daemon->log, "resolver: %s", err.text);
+	stream_close(&a->resolver);
+	*out = (struct dns_answer){.result = DNS_TRY_AGAIN,
+				   .why = STR("resolver unavailable")};
+}
+
+/* ---- results ---- */
+
+static size_t
+count_pending(const struct attempt *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->mail.n_rcpts; i++)
+		n += a->rcpts[i].outcome == SMTP_RCPT_PENDING;
+	return n;
+}
+
+/* soft_bounce: what was refused for good is only put off, and may be offered elsewhere.
+ */
+static void
+soften(struct attempt *a, struct smtp_rcpt *rcpt)
+{
+	if (!a->smtp->soft_bounce || rcpt->outcome != SMTP_RCPT_REJECTED)
+		return;
+	rcpt->outcome = SMTP_RCPT_PENDING;
+	rcpt->dsn.status = dsn_status_with_class(rcpt->dsn.status, '4');
+}
+
+/* Tell qmgr of everybody who is decided. */
+static void
+answer_decided(struct attempt *a)
+{
+	for (size_t i = 0; i < a->mail.n_rcpts; i++) {
+		struct smtp_rcpt *rcpt = &a->rcpts[i];
+
+		soften(a, rcpt);
+		if (rcpt->outcome == SMTP_RCPT_PENDING || a->r->recipients[i].done)
+			continue;
+		agent_answer(a->r, &a->r->recipients[i],
+			     rcpt->outcome == SMTP_RCPT_SENT ? DELIVER_SENT
+							     : DELIVER_BOUNCED,
+			     a->relay, a->reuse, &rcpt->dsn);
+	}
+}
+
+/* More hosts will be tried: say what this one did, once per recipient that it turned
+ * away, or once for all. */
+static void
+log_before_next(struct attempt *a, bool session_failed)
+{
+	if (session_failed) {
+		log_try_next(a->r->daemon->log, a->r->msg.queue_id, a->last.reason);
+		return;
+	}
+	for (size_t i = 0; i < a->mail.n_rcpts; i++) {
+		if (a->rcpts[i].outcome == SMTP_RCPT_PENDING &&
+		    a->rcpts[i].dsn.status.text[0] != '\0')
+			log_try_next(a->r->daemon->log, a->r->msg.queue_id,
+				     a->rcpts[i].dsn.reason);
+	}
+}
+
+static struct dsn
+configuration_problem(struct attempt *a, const char *parameter, const struct dsn *why)
+{
+	log_relay_problem(a->r->daemon->log, parameter);
+	return dsn_printf(a->mem, "4.3.5", PRI_STR, STR_ARG(why->reason));
+}
+
+/* Those who are left: deferred, or bounced when the last word was a hard one. A relay
+ * host of ours that cannot be found is our mistake, not the sender's. */
+static void
+answer_rest(struct attempt *a)
+{
+	struct dsn last = a->last;
+	bool hard = last.status.text[0] == '5';
+
+	if (hard && a->n_fallback > 0 && !a->final)
+		last = configuration_problem(a, "smtp_fallback_relay", &last);
+	else if (hard && !a->final && str_eq(a->r->msg.nexthop, a->smtp->relayhost))
+		last = configuration_problem(a, "relayhost", &last);
+	else if (hard && a->smtp->soft_bounce)
+		last.status = dsn_status_with_class(last.status, '4');
+	hard = last.status.text[0] == '5';
+	for (size_t i = 0; i < a->mail.n_rcpts; i++) {
+		struct smtp_rcpt *rcpt = &a->rcpts[i];
+		const struct dsn *dsn =
+			rcpt->dsn.status.text[0] != '\0' ? &rcpt->dsn : &last;
+
+		if (rcpt->outcome != SMTP_RCPT_PENDING)
+			continue;
+		agent_answer(a->r, &a->r->recipients[i],
+			     hard && dsn == &last ? DELIVER_BOUNCED : DELIVER_DEFERRED,
+			     a->relay, a->reuse, dsn);
+	}
+	if (a->last_was_site && !a->session_completed && !hard)
+		a->r->site = last;
+}
+
+/* ---- hosts ---- */
+
+static void
+note_failure(struct attempt *a, struct dsn dsn, bool before_session)
+{
+	a->last = dsn;
+	a->last_was_site = before_session;
+	/* A word about one recipient is more than one about the host that came later. */
+	for (size_t i = 0; i < a->mail.n_rcpts && before_session; i++) {
+		if (a->rcpts[i].outcome == SMTP_RCPT_PENDING)
+			a->rcpts[i].dsn = (struct dsn){0};
+	}
+}
+
+static void
+use_connection(struct attempt *a, struct connection *c)
+{
+	a->relay = str_dup(a->mem, c->relay);
+	a->reuse = c->reuse;
+	a->r->setup_us = sys_now_us();
+}
+
+/* Send over a connection that is ready. Returns true when the session went to its end. */
+static bool
+transfer(struct attempt *a, struct connection *c, bool keep)
+{
+	struct dsn dsn;
+	bool ok;
+
+	use_connection(a, c);
+	ok = smtp_client_send(&c->client, &a->mail, &dsn) == SMTP_SESSION_OK;
+	for (size_t i = 0; i < a->mail.n_rcpts; i++)
+		a->rcpts[i].dsn = dsn_dup(a->mem, &a->rcpts[i].dsn);
+	if (ok) {
+		a->session_completed = true;
+		a->last_was_site = false;
+		for (size_t i = 0; i < a->mail.n_rcpts; i++) {
+			if (a->rcpts[i].outcome == SMTP_RCPT_PENDING)
+				a->last = a->rcpts[i].dsn;
+		}
+	} else {
+		a->last = dsn_dup(a->mem, &dsn);
+		a->last_was_site = false;
+	}
+	answer_decided(a);
+	if (keep)
+		cache_give_back(a->smtp, c);
+	else
+		connection_close(a->smtp, &c);
+	return ok;
+}
+
+static bool
+wants_to_keep(const struct attempt *a)
+{
+	return (a->r->msg.flags & DELIVER_CONN_STORE) != 0 &&
+	       a->smtp->config.smtp_connection_cache_on_demand;
+}
+
+static void
+try_cached(struct attempt *a, struct str key)
+{
+	struct connection *c;
+
+	if ((a->r->msg.flags & DELIVER_CONN_LOAD) == 0)
+		return;
+	while (count_pending(a) > 0 && (c = cache_take(a->smtp, key)) != NULL) {
+		if (transfer(a, c, wants_to_keep(a)))
+			return;
+	}
+}
+
+static void
+try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
+	  bool last_destination)
+{
+	int64_t sessions = 0;
+
+	for (size_t i = 0; i < answer->n_hosts && count_pending(a) > 0; i++) {
+		const struct lookup_host *host = &answer->hosts[i];
+		bool last_host = last_destination && i + 1 == answer->n_hosts;
+		struct connection *c;
+		struct dsn dsn;
+		bool ok;
+
+		if (a->smtp->rules.address_limit > 0 &&
+		    i >= (size_t)a->smtp->rules.address_limit)
+			return;
+		if (a->smtp->config.smtp_mx_session_limit > 0 &&
+		    sessions >= a->smtp->config.smtp_mx_session_limit)
+			return;
+		if (!connection_open(a->smtp, host, key,
+				     host->preference == answer->hosts[0].preference, &c,
+				     &dsn, a->mem)) {
+			note_failure(a, dsn, true);
+			a->relay = STR("none");
+			a->reuse = 0;
+			if (dsn.status.text[0] != '4')
+				a->final = true;
+			continue;
+		}
+		sessions++;
+		ok = transfer(a, c, wants_to_keep(a));
+		if (!last_host && count_pending(a) > 0)
+			log_before_next(a, !ok);
+	}
+}
+
+static void
+try_destination(struct attempt *a, struct str text, bool last)
+{
+	struct dns_asker asker = {.ask = ask_resolver, .arg = a};
+	struct lookup_answer answer;
+	struct nexthop n;
+	struct err err;
+
+	if (!nexthop_parse(a->mem, text, false, a->smtp->config.smtp_tcp_port, &n,
+			   &err)) {
+		log_warning(a->r->daemon->log, "%s", err.text);
+		note_failure(a, dsn_make(a->mem, "4.3.5", str_from(err.text)), true);
+		return;
+	}
+	try_cached(a, text);
+	if (count_pending(a) == 0)
+		return;
+	lookup_hosts(a->mem, &asker, &a->smtp->rules, n.host, n.mx, n.port,
+		     (uint64_t)sys_mono_us(), &answer);
+	if (answer.no_mx_address)
+		log_no_mx_address(a->r->daemon->log, n.host);
+	if (answer.we_are_mx || answer.is_loop)
+		a->final = true;
+	if (answer.result == LOOKUP_FAILED) {
+		note_failure(a, answer.dsn, true);
+		a->relay = STR("none");
+		return;
+	}
+	try_hosts(a, &answer, text, last || a->final);
+}
+
+static bool
+list_destinations(struct attempt *a, struct err *err)
+{
+	struct str *next;
+	struct str *fallback;
+	size_t n_next;
+
+	if (!nexthop_list(a->mem, a->r->msg.nexthop, &next, &n_next, err) ||
+	    !nexthop_list(a->mem, a->smtp->config.smtp_fallback_relay, &fallback,
+			  &a->n_fallback, err))
+		return false;
+	a->n_destinations = n_next + a->n_fallback;
+	a->destinations =
+		arena_alloc_array(a->mem, a->n_destinations + 1, sizeof(struct str));
+	for (size_t i = 0; i < a->n_destinations; i++)
+		a->destinations[i] = i < n_next ? next[i] : fallback[i - n_next];
+	return true;
+}
+
+void
+deliver(struct agent_request *r)
+{
+	struct attempt a = {
+		.r = r, .smtp = r->daemon->state, .mem = r->mem, .relay = STR("none")};
+	struct err err;
+
+	a.last = dsn_make(a.mem, "4.3.0",
+			  STR("server unavailable or unable to receive mail"));
+	prepare_mail(&a);
+	if (!list_destinations(&a, &err)) {
+		a.last = dsn_make(a.mem, "4.3.5", str_from(err.text));
+	} else {
+		for (size_t i = 0;
+		     i < a.n_destinations && !a.final && count_pending(&a) > 0; i++)
+			try_destination(&a, a.destinations[i], i + 1 == a.n_destinations);
+	}
+	answer_rest(&a);
+	stream_close(&a.resolver);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log.h"
+
+#include "base/log.h"
+
+void
+log_connect_failed(struct log *log, struct str server, unsigned port, const char *why)
+{
+	log_info(log, "connect to " PRI_STR ":%u: %s", STR_ARG(server), port, why);
+}
+
+void
+log_try_next(struct log *log, struct str queue_id, struct str reason)
+{
+	log_info(log, PRI_STR ": " PRI_STR, STR_ARG(queue_id), STR_ARG(reason));
+}
+
+void
+log_greeted_as_us(struct log *log, struct str relay, struct str hostname)
+{
+	log_warning(log, "host " PRI_STR " greeted me with my own hostname " PRI_STR,
+		    STR_ARG(relay), STR_ARG(hostname));
+}
+
+void
+log_no_mx_address(struct log *log, struct str domain)
+{
+	log_warning(log, "no MX host for " PRI_STR " has a valid address record",
+		    STR_ARG(domain));
+}
+
+void
+log_relay_problem(struct log *log, const char *parameter)
+{
+	log_warning(log, "%s configuration problem", parameter);
+}

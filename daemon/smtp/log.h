@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Lines of the client that others parse, apart from the delivery line (facts: logs 7).
+ */
+
+#include "base/str.h"
+
+struct log;
+
+/* A connection that could not be made; without queue id, as Postfix. */
+void log_connect_failed(struct log *log, struct str server, unsigned port,
+			const char *why);
+/* What went wrong at one host while there are others to try. */
+void log_try_next(struct log *log, struct str queue_id, struct str reason);
+void log_greeted_as_us(struct log *log, struct str relay, struct str hostname);
+void log_no_mx_address(struct log *log, struct str domain);
+void log_relay_problem(struct log *log, const char *parameter);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The SMTP client's state: what the configuration says, and connections that are kept for
+ * the next mail.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/list.h"
+#include "base/str.h"
+
+#include "config/common_config.h"
+#include "config/smtp_config.h"
+#include "dns/lookup.h"
+#include "fiber/loop.h"
+#include "smtp/client.h"
+
+struct agent_request;
+struct daemon;
+struct stream;
+
+struct smtp {
+	struct daemon *daemon;
+	struct common_config common;
+	struct smtp_config config;
+	struct str relayhost;
+	bool soft_bounce;
+	struct lookup_rules rules;
+	struct smtp_client_options options;
+	struct sockaddr_storage bind4, bind6;
+	socklen_t bind4_len, bind6_len; /* 0: none */
+	struct list cache;              /* of struct connection, idle ones */
+	struct timer sweep;
+};
+
+/* A connection to a server, past EHLO. */
+struct connection {
+	struct list link; /* in smtp.cache */
+	struct arena *mem;
+	struct stream *stream;
+	struct smtp_client client;
+	struct str key;    /* next hop, for the cache */
+	struct str relay;  /* "host[addr]:port" */
+	struct str server; /* "host[addr]" */
+	unsigned reuse;    /* how often it was used before */
+	int64_t born_ms;
+	int64_t idle_since_ms;
+};
+
+bool settings_load(struct smtp *s, struct err *err) MUST_CHECK;
+
+/* Take an idle connection for this next hop out of the cache and see that it lives; NULL
+ * if there is none. */
+struct connection *cache_take(struct smtp *s, struct str key);
+/* Keep it, or say goodbye when it is too old or not usable. */
+void cache_give_back(struct smtp *s, struct connection *c);
+/* Say goodbye and free. */
+void connection_close(struct smtp *s, struct connection **c);
+void cache_init(struct smtp *s);
+void cache_drop_all(struct smtp *s);
+
+/* Connect and greet. False: dsn says why; the text is in mem. */
+bool connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
+		     bool best_preference, struct connection **out, struct dsn *dsn,
+		     struct arena *mem);
+
+/* Deliver one request of qmgr. */
+void deliver(struct agent_request *r);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "show.h"
+#include "table/table.h"
+
+bool
+show_lists(struct postconf *p, struct err *err)
+{
+	const struct options *o = &p->options;
+
+	if (option(o, 'm')) {
+		for (const char *const *type = table_types(); *type != NULL; type++)
+			puts(*type);
+		return true;
+	}
+	if (option(o, 'l')) {
+		puts("flock\nfcntl\ndotlock");
+		return true;
+	}
+	if (option(o, 'a') || option(o, 'A'))
+		return err_set(err, ERR_CONFIG,
+			       "-%c: SASL is not supported by this version",
+			       option(o, 'a') ? 'a' : 'A');
+	if (option(o, 'T'))
+		return err_set(err, ERR_CONFIG,
+			       "-T: TLS is not supported by this version");
+	return err_set(err, ERR_CONFIG,
+		       "-%c: showing bounce templates is not supported by this version",
+		       option(o, 'b') ? 'b' : 't');
+}
