@@ -382,6 +382,22 @@ missing_file(void **state)
 	assert_non_null(strstr(err.text, "open /nonexistent/main.cf: No such file"));
 }
 
+static void
+directories_of_set_gid_programs(void **state)
+{
+	struct world *w = *state;
+	struct err err;
+
+	load(w,
+	     "alternate_config_directories = /a, /b\nmulti_instance_directories = /c\n");
+	assert_true(config_dir_authorized(w->mem, w->dir, w->dir, &err));
+	assert_true(config_dir_authorized(w->mem, "/b", w->dir, &err));
+	assert_true(config_dir_authorized(w->mem, "/c", w->dir, &err));
+	assert_false(config_dir_authorized(w->mem, "/d", w->dir, &err));
+	assert_string_equal(err.text, "unauthorized configuration directory name: /d");
+	assert_false(config_dir_authorized(w->mem, "/b", "/nonexistent", &err));
+}
+
 int
 main(void)
 {
@@ -399,6 +415,7 @@ main(void)
 		TEST(uses),
 		TEST(override_wins),
 		TEST(missing_file),
+		TEST(directories_of_set_gid_programs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

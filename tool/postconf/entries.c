@@ -24,6 +24,9 @@ entries_fault(const struct master_fault *fault, const char *file, unsigned line,
 		return err_set(err, ERR_CONFIG,
 			       "file %s: line %u: more than %d arguments", file, line,
 			       MASTER_ARGS_MAX);
+	case MASTER_FAULT_NUL:
+		return err_set(err, ERR_CONFIG, "file %s: line %u: NUL byte in text",
+			       file, line);
 	case MASTER_FAULT_FIELD:
 		break;
 	}
