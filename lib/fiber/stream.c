@@ -269,10 +269,17 @@ read_step(struct stream *s)
 	return io;
 }
 
-/* Wait for input; memory of empty buffers is given back meanwhile. */
+/* Before a read waits: send what the peer may be waiting for (unless another fiber is at
+ * it), and give the memory of empty buffers back. */
 static enum stream_status
 wait_for_input(struct stream *s, enum stream_io io, int64_t limit_ms)
 {
+	if (s->out.len > 0 && !s->writing) {
+		enum stream_status status = stream_flush(s);
+
+		if (status != STREAM_OK)
+			return status;
+	}
 	if (io == STREAM_IO_WANT_READ && s->loop != NULL)
 		stream_idle(s);
 	return wait_for(s, io, limit_ms);
@@ -473,7 +480,9 @@ stream_flush(struct stream *s)
 		return s->write_status;
 	if (s->out.len == 0)
 		return STREAM_OK;
+	s->writing = true;
 	status = write_all(s, &v, 1);
+	s->writing = false;
 	if (status == STREAM_OK)
 		buf_clear(&s->out);
 	return status;

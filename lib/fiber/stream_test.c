@@ -363,6 +363,42 @@ test_out_of_descriptors(void **state)
 	loop_free(&v.loop);
 }
 
+/* Question and answer without a word of flushing: reading sends what is buffered. */
+static void
+asker(void *arg)
+{
+	struct pair *p = arg;
+
+	stream_set_timeout_ms(p->a, 2000);
+	stream_printf(p->a, "question\n");
+	expect_line(p->a, 100, STREAM_OK, "answer", STREAM_EOL_LF);
+	stream_close(&p->a);
+}
+
+static void
+answerer(void *arg)
+{
+	struct pair *p = arg;
+
+	stream_set_timeout_ms(p->b, 2000);
+	expect_line(p->b, 100, STREAM_OK, "question", STREAM_EOL_LF);
+	stream_printf(p->b, "answer\n");
+	expect_line(p->b, 100, STREAM_EOF, "", STREAM_EOL_NONE);
+	p->done = true;
+}
+
+static void
+test_reading_sends(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	start(&p);
+	assert_non_null(fiber_spawn(p.loop, "answerer", answerer, &p));
+	assert_non_null(fiber_spawn(p.loop, "asker", asker, &p));
+	finish(&p);
+}
+
 static void
 refused(void *arg)
 {
@@ -403,6 +439,7 @@ main(void)
 		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_out_of_descriptors),
 		cmocka_unit_test(test_connect_refused),
+		cmocka_unit_test(test_reading_sends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
