@@ -25,6 +25,7 @@ struct stream {
 	enum stream_status write_status;
 	enum stream_eol eol;
 	int errnum;
-	int fd; /* -1 for others than descriptors */
+	int fd;       /* -1 for others than descriptors */
+	bool writing; /* a fiber is in the middle of it */
 	struct fd_queue received;
 };
