@@ -258,7 +258,7 @@ class Life(unittest.TestCase):
         with self.mta("echo unix - - n - - echo fail\n",
                       service_throttle_time="1s") as mta:
             mta.connect().close()
-            mta.log.wait(r"echo\[\d+\]: fatal: told to fail")
+            mta.log.wait(r"^echo: fatal: told to fail")
             mta.log.wait(r"/echo: bad command startup -- throttling", count=2)
             # The daemon's own second before it exits, and ours: no faster.
             time.sleep(3)
@@ -295,7 +295,7 @@ class Life(unittest.TestCase):
             mta.services = SERVICES + "fresh unix n - n - - echo\n10557 inet n - n - - echo\n"
             mta.write(mail_name="Reloaded")
             mta.postfix("reload")
-            mta.log.wait(r"master\[\d+\]: reload -- version")
+            mta.log.wait(r"^master: reload -- version")
             self.assertEqual(mta.ask("config mail_name"), "Reloaded")
             self.assertNotEqual(mta.ask("pid"), old)
             self.assertEqual(mta.ask("service", "public/fresh"), "fresh")
@@ -324,7 +324,7 @@ class Life(unittest.TestCase):
                 self.assertRegex(result.stderr, error)
                 # And when the signal comes from elsewhere.
                 os.kill(mta.pid(), signal.SIGHUP)
-                mta.log.wait(r"error: reload: .*the old configuration stays in force")
+                mta.log.wait(r"^master: error: reload: .*the old configuration stays in force")
                 self.assertEqual(mta.ask("pid"), pid)
                 # Healed, for the stop.
                 mta.services = SERVICES
@@ -340,7 +340,7 @@ class Life(unittest.TestCase):
             mta.services = SERVICES + "10558 inet n - n - - echo\nx unix - - n - - echo\n"
             mta.write()
             mta.postfix("reload")
-            mta.log.wait(r"error: reload: bind 127\.0\.0\.1 port 10558: Address already in use")
+            mta.log.wait(r"^master: error: reload: bind 127\.0\.0\.1 port 10558: Address already in use")
             self.assertEqual(mta.ask("pid"), pid)
             self.assertFalse(os.path.exists(os.path.join(mta.queue, "private/x")))
 
@@ -359,7 +359,7 @@ class Life(unittest.TestCase):
         with self.mta() as mta:
             mta.postfix("abort")
             wait_for(lambda: mta.postfix("status", check=False).returncode == 1)
-            mta.log.wait("postfix-script.*: aborting the Postfix mail system")
+            mta.log.wait("^postfix-script: aborting the Postfix mail system")
             mta.postfix("start")
             mta.postfix("quick-stop")
             quick = os.path.join(mta.queue, "quick-start")
@@ -469,8 +469,8 @@ class Life(unittest.TestCase):
                                 (["-i"], "from input\nforged\x1b line\n")):
                 subprocess.run([program, "-c", mta.config, *args], input=stdin, text=True,
                                check=True, timeout=10, **mta._options())
-            mta.log.wait(r"mta postfix/mine\[\d+\]: warning: two words")
-            mta.log.wait(r"mta postfix/postlog\[\d+\]: from input")
+            mta.log.wait(r"^mine: warning: two words")
+            mta.log.wait(r"^postlog: from input")
             mta.log.wait(r"forged\? line")
 
 
