@@ -318,9 +318,10 @@ tidy_up(struct process *p)
 {
 	for (int i = 0; i < p->options.sockets; i++)
 		listener_free(&p->listeners[i]);
-	loop_free(&p->d.loop);
+	loop_end_fibers(p->d.loop);
 	if (p->d.program->release != NULL)
 		p->d.program->release(&p->d);
+	loop_free(&p->d.loop);
 	log_free(&p->d.log);
 }
 

@@ -171,14 +171,10 @@ loop_stop(struct loop *loop)
 }
 
 void
-loop_free(struct loop **loop)
+loop_end_fibers(struct loop *l)
 {
-	struct loop *l = *loop;
-
-	if (l == NULL)
-		return;
 	if (l->running)
-		panic("loop_free() inside loop_run()");
+		panic("loop_end_fibers() inside loop_run()");
 	l->running = true;
 	l->stop = false;
 	while (l->fiber_count > 0) {
@@ -186,6 +182,17 @@ loop_free(struct loop **loop)
 		loop_fibers_cancel(l);
 		turn(l);
 	}
+	l->running = false;
+}
+
+void
+loop_free(struct loop **loop)
+{
+	struct loop *l = *loop;
+
+	if (l == NULL)
+		return;
+	loop_end_fibers(l);
 	if (!list_is_empty(&l->offloads))
 		panic("loop_free() before offload_free()");
 	loop_process_release(l);

@@ -49,6 +49,10 @@ int64_t loop_now_ms(const struct loop *loop);
 /* now + ms without overflow; ms < 0 gives LOOP_FOREVER. */
 int64_t loop_deadline_ms(const struct loop *loop, int64_t ms);
 
+/* Cancels the fibers that are left and runs them until they have returned, so that what
+ * they use can be freed. Not inside loop_run(). */
+void loop_end_fibers(struct loop *loop);
+
 /* Cancels the fibers that are left, runs them until they have returned, frees everything.
  * A fiber that waits for something outside (offload_run) is waited for. */
 void loop_free(struct loop **loop);
