@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -155,6 +156,8 @@ raw_ready(struct watch *w, unsigned ready UNUSED, void *arg)
 static void
 serve(struct process *p)
 {
+	size_t max = p->d.max_sessions > 0 ? p->d.max_sessions : SIZE_MAX;
+
 	for (int i = 0; i < p->options.sockets; i++) {
 		int fd = FIRST_SOCKET + i;
 
