@@ -166,8 +166,8 @@ serve(struct process *p)
 			watch_init(&p->raw[i], p->d.loop, fd, WATCH_READ, raw_ready, p);
 			watch_start(&p->raw[i]);
 		} else if (p->d.program->session != NULL) {
-			p->listeners[i] = listener_new(p->d.loop, fd, p->d.max_sessions,
-						       run_session, p);
+			p->listeners[i] =
+				listener_new(p->d.loop, fd, max, run_session, p);
 		}
 	}
 }
