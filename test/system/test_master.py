@@ -157,6 +157,17 @@ class Mta:
                 pass
         return found
 
+    def programs(self):
+        """Their names."""
+        found = []
+        for pid in self.processes():
+            try:
+                with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+                    found.append(f.read().strip())
+            except OSError:
+                pass
+        return found
+
 
 def ask(s, question):
     s.sendall(question.encode() + b"\n")
@@ -281,10 +292,7 @@ class Life(unittest.TestCase):
         os.symlink(os.path.join(mta.world.build, "test/libexec/echo"), smtp)
         with mta:
             mta.ask("pid", "private/smtp")
-            count = lambda: sum(  # noqa: E731
-                1 for pid in mta.processes()
-                if open(f"/proc/{pid}/comm", encoding="ascii").read() == "smtp\n")
-            wait_for(lambda: count() == 3)
+            wait_for(lambda: mta.programs().count("smtp") == 3)
 
     def test_reload_new_configuration_new_and_removed_services(self):
         with self.mta(SERVICES + "gone unix - - n - - echo\n"

@@ -118,10 +118,7 @@ open_nameless(struct dump *d, struct err *err)
 	if (d->fd >= 0)
 		return true;
 	/* Some file systems cannot do that. */
-	name = str_c(d->mem, str_printf(d->mem,
-					"%s.XXX"
-					"XXX",
-					d->path));
+	name = str_c(d->mem, str_printf(d->mem, "%s.XXXXXX", d->path));
 	d->fd = mkostemp(name, O_CLOEXEC);
 	if (d->fd < 0)
 		return err_errno(err, ERR_PERM, "open %s", name);
