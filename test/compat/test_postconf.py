@@ -23,7 +23,6 @@ OURS = {
     "workers",
     "resolver_cache_size",
     "resolver_nameservers",
-    "resolver_service_name",
     "resolver_timeout",
     "resolver_trust_anchor_file",
 }
