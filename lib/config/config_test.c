@@ -16,6 +16,8 @@
 #include "config/common_config.h"
 #include "config/param.h"
 #include "config/qmgr_config.h"
+#include "config/resolver_config.h"
+#include "config/rewrite_config.h"
 #include "config/smtp_config.h"
 
 struct world {
