@@ -115,7 +115,7 @@ list_unbrace(struct str s, struct str *inner_out, const char **why_out)
 	size_t len = list_brace_len(s);
 
 	if (s.len == 0 || *s.p != '{') {
-		*why_out = "no '{' at the beginning";
+		*why_out = "no '{' at start of text";
 		return false;
 	}
 	if (len == 0) {
@@ -123,7 +123,7 @@ list_unbrace(struct str s, struct str *inner_out, const char **why_out)
 		return false;
 	}
 	if (len != s.len) {
-		*why_out = "text after '}'";
+		*why_out = "syntax error after '}'";
 		return false;
 	}
 	*inner_out = str_trim(str_skip(str_head(s, len - 1), 1));

@@ -96,7 +96,7 @@ braces(void **state)
 	assert_false(list_unbrace(STR("{a"), &inner, &why));
 	assert_string_equal(why, "missing '}'");
 	assert_false(list_unbrace(STR("{a}b"), &inner, &why));
-	assert_string_equal(why, "text after '}'");
+	assert_string_equal(why, "syntax error after '}'");
 	assert_false(list_unbrace(STR("a"), &inner, &why));
 	assert_true(list_has(STR("a, B c"), STR("b")));
 	assert_false(list_has(STR("ab"), STR("b")));

@@ -60,14 +60,15 @@ open_handle(struct build *b, const char *path, u_int32_t flags, struct err *err)
 	return true;
 }
 
+/* flags: DB_TRUNCATE with DB_CREATE to begin anew. */
 static bool
-open_in_place(struct build *b, struct err *err)
+open_in_place(struct build *b, u_int32_t flags, struct err *err)
 {
 	b->lock_fd = sys_openat(AT_FDCWD, b->path, O_RDWR | O_CLOEXEC, 0);
 	if (b->lock_fd < 0)
 		return err_errno(err, ERR_CONFIG, "open database %s", b->path);
 	return berkeley_lock(b->lock_fd, LOCK_EX, b->path, err) &&
-	       open_handle(b, b->path, 0, err);
+	       open_handle(b, b->path, flags, err);
 }
 
 /* A name that nobody else has: made by the library with O_EXCL. */
@@ -85,6 +86,20 @@ open_temporary(struct build *b, struct err *err)
 	return true;
 }
 
+/* In a directory that is not ours to write a file that is ours can still be rewritten. */
+static bool
+open_new(struct build *b, struct err *err)
+{
+	struct err in_place;
+
+	if (open_temporary(b, err))
+		return true;
+	if (err->errnum != EACCES)
+		return false;
+	berkeley_close(&b->db);
+	return open_in_place(b, DB_CREATE | DB_TRUNCATE, &in_place);
+}
+
 bool
 build_open(struct arena *mem, struct str type, const char *path,
 	   const struct build_options *options, struct build **build_out, struct err *err)
@@ -98,7 +113,10 @@ build_open(struct arena *mem, struct str type, const char *path,
 	b->path = str_c(mem, str_printf(mem, "%s.db", path));
 	b->lock_fd = -1;
 	arena_defer(mem, give_up, b);
-	ok = options->in_place ? open_in_place(b, err) : open_temporary(b, err);
+	if (options->in_place)
+		ok = open_in_place(b, 0, err);
+	else
+		ok = open_new(b, err);
 	if (!ok) {
 		give_up(b);
 		return false;

@@ -7,7 +7,8 @@
  * A new file is made under a temporary name beside the old one, written to disk and
  * renamed, so readers see the old or the new table, never a part, and a crash leaves the
  * old one. Mode and owner of an existing file are kept. Changes of a few keys (postmap -i
- * and -d) are made in place under an exclusive lock, as Postfix makes them.
+ * and -d) are made in place under an exclusive lock, as Postfix makes them; so is a whole
+ * file when its directory may not be written, but the file may.
  */
 
 #include <stdbool.h>

@@ -155,7 +155,10 @@ cidr_lookup(struct table *t, struct arena *mem, struct str key, struct str *valu
 		return LOOKUP_ABSENT;
 	for (size_t i = 0; i < rules->n;) {
 		const struct rule *rule = &rules->rule[i];
-		bool holds = cidr_net_has(&rule->net, &address) != rule->negated;
+		/* A rule says nothing about addresses of the other family, not even
+		 * with a "!". */
+		bool holds = rule->net.address.len == address.len &&
+			     cidr_net_has(&rule->net, &address) != rule->negated;
 
 		if (holds && !rule->is_if) {
 			*value_out = str_dup(mem, rule->value);

@@ -36,37 +36,34 @@ check_inline(struct table *t, struct str text, struct err *err)
 	struct str item;
 	struct str inner;
 	const char *why;
-	size_t n = 0;
 
 	while (list_next(&text, &item)) {
 		if (!list_unbrace(item, &inner, &why))
 			return err_set(err, ERR_CONFIG, "%s map: %s in \"" PRI_STR "\"",
 				       t->type->name, why, STR_ARG(item));
-		n++;
 	}
-	if (n == 0)
-		return err_set(err, ERR_CONFIG, "%s map: no rules in \"%s\"",
-			       t->type->name, t->name);
 	return true;
 }
 
 /* The file's text together with the identity it had before and after. */
 static bool
-read_stable(struct arena *mem, const char *path, struct str *text_out,
+read_stable(struct arena *mem, const struct text_file *f, struct str *text_out,
 	    struct file_id *id_out, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
 		struct stat before, after;
 		struct str text;
+		const char *path = f->path;
 		int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 		bool ok;
 
 		if (fd < 0)
-			return err_errno(err, ERR_CONFIG, "open %s", path);
+			return err_errno(err, ERR_CONFIG, "open %s%s", f->noun, path);
 		ok = sys_fstat(fd, &before) == 0;
 		if (ok && S_ISDIR(before.st_mode)) {
 			sys_close(fd);
-			return err_set(err, ERR_CONFIG, "open %s: Is a directory", path);
+			return err_set(err, ERR_CONFIG, "open %s%s: Is a directory",
+				       f->noun, path);
 		}
 		ok = ok && io_read_all(mem, fd, SOURCE_FILE_MAX, path, &text, err);
 		ok = ok && sys_fstat(fd, &after) == 0;
@@ -99,7 +96,7 @@ load_file(struct table *t, struct text_file *f, struct err *err)
 	bool ok;
 
 	err->kind = ERR_NONE;
-	ok = read_stable(raw, f->path, &text, &id, err);
+	ok = read_stable(raw, f, &text, &id, err);
 	if (ok) {
 		source_lines_init(&rules.lines, raw, text);
 		ok = f->load(t, content, &rules, &data, err);
@@ -126,6 +123,7 @@ text_open(struct table *t, struct str name, bool may_be_inline, text_load_fn loa
 
 	t->state = f;
 	f->load = load;
+	f->noun = may_be_inline ? "" : "database ";
 	if (!may_be_inline || name.p[0] != '{') {
 		f->path = str_c(t->mem, name);
 		return load_file(t, f, err);

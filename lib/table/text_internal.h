@@ -25,7 +25,8 @@ typedef bool (*text_load_fn)(struct table *t, struct arena *mem, struct text_rul
 			     void **data_out, struct err *err);
 
 struct text_file {
-	char *path; /* NULL: inline */
+	char *path;       /* NULL: inline */
+	const char *noun; /* for complaints: "database " or nothing */
 	struct file_id id;
 	struct arena *content;
 	text_load_fn load;

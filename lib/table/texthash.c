@@ -131,12 +131,13 @@ inline_add(struct table *t, struct map *map, struct str item, struct err *err)
 	const char *why;
 
 	if (item.p[0] == '{' && !list_unbrace(item, &inner, &why))
-		return inline_bad(t, why, err);
+		return inline_bad(
+			t,
+			str_printf(t->mem, "%s in \"" PRI_STR "\"", why, STR_ARG(item)).p,
+			err);
 	if (!str_split(inner, '=', &key, &value))
 		return inline_bad(t, "missing '=' after attribute name", err);
 	key = str_trim(key);
-	if (key.len == 0)
-		return inline_bad(t, "missing attribute name", err);
 	map_set(map, folded(t, t->mem, key), value_new(t->mem, str_trim(value)));
 	return true;
 }
