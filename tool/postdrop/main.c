@@ -311,6 +311,7 @@ main(int argc, char **argv)
 	int64_t created_us = 0;
 	int o;
 
+	argv[0] = (char[]){"postdrop"}; /* in the messages of getopt() */
 	command_init(&p.command, mem, "postdrop");
 	while ((o = getopt(argc, argv, "c:rv")) > 0) {
 		if (o == 'c')
