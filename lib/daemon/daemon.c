@@ -35,7 +35,6 @@ struct process {
 	const char *program_name; /* argv[0]'s last part: in the log */
 	const char *mail_owner;
 	struct sandbox_paths paths;
-	struct arena *config_mem; /* of the present configuration after a reload */
 	struct watch control;
 	struct watch raw[OPTIONS_SOCKETS_MAX];
 	struct listener *listeners[OPTIONS_SOCKETS_MAX];
@@ -233,6 +232,8 @@ stop(int sig UNUSED, void *arg)
 
 /* -- what the master says ---------------------------------------------------- */
 
+/* The memory of a configuration stays until the process ends, whichever is in force: a
+ * fiber may be in the middle of using it. */
 static void
 reload(struct process *p)
 {
@@ -240,16 +241,13 @@ reload(struct process *p)
 	const struct config *fresh;
 	struct err err;
 
-	if (!load_config(p, mem, &fresh, &err) ||
-	    !p->d.program->reload(&p->d, fresh, &err)) {
-		log_error(p->d.log, "reload: %s; the old configuration stays in force",
-			  err.text);
+	if (!load_config(p, mem, &fresh, &err)) {
 		arena_free(&mem);
+	} else if (p->d.program->reload(&p->d, fresh, &err)) {
+		p->d.config = fresh;
 		return;
 	}
-	p->d.config = fresh;
-	arena_free(&p->config_mem);
-	p->config_mem = mem;
+	log_error(p->d.log, "reload: %s; the old configuration stays in force", err.text);
 }
 
 static void

@@ -377,7 +377,7 @@ static bool
 need_proc(const struct probe *p UNUSED, const char *arg UNUSED)
 {
 #if defined(__SANITIZE_ADDRESS__)
-	return (p->profile->calls & CALLS_READ) != 0;
+	return true;
 #else
 	return false;
 #endif

@@ -134,9 +134,12 @@ class Mta:
             if self.postfix("status", check=False).returncode == 0:
                 self.postfix("stop")
         finally:
+            text = self.log.text()
             left = self.remove()
         if kind is None and left:
             raise AssertionError(f"processes left: {left}")
+        if kind is None and "Sanitizer" in text:
+            raise AssertionError(text)
 
     def remove(self):
         left = []
