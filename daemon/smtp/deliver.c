@@ -366,7 +366,7 @@ try_destination(struct attempt *a, struct str text, bool last)
 		log_no_mx_address(a->r->daemon->log, n.host);
 	if (answer.we_are_mx || answer.is_loop)
 		a->final = true;
-	if (answer.result == LOOKUP_FAILED) {
+	if (answer.result == LOOKUP_NO_HOSTS) {
 		note_failure(a, answer.dsn, true);
 		a->relay = STR("none");
 		return;

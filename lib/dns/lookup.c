@@ -279,7 +279,7 @@ put_in_order(struct gathering *g, uint64_t seed, struct lookup_answer *out)
 	if (g->rules->randomize)
 		shuffle(g->hosts, g->n_hosts, seed);
 	sort_hosts(g->rules, g->hosts, g->n_hosts);
-	out->result = LOOKUP_HOSTS;
+	out->result = LOOKUP_HAVE_HOSTS;
 	out->hosts = g->hosts;
 	out->n_hosts = g->n_hosts;
 	balance(g->rules, out);
@@ -290,7 +290,7 @@ put_in_order(struct gathering *g, uint64_t seed, struct lookup_answer *out)
 static void
 fail(struct lookup_answer *out, struct dsn dsn)
 {
-	out->result = LOOKUP_FAILED;
+	out->result = LOOKUP_NO_HOSTS;
 	out->dsn = dsn;
 }
 

@@ -105,7 +105,7 @@ outcome(struct arena *mem, const char *zone_text, const struct lookup_rules *rul
 	struct lookup_answer a;
 
 	lookup_hosts(mem, &asker, rules, str_from(domain), mx, port, 1, &a);
-	if (a.result == LOOKUP_FAILED)
+	if (a.result == LOOKUP_NO_HOSTS)
 		return str_printf(mem, "%s " PRI_STR, a.dsn.status.text,
 				  STR_ARG(a.dsn.reason));
 	for (size_t i = 0; i < a.n_hosts; i++)

@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 
+#include "explain.h"
 #include "trace.h"
 
 static const struct command {
@@ -15,6 +16,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *about;
 } commands[] = {
+	{"explain", explain_main, "what would happen to mail for an address, and why"},
 	{"trace", trace_main, "the way of a message, told from the log"},
 };
 
