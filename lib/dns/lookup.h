@@ -47,8 +47,8 @@ struct lookup_host {
 };
 
 enum lookup_result {
-	LOOKUP_HAVE_HOSTS,  /* at least one to try */
-	LOOKUP_NO_HOSTS, /* dsn says why; class 4 or 5 */
+	LOOKUP_HAVE_HOSTS, /* at least one to try */
+	LOOKUP_NO_HOSTS,   /* dsn says why; class 4 or 5 */
 };
 
 struct lookup_answer {
