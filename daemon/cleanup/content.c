@@ -59,13 +59,14 @@ write_header(struct message *m, struct str text)
 /* ---- single fields ---- */
 
 static bool
-complete_address(void *arg, struct arena *mem, struct str internal, struct str *new_out,
+complete_address(void *arg, struct arena *mem, struct str external, struct str *new_out,
 		 struct err *err)
 {
 	const struct message *m = arg;
 
 	(void)err;
-	*new_out = rewrite_form(mem, &m->cleanup->rules, internal);
+	*new_out =
+		rewrite_form_external(mem, &m->cleanup->rules, REWRITE_LOCAL, external);
 	return true;
 }
 

@@ -46,6 +46,14 @@ init(struct daemon *d, struct err *err)
 	return true;
 }
 
+static void
+release(struct daemon *d)
+{
+	struct cleanup *c = d->state;
+
+	offload_free(&c->offload);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -54,6 +62,7 @@ main(int argc, char **argv)
 		.profile = SANDBOX_cleanup,
 		.init = init,
 		.session = session_run,
+		.release = release,
 	};
 
 	return daemon_main(argc, argv, &program);

@@ -37,11 +37,14 @@ static NORETURN void
 child_main(struct loop *loop, const struct child_start *start, char *const *argv,
 	   int *from, int n)
 {
-	sigset_t none;
+	sigset_t blocked;
 
+	/* SIGTERM waits until the daemon has its handler: a log writer that is stopped
+	 * while it starts must still write what it was sent. */
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	loop_forget_in_child(loop);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	if (place_descriptors(from, n)) {

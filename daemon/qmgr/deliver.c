@@ -27,6 +27,9 @@
 
 enum { CONNECT_MS = 10000, IDLE_MAX = 50 };
 
+/* Values of the trace_flags attribute: sendmail -bv, sendmail -v. */
+enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
+
 struct agent {
 	struct list link;
 	struct stream *stream;
@@ -155,9 +158,9 @@ request_flags(const struct delivery *x)
 	if (x->entry->conn_store)
 		flags |= DELIVER_CONN_STORE;
 	/* sendmail -v and -bv (facts: queue 2.1, trace_flags). */
-	if ((x->m->file.trace_flags & 1) != 0)
+	if ((x->m->file.trace_flags & TRACE_VERIFY) != 0)
 		flags |= DELIVER_VERIFY;
-	if ((x->m->file.trace_flags & 2) != 0)
+	if ((x->m->file.trace_flags & TRACE_RECORD) != 0)
 		flags |= DELIVER_SUCCESS;
 	return flags;
 }
@@ -244,15 +247,18 @@ record_result(struct delivery *x, struct sched_recipient *r,
 	const char *service = result->outcome == DELIVER_BOUNCED    ? "bounce"
 			      : result->outcome == DELIVER_DEFERRED ? "defer"
 								    : "trace";
-	bool traced = (x->m->file.trace_flags & 3) != 0 || (r->dsn_notify & 2) != 0;
+	bool traced = (x->m->file.trace_flags & (TRACE_VERIFY | TRACE_RECORD)) != 0 ||
+		      (r->dsn_notify & 2) != 0;
 	struct err err;
 
 	if (result->outcome == DELIVER_SENT && !traced) {
 		mark_done(x, r);
 		return;
 	}
-	if (!notify_append(x->m, (x->m->file.trace_flags & 1) != 0 ? "trace" : service, r,
-			   result, &err)) {
+	if (!notify_append(x->m,
+			   (x->m->file.trace_flags & TRACE_VERIFY) != 0 ? "trace"
+									: service,
+			   r, result, &err)) {
 		log_warning(x->q->daemon->log, PRI_STR ": %s service: %s",
 			    STR_ARG(x->m->id), service, err.text);
 		/* A bounce that cannot be recorded is tried again. */
@@ -261,7 +267,8 @@ record_result(struct delivery *x, struct sched_recipient *r,
 			mark_done(x, r);
 		return;
 	}
-	if (result->outcome == DELIVER_DEFERRED && (x->m->file.trace_flags & 1) == 0)
+	if (result->outcome == DELIVER_DEFERRED &&
+	    (x->m->file.trace_flags & TRACE_VERIFY) == 0)
 		x->m->deferred = true;
 	else
 		mark_done(x, r);

@@ -23,6 +23,8 @@ warn(void *arg, const char *text)
 	log_warning(arg, "%s", text);
 }
 
+/* On a reload our own addresses are those of the start: the sandbox does not let us ask
+ * again, and a change of inet_interfaces takes effect with a new start, as in Postfix. */
 static bool
 load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *err)
 {
@@ -32,7 +34,8 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !qmgr_config_load(mem, cfg, &config, err) ||
-	    !rewrite_rules_load(mem, cfg, NULL, 0, &rules, err))
+	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
+				q->rules.n_own_addresses, &rules, err))
 		return false;
 	q->common = common;
 	q->config = config;

@@ -70,7 +70,7 @@ notify_flush(struct message *m, const char *service, struct err *err)
 		.queue_name = STR("active"),
 		.queue_id = m->id,
 		.message = m->fd,
-		.flags = m->file.trace_flags & 255,
+		.flags = m->file.trace_flags & 65535,
 		.encoding = m->file.encoding,
 		.sendopts = m->file.sendopts & 65535,
 		.sender = m->file.sender,

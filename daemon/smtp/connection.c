@@ -70,7 +70,7 @@ dial(struct smtp *s, const struct lookup_host *host, struct stream **stream,
 bool
 connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
 		bool best_preference, struct connection **out, struct dsn *dsn,
-		struct arena *mem)
+		struct str *relay_out, struct arena *mem)
 {
 	struct smtp_client_options options = s->options;
 	struct connection *c = mem_alloc(sizeof(*c));
@@ -97,6 +97,7 @@ connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
 	c->born_ms = now_ms(s);
 	if (smtp_client_greet(&c->client, dsn) != SMTP_SESSION_OK) {
 		*dsn = dsn_dup(mem, dsn);
+		*relay_out = str_dup(mem, c->relay);
 		connection_close(s, &c);
 		return false;
 	}

@@ -326,12 +326,12 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 		if (a->smtp->config.smtp_mx_session_limit > 0 &&
 		    sessions >= a->smtp->config.smtp_mx_session_limit)
 			return;
+		a->relay = STR("none");
+		a->reuse = 0;
 		if (!connection_open(a->smtp, host, key,
 				     host->preference == answer->hosts[0].preference, &c,
-				     &dsn, a->mem)) {
+				     &dsn, &a->relay, a->mem)) {
 			note_failure(a, dsn, true);
-			a->relay = STR("none");
-			a->reuse = 0;
 			if (dsn.status.text[0] != '4')
 				a->final = true;
 			continue;

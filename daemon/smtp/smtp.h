@@ -63,10 +63,11 @@ void connection_close(struct smtp *s, struct connection **c);
 void cache_init(struct smtp *s);
 void cache_drop_all(struct smtp *s);
 
-/* Connect and greet. False: dsn says why; the text is in mem. */
+/* Connect and greet. False: dsn says why; *relay_out is set if there was a connection.
+ * Texts are in mem. */
 bool connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
 		     bool best_preference, struct connection **out, struct dsn *dsn,
-		     struct arena *mem);
+		     struct str *relay_out, struct arena *mem);
 
 /* Deliver one request of qmgr. */
 void deliver(struct agent_request *r);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -16,6 +17,7 @@
 #include "config/expand.h"
 #include "config/lines.h"
 #include "config/param.h"
+#include "config/value.h"
 
 enum { FILE_BYTES_MAX = 1048576, SETTINGS_MAX = 20000, WARNINGS_MAX = 1000 };
 
@@ -155,6 +157,49 @@ config_new(struct arena *mem, const struct config_options *options)
 	return cfg;
 }
 
+static bool
+lists(struct arena *mem, const struct config *cfg, const char *list_name, const char *dir)
+{
+	struct str list, item;
+	struct err err;
+
+	if (!config_get(mem, cfg, str_from(list_name), &list, &err))
+		return false;
+	while (list_next(&list, &item)) {
+		if (str_eq(item, str_from(dir)))
+			return true;
+	}
+	return false;
+}
+
+bool
+config_dir_authorized(struct arena *mem, const char *dir, const char *default_dir,
+		      struct err *err)
+{
+	const struct config_options options = {.dir = default_dir};
+	struct config *cfg;
+
+	if (strcmp(dir, default_dir) == 0)
+		return true;
+	if (!config_load(mem, &options, &cfg, err))
+		return false;
+	return lists(mem, cfg, "alternate_config_directories", dir) ||
+	       lists(mem, cfg, "multi_instance_directories", dir) ||
+	       err_set(err, ERR_CONFIG, "unauthorized configuration directory name: %s",
+		       dir);
+}
+
+/* A program with rights that its user lacks must not be told by the user what its
+ * configuration is. */
+static bool
+may_use_dir(struct arena *mem, const char *dir, struct err *err)
+{
+	if (getauxval(AT_SECURE) == 0 || getuid() == 0 ||
+	    strcmp(dir, HIKYAKU_CONFIG_DIR) == 0)
+		return true;
+	return config_dir_authorized(mem, dir, HIKYAKU_CONFIG_DIR, err);
+}
+
 bool
 config_load(struct arena *mem, const struct config_options *options, struct config **out,
 	    struct err *err)
@@ -163,6 +208,8 @@ config_load(struct arena *mem, const struct config_options *options, struct conf
 	const struct config_origin override = {.where = CONFIG_FROM_OVERRIDE};
 
 	if (!options->defaults_only) {
+		if (!may_use_dir(mem, cfg->dir, err))
+			return false;
 		if (!read_file(cfg, err))
 			return false;
 		/* Where the files were found decides, whatever main.cf says. */

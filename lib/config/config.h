@@ -40,9 +40,16 @@ struct config_options {
 	bool defaults_only; /* do not read main.cf (postconf -d) */
 };
 
-/* Read DIR/main.cf. *out lives in mem. A missing or unreadable file is an error. */
+/* Read DIR/main.cf. *out lives in mem. A missing or unreadable file is an error. In a
+ * set-gid program of an ordinary user the directory must be one that
+ * config_dir_authorized() accepts. */
 bool config_load(struct arena *mem, const struct config_options *options,
 		 struct config **out, struct err *err) MUST_CHECK;
+
+/* Whether dir is default_dir or is named in alternate_config_directories or
+ * multi_instance_directories of default_dir/main.cf. */
+bool config_dir_authorized(struct arena *mem, const char *dir, const char *default_dir,
+			   struct err *err) MUST_CHECK;
 
 /* The expanded value, in mem; an unknown name is the empty text. Fails for bad $ syntax,
  * "unreasonable macro call nesting" and a value that grows too large. */

@@ -16,6 +16,8 @@
 #include "config/common_config.h"
 #include "config/param.h"
 #include "config/qmgr_config.h"
+#include "config/resolver_config.h"
+#include "config/rewrite_config.h"
 #include "config/smtp_config.h"
 
 struct world {
@@ -256,26 +258,31 @@ bad_values(void **state)
 		{"queue_run_delay = 1x", "line 1: parameter queue_run_delay: bad time "
 					 "value or unit: 1x"},
 		{"queue_run_delay = 0", "invalid queue_run_delay parameter value 0 < 1"},
-		{"qmgr_fudge_factor = 101",
-		 "invalid qmgr_fudge_factor parameter value 101 > 100"},
+		{"resolver_timeout = 3601",
+		 "invalid resolver_timeout parameter value 3601 > 3600"},
 		{"qmgr_message_active_limit = 10k",
 		 "bad numerical configuration: qmgr_message_active_limit = 10k"},
 		{"qmgr_message_active_limit = 99999999999",
 		 "invalid qmgr_message_active_limit parameter value 99999999999 > "},
-		{"helpful_warnings = maybe",
-		 "bad boolean configuration: helpful_warnings = maybe"},
-		{"content_filter = $a${", "truncated macro reference"},
-		{"a = $b\nb = $a\ncontent_filter = $a",
-		 "line 3: content_filter: unreasonable macro call nesting"},
+		{"soft_bounce = maybe", "bad boolean configuration: soft_bounce = maybe"},
+		{"relayhost = $a${", "truncated macro reference"},
+		{"a = $b\nb = $a\nrelayhost = $a",
+		 "line 3: relayhost: unreasonable macro call nesting"},
 	};
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config *cfg = load(w, rows[i].text);
+		struct resolver_config resolver;
+		struct rewrite_config rewrite;
+		struct common_config common;
 		struct qmgr_config qmgr;
 		struct err err;
 
-		assert_false(
-			qmgr_config_load(w->mem, load(w, rows[i].text), &qmgr, &err));
+		assert_false(qmgr_config_load(w->mem, cfg, &qmgr, &err) &&
+			     common_config_load(w->mem, cfg, &common, &err) &&
+			     resolver_config_load(w->mem, cfg, &resolver, &err) &&
+			     rewrite_config_load(w->mem, cfg, &rewrite, &err));
 		if (strstr(err.text, rows[i].error) == NULL)
 			fail_msg("%s, expected %s", err.text, rows[i].error);
 	}
@@ -382,6 +389,22 @@ missing_file(void **state)
 	assert_non_null(strstr(err.text, "open /nonexistent/main.cf: No such file"));
 }
 
+static void
+directories_of_set_gid_programs(void **state)
+{
+	struct world *w = *state;
+	struct err err;
+
+	load(w,
+	     "alternate_config_directories = /a, /b\nmulti_instance_directories = /c\n");
+	assert_true(config_dir_authorized(w->mem, w->dir, w->dir, &err));
+	assert_true(config_dir_authorized(w->mem, "/b", w->dir, &err));
+	assert_true(config_dir_authorized(w->mem, "/c", w->dir, &err));
+	assert_false(config_dir_authorized(w->mem, "/d", w->dir, &err));
+	assert_string_equal(err.text, "unauthorized configuration directory name: /d");
+	assert_false(config_dir_authorized(w->mem, "/b", "/nonexistent", &err));
+}
+
 int
 main(void)
 {
@@ -399,6 +422,7 @@ main(void)
 		TEST(uses),
 		TEST(override_wins),
 		TEST(missing_file),
+		TEST(directories_of_set_gid_programs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

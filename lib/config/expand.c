@@ -69,7 +69,7 @@ name_expand(struct expander *x, struct str name, struct buf *out)
 		x->seen(x->closure, name);
 		return true;
 	}
-	if (x->depth >= EXPAND_DEPTH_MAX)
+	if (x->depth > EXPAND_DEPTH_MAX)
 		return err_set(x->err, ERR_CONFIG,
 			       "unreasonable macro call nesting: \"" PRI_STR "\"",
 			       STR_ARG(name));
@@ -235,6 +235,7 @@ comparison(struct expander *x, struct str *rest, const char **last, bool *holds)
 	*rest = str_skip(*rest, strlen(operators[i].text));
 	if (!take_braced(x, rest, &b, last))
 		return false;
+	*last = b.p + b.len;
 	buf_init(&left, EXPAND_BYTES_MAX);
 	buf_init(&right, EXPAND_BYTES_MAX);
 	ok = text_expand(x, a, &left) && text_expand(x, b, &right);
@@ -285,18 +286,18 @@ branches(struct expander *x, struct str rest, const char *last, bool holds,
 	return text_expand(x, holds ? yes : no, out);
 }
 
-/* Whether the name has a value that is not empty. */
+/* Whether the name has a value that is not empty, before any expansion of it: that is
+ * Postfix's rule, so with x = $nothing, ${x?yes} is yes. */
 static bool
-name_is_set(struct expander *x, struct str name, bool *set)
+name_is_set(struct expander *x, struct str name)
 {
-	struct buf value;
-	bool ok;
+	struct str value = STR_EMPTY;
 
-	buf_init(&value, EXPAND_BYTES_MAX);
-	ok = name_expand(x, name, &value);
-	*set = value.len > 0;
-	buf_release(&value);
-	return ok;
+	if (x->seen != NULL) {
+		x->seen(x->closure, name);
+		return false;
+	}
+	return x->lookup(x->closure, name, &value) != EXPAND_UNKNOWN && value.len > 0;
 }
 
 /* What is inside ${ }. whole is for messages. */
@@ -329,7 +330,7 @@ reference(struct expander *x, struct str inner, struct str whole, struct buf *ou
 	rest = str_skip(rest, blank_len(rest));
 	if (name.len == 0 || (*rest.p != '?' && *rest.p != ':'))
 		return fail_at(x, "attribute name syntax error", last, inner);
-	return name_is_set(x, name, &holds) && branches(x, rest, last, holds, out);
+	return branches(x, rest, last, name_is_set(x, name), out);
 }
 
 /* Length of ${...} or $(...) without the $, nested ones of the same kind counted. */
@@ -372,7 +373,7 @@ dollar(struct expander *x, struct str *rest, struct str whole, struct buf *out)
 				       "truncated macro reference: \"" PRI_STR "\"",
 				       STR_ARG(whole));
 		*rest = str_skip(s, len);
-		if (x->depth >= EXPAND_DEPTH_MAX)
+		if (x->depth > EXPAND_DEPTH_MAX)
 			return err_set(x->err, ERR_CONFIG,
 				       "unreasonable macro call nesting: \"" PRI_STR "\"",
 				       STR_ARG(s));

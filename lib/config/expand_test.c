@@ -17,6 +17,7 @@ variables(void *closure, struct str name, struct str *out)
 		{"a", "x"},
 		{"c", "$$a"},
 		{"empty", ""},
+		{"hollow", "$empty"},
 		{"u", "$v"},
 		{"v", "$u"},
 		{"d", "<$a>"},
@@ -56,6 +57,7 @@ static const struct {
 	{"${ a }", "x", false},
 	{"${a?{yes}:{no}}", "yes", false},
 	{"${empty?{yes}:{no}}", "no", false},
+	{"${hollow?{yes}:{no}}", "yes", false}, /* its text is not empty */
 	{"${zz:none}", "none", false},
 	{"${a?yes}", "yes", false},
 	{"${a?a:b}", "a:b", false},
@@ -96,7 +98,7 @@ static const struct {
 	{"${foo{arg}}", "attribute name syntax error at: \"...foo>>>{arg}\"", true},
 	{"${{3.x} <level {3.6} ? {lt}}", "malformed compatibility level syntax: \"3.x\"",
 	 true},
-	{"$u", "unreasonable macro call nesting: \"u\"", true},
+	{"$u", "unreasonable macro call nesting: \"v\"", true},
 	{"$doubles", "more than 100000 macro references", true},
 };
 

@@ -80,7 +80,9 @@ lines_next(struct arena *mem, struct lines *at, struct lines_item *out)
 		take(at, line);
 		out->kind = char_is_space(*line.p) ? LINES_STRAY : LINES_TEXT;
 		take_continuations(at, out, text);
-		out->text = str_trim_right(buf_str(text));
+		out->text = buf_str(text);
+		if (out->kind == LINES_TEXT)
+			out->text = str_trim_right(out->text);
 	}
 	out->raw = str_head(start, start.len - at->rest.len);
 	return true;

@@ -28,7 +28,7 @@ struct lines_item {
 	unsigned first; /* line numbers of the first and last physical line */
 	unsigned last;
 	struct str raw; /* the physical lines, comments between included, with newlines */
-	struct str text; /* without newlines and comments, trimmed at the end; in mem */
+	struct str text; /* without newlines and comments; LINES_TEXT trimmed */
 };
 
 struct lines lines_start(struct str file);

@@ -38,6 +38,9 @@ fail_fault(struct parser *p, unsigned line, const struct master_fault *fault)
 	case MASTER_FAULT_TOO_MANY:
 		return err_set(p->err, ERR_CONFIG, "%s: line %u: more than %d arguments",
 			       p->file, line, MASTER_ARGS_MAX);
+	case MASTER_FAULT_NUL:
+		return err_set(p->err, ERR_CONFIG, "%s: line %u: NUL byte in text",
+			       p->file, line);
 	case MASTER_FAULT_FIELD:
 		break;
 	}

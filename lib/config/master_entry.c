@@ -198,6 +198,10 @@ master_entry_parse(struct arena *mem, struct str text, unsigned line,
 	memset(out, 0, sizeof(*out));
 	out->line = line;
 	out->text = text;
+	if (str_contains(text, '\0')) {
+		*fault = (struct master_fault){.kind = MASTER_FAULT_NUL};
+		return false;
+	}
 	for (size_t i = 0; i < MASTER_FIELD_COUNT; i++) {
 		if (!words_next(&rest, &out->field[i])) {
 			*fault = (struct master_fault){.kind = MASTER_FAULT_COUNT};

@@ -48,7 +48,12 @@ struct master_entry {
 
 /* What is wrong with an entry. */
 struct master_fault {
-	enum { MASTER_FAULT_COUNT, MASTER_FAULT_FIELD, MASTER_FAULT_TOO_MANY } kind;
+	enum {
+		MASTER_FAULT_COUNT,
+		MASTER_FAULT_FIELD,
+		MASTER_FAULT_TOO_MANY,
+		MASTER_FAULT_NUL
+	} kind;
 	enum master_field field;
 	struct str value;
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -25,7 +26,7 @@
 #include "daemon/options.h"
 #include "daemon/privilege.h"
 
-enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 3000 };
+enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 1500 };
 
 /* The daemon and what its author does not see. */
 struct process {
@@ -293,9 +294,14 @@ static void
 run(struct process *p)
 {
 	struct daemon *d = &p->d;
+	sigset_t none;
 
-	loop_on_signal(d->loop, SIGTERM, stop, p);
 	timer_init(&p->stop_timer, d->loop, give_up, p);
+	loop_on_signal(d->loop, SIGTERM, stop, p);
+	/* The master starts us with SIGTERM blocked: until here nobody could act on it.
+	 */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (d->program->start != NULL)
 		d->program->start(d);
 	if (d->stand_alone) {
@@ -313,9 +319,10 @@ tidy_up(struct process *p)
 {
 	for (int i = 0; i < p->options.sockets; i++)
 		listener_free(&p->listeners[i]);
-	loop_free(&p->d.loop);
+	loop_end_fibers(p->d.loop);
 	if (p->d.program->release != NULL)
 		p->d.program->release(&p->d);
+	loop_free(&p->d.loop);
 	log_free(&p->d.log);
 }
 

@@ -14,7 +14,8 @@
  *		sockets already) nor its master. Also sent by the master: "H" = re-read
  *your configuration in place (only programs with a reload function), "W" = wake-up time
  *of the wakeup column. fd 4...	the listening sockets, -s N of them (default 1) SIGTERM
- *stop: finish at once; what still runs after 3 seconds is given up
+ *stop: finish at once; what still runs after 1.5 seconds is given up.
+ *		Blocked until the loop runs
  *
  * Order at start: configuration, log, change to queue_directory (all names below it are
  * relative from here on), init() [opens tables, directories, sockets that it needs by

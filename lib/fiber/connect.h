@@ -19,3 +19,9 @@
 bool stream_connect(struct loop *loop, const struct sockaddr *to, socklen_t to_len,
 		    const struct sockaddr *from, socklen_t from_len, int64_t timeout_ms,
 		    struct stream **out, struct err *err) MUST_CHECK;
+
+/* As stream_connect() with a stream socket that the caller has prepared (options, local
+ * address); non-blocking. It is closed on failure. */
+bool stream_connect_socket(struct loop *loop, int fd, const struct sockaddr *to,
+			   socklen_t to_len, int64_t timeout_ms, struct stream **out,
+			   struct err *err) MUST_CHECK;

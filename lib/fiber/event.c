@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fiber/event.h"
 
-#include "fiber/fiber_internal.h"
+#include "base/panic.h"
 
-/* On the stack of the fiber that waits. */
+/* On the waiting fiber's stack. */
 struct waiter {
 	struct list link;
 	struct fiber *fiber;
@@ -22,23 +22,25 @@ event_wait(struct event *e, int64_t deadline_ms)
 	struct waiter w = {.fiber = fiber_current(e->loop)};
 	enum fiber_wake wake;
 
-	list_init(&w.link);
 	list_append(&e->waiters, &w.link);
 	wake = fiber_park(e->loop, deadline_ms);
 	list_remove(&w.link);
 	return wake;
 }
 
+/* False if nobody was there to be woken. A waiter whose deadline passed in this same turn
+ * goes on for that reason; the next one is taken then. */
 static bool
 wake_first(struct event *e)
 {
-	struct list *first = list_first(&e->waiters);
+	struct list *first;
 
-	if (first == NULL)
-		return false;
-	list_remove(first);
-	fiber_unpark(CONTAINER_OF(first, struct waiter, link)->fiber);
-	return true;
+	while ((first = list_first(&e->waiters)) != NULL) {
+		list_remove(first);
+		if (fiber_unpark(CONTAINER_OF(first, struct waiter, link)->fiber))
+			return true;
+	}
+	return false;
 }
 
 void
@@ -51,7 +53,7 @@ void
 event_signal_all(struct event *e)
 {
 	while (wake_first(e))
-		;
+		continue;
 }
 
 bool
@@ -59,8 +61,6 @@ event_has_waiters(const struct event *e)
 {
 	return !list_is_empty(&e->waiters);
 }
-
-/* ---- gate ---- */
 
 void
 gate_init(struct gate *g, struct loop *loop, size_t limit)
@@ -79,8 +79,7 @@ gate_try_enter(struct gate *g)
 	return true;
 }
 
-/* Let in who waits, as far as there is room: the place is taken for them here, so that
- * nobody slips in before they run. */
+/* The place goes straight to the waiter, so that nobody overtakes it. */
 static void
 let_in(struct gate *g)
 {
@@ -91,17 +90,16 @@ let_in(struct gate *g)
 enum fiber_wake
 gate_enter(struct gate *g, int64_t deadline_ms)
 {
-	enum fiber_wake wake;
-
 	if (gate_try_enter(g))
 		return FIBER_WOKEN;
-	wake = event_wait(&g->queue, deadline_ms);
-	return wake;
+	return event_wait(&g->queue, deadline_ms);
 }
 
 void
 gate_leave(struct gate *g)
 {
+	if (g->inside == 0)
+		panic("gate_leave() by somebody who is not inside");
 	g->inside--;
 	let_in(g);
 }

@@ -1,86 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fiber's record lies at the top of its own stack, so a fiber that waits touches one
+ * page for both. The loop resumes one fiber after the other from its ready list; a fiber
+ * gives way by switching back to the loop.
+ */
 #include "fiber/fiber.h"
 
 #include <stdint.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/mem.h"
 #include "base/panic.h"
+#include "fiber/loop_internal.h"
 
-#include "fiber/fiber_internal.h"
+enum fiber_state { FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_ENDED };
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
+struct fiber {
+	struct list link; /* in loop->ready when ready */
+	struct list all;
+	struct loop *loop;
+	const char *name;
+	void (*fn)(void *arg);
+	void *arg;
+	struct stack *stack;
+	struct context context;
+	struct timer deadline;
+	enum fiber_state state;
+	enum fiber_wake wake;
+	bool cancelled;
+	bool shielded;
+};
 
-#ifdef WITH_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-
-/* ---- switching, with word to the sanitizer ---- */
-
-static void
-enter(struct loop *loop, struct fiber *f)
+void
+loop_fibers_init(struct loop *loop)
 {
-#ifdef WITH_ASAN
-	__sanitizer_start_switch_fiber(&loop->asan_stack, f->stack,
-				       stack_pool_bytes(loop->stacks));
-#endif
-	fiber_switch(&loop->sp, f->sp);
-#ifdef WITH_ASAN
-	__sanitizer_finish_switch_fiber(loop->asan_stack, NULL, NULL);
-#endif
+	list_init(&loop->ready);
+	list_init(&loop->fibers);
 }
 
-/* From the running fiber to the loop; for_good: it will not come back. */
-static void
-leave(struct fiber *f, bool for_good)
+void
+loop_fibers_release(struct loop *loop)
 {
-#ifdef WITH_ASAN
-	__sanitizer_start_switch_fiber(for_good ? NULL : &f->asan_stack,
-				       f->loop->asan_bottom, f->loop->asan_size);
-#else
-	(void)for_good;
-#endif
-	fiber_switch(&f->sp, f->loop->sp);
-#ifdef WITH_ASAN
-	__sanitizer_finish_switch_fiber(f->asan_stack, NULL, NULL);
-#endif
-}
-
-static void
-body(void *arg)
-{
-	struct fiber *f = arg;
-
-#ifdef WITH_ASAN
-	__sanitizer_finish_switch_fiber(NULL, &f->loop->asan_bottom, &f->loop->asan_size);
-#endif
-	f->fn(f->arg);
-	f->state = FIBER_ENDED;
-	leave(f, true);
-	panic("a fiber that has ended goes on");
-}
-
-/* ---- life ---- */
-
-static void
-end(struct loop *loop, struct fiber *f)
-{
-	timer_stop(&f->timer);
-	list_remove(&f->all_link);
-#ifdef WITH_ASAN
-	__asan_unpoison_memory_region(f->stack, stack_pool_bytes(loop->stacks));
-#endif
-	stack_put(loop->stacks, f->stack);
-	loop->n_fibers--;
-	mem_free(f);
+	stack_pool_release(&loop->stacks);
 }
 
 static void
@@ -88,12 +47,11 @@ make_ready(struct fiber *f, enum fiber_wake wake)
 {
 	f->state = FIBER_READY;
 	f->wake = wake;
-	timer_stop(&f->timer);
 	list_append(&f->loop->ready, &f->link);
 }
 
 static void
-deadline_passed(struct timer *t, void *arg)
+on_deadline(struct timer *t, void *arg)
 {
 	struct fiber *f = arg;
 
@@ -102,57 +60,182 @@ deadline_passed(struct timer *t, void *arg)
 		make_ready(f, FIBER_TIMEOUT);
 }
 
+/* The bottom of every fiber's stack. */
+static void
+fiber_main(void *arg)
+{
+	struct fiber *f = arg;
+
+	context_arrive(&f->loop->home);
+	f->fn(f->arg);
+	f->state = FIBER_ENDED;
+	context_leave(&f->context, &f->loop->home);
+}
+
 struct fiber *
 fiber_spawn(struct loop *loop, const char *name, void (*fn)(void *arg), void *arg)
 {
+	struct stack *s;
 	struct fiber *f;
-	char *stack;
+	size_t record = (sizeof(*f) + 63) & ~(size_t)63;
 
-	if (loop->n_fibers >= loop->max_fibers)
+	if (loop->fiber_count >= loop->fiber_max)
 		return NULL;
-	stack = stack_get(loop->stacks);
-	if (stack == NULL)
+	s = stack_get(&loop->stacks);
+	if (s == NULL)
 		return NULL;
-	f = mem_alloc(sizeof(*f));
-	f->loop = loop;
-	f->name = name;
-	f->fn = fn;
-	f->arg = arg;
-	f->stack = stack;
-	f->sp = fiber_context_make(stack + stack_pool_bytes(loop->stacks) - 64, body, f);
-	list_init(&f->link);
-	list_init(&f->all_link);
-	timer_init(&f->timer, loop, deadline_passed, f);
-	list_append(&loop->all, &f->all_link);
-	loop->n_fibers++;
+	f = (struct fiber *)(void *)(s->base + s->bytes - record);
+	*f = (struct fiber){.loop = loop, .name = name, .fn = fn, .arg = arg, .stack = s};
+	list_append(&loop->fibers, &f->all);
+	timer_init(&f->deadline, loop, on_deadline, f);
+	context_init(&f->context, s->base, s->bytes - record, fiber_main, f);
+	loop->fiber_count++;
 	make_ready(f, FIBER_WOKEN);
 	return f;
 }
 
-void
-fiber_run_ready(struct loop *loop)
+/* Cheap, and the only guard of stacks that have no guard page. */
+static void
+check_stack(const struct fiber *f)
 {
-	struct list now;
+	const char *sp = context_sp(&f->context);
 
-	/* Those that become ready meanwhile wait for the next turn. */
-	list_init(&now);
-	while (!list_is_empty(&loop->ready)) {
-		struct list *first = list_first(&loop->ready);
+	if (sp != NULL && (sp < f->stack->base || sp > f->stack->base + f->stack->bytes))
+		panic("stack of fiber %s overrun", f->name);
+}
 
-		list_remove(first);
-		list_append(&now, first);
+static void
+resume(struct fiber *f)
+{
+	struct loop *loop = f->loop;
+
+	list_remove(&f->link);
+	f->state = FIBER_RUNNING;
+	loop->current = f;
+	context_switch(&loop->home, &f->context);
+	loop->current = NULL;
+	if (f->state != FIBER_ENDED) {
+		check_stack(f);
+		return;
 	}
-	while (!list_is_empty(&now)) {
-		struct fiber *f = CONTAINER_OF(list_first(&now), struct fiber, link);
+	timer_stop(&f->deadline);
+	list_remove(&f->all);
+	loop->fiber_count--;
+	stack_put(&loop->stacks, f->stack);
+}
 
-		list_remove(&f->link);
-		f->state = FIBER_RUNNING;
-		loop->current = f;
-		enter(loop, f);
-		loop->current = NULL;
-		if (f->state == FIBER_ENDED)
-			end(loop, f);
+void
+loop_fibers_run(struct loop *loop)
+{
+	struct list batch;
+
+	if (list_is_empty(&loop->ready))
+		return;
+	/* Those that become ready meanwhile run in the next turn, after the descriptors
+	 * had theirs. */
+	list_init(&batch);
+	list_append(&loop->ready, &batch);
+	list_remove(&loop->ready);
+	while (!list_is_empty(&batch) && !loop->stop)
+		resume(CONTAINER_OF(list_first(&batch), struct fiber, link));
+	/* After loop_stop() in the middle: the others keep their places. */
+	while (!list_is_empty(&batch)) {
+		struct list *last = batch.prev;
+
+		list_remove(last);
+		list_prepend(&loop->ready, last);
 	}
+}
+
+void
+loop_fibers_cancel(struct loop *loop)
+{
+	list_foreach (at, &loop->fibers)
+		fiber_cancel(CONTAINER_OF(at, struct fiber, all));
+}
+
+static struct fiber *
+must_be_in_fiber(const struct loop *loop, const char *what)
+{
+	if (loop->current == NULL)
+		panic("%s outside a fiber", what);
+	return loop->current;
+}
+
+static void
+give_way(struct fiber *f)
+{
+	context_switch(&f->context, &f->loop->home);
+}
+
+enum fiber_wake
+fiber_park(struct loop *loop, int64_t deadline_ms)
+{
+	struct fiber *f = must_be_in_fiber(loop, "blocking call");
+
+	if (f->cancelled)
+		return FIBER_CANCELLED;
+	f->state = FIBER_PARKED;
+	if (deadline_ms == LOOP_FOREVER) {
+		give_way(f);
+	} else {
+		timer_start_at(&f->deadline, deadline_ms);
+		give_way(f);
+		timer_stop(&f->deadline);
+	}
+	return f->wake;
+}
+
+void
+fiber_park_shielded(struct loop *loop)
+{
+	struct fiber *f = must_be_in_fiber(loop, "blocking call");
+
+	f->shielded = true;
+	f->state = FIBER_PARKED;
+	give_way(f);
+	f->shielded = false;
+}
+
+bool
+fiber_unpark(struct fiber *f)
+{
+	if (f->state != FIBER_PARKED)
+		return false;
+	make_ready(f, FIBER_WOKEN);
+	return true;
+}
+
+bool
+fiber_sleep(struct loop *loop, int64_t ms)
+{
+	return fiber_park(loop, loop_deadline_ms(loop, ms)) != FIBER_CANCELLED;
+}
+
+bool
+fiber_yield(struct loop *loop)
+{
+	struct fiber *f = must_be_in_fiber(loop, "fiber_yield()");
+
+	if (f->cancelled)
+		return false;
+	make_ready(f, FIBER_WOKEN);
+	give_way(f);
+	return !f->cancelled;
+}
+
+void
+fiber_cancel(struct fiber *f)
+{
+	f->cancelled = true;
+	if (f->state == FIBER_PARKED && !f->shielded)
+		make_ready(f, FIBER_CANCELLED);
+}
+
+bool
+fiber_is_cancelled(const struct fiber *f)
+{
+	return f->cancelled;
 }
 
 struct fiber *
@@ -176,96 +259,13 @@ fiber_loop(const struct fiber *f)
 size_t
 fiber_count(const struct loop *loop)
 {
-	return loop->n_fibers;
-}
-
-/* ---- waiting ---- */
-
-enum fiber_wake
-fiber_park(struct loop *loop, int64_t deadline_ms)
-{
-	struct fiber *f = loop->current;
-
-	if (f == NULL)
-		panic("blocking outside a fiber");
-	if (f->cancelled)
-		return FIBER_CANCELLED;
-	f->state = FIBER_PARKED;
-	if (deadline_ms != LOOP_FOREVER)
-		timer_start_at(&f->timer, deadline_ms);
-	leave(f, false);
-	return f->wake;
-}
-
-void
-fiber_park_shielded(struct loop *loop)
-{
-	struct fiber *f = loop->current;
-
-	if (f == NULL)
-		panic("blocking outside a fiber");
-	f->state = FIBER_SHIELDED;
-	leave(f, false);
-}
-
-bool
-fiber_unpark(struct fiber *f)
-{
-	if (f->state != FIBER_PARKED && f->state != FIBER_SHIELDED)
-		return false;
-	make_ready(f, FIBER_WOKEN);
-	return true;
-}
-
-void
-fiber_cancel(struct fiber *f)
-{
-	if (f->cancelled)
-		return;
-	f->cancelled = true;
-	if (f->state == FIBER_PARKED)
-		make_ready(f, FIBER_CANCELLED);
-}
-
-bool
-fiber_is_cancelled(const struct fiber *f)
-{
-	return f->cancelled;
-}
-
-bool
-fiber_sleep(struct loop *loop, int64_t ms)
-{
-	return fiber_park(loop, loop_deadline_ms(loop, ms)) != FIBER_CANCELLED;
-}
-
-bool
-fiber_yield(struct loop *loop)
-{
-	struct fiber *f = loop->current;
-
-	if (f == NULL)
-		panic("blocking outside a fiber");
-	if (f->cancelled)
-		return false;
-	make_ready(f, FIBER_WOKEN);
-	leave(f, false);
-	return !f->cancelled;
+	return loop->fiber_count;
 }
 
 void
 fiber_trim_stack(struct loop *loop)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	struct fiber *f = loop->current;
-	uintptr_t bottom;
+	struct fiber *f = must_be_in_fiber(loop, "fiber_trim_stack()");
 
-	if (f == NULL)
-		return;
-	bottom = (uintptr_t)f->stack;
-	/* One page of margin for the frames of the calls below. */
-	here = here / page * page - page;
-	if (here > bottom)
-		madvise((void *)bottom, here - bottom, MADV_DONTNEED);
+	stack_trim(&loop->stacks, f->stack, __builtin_frame_address(0));
 }

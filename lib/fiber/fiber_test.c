@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fiber/fiber.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,384 +13,389 @@
 
 #include "base/macros.h"
 
-#include "fiber/event.h"
-#include "fiber/loop.h"
-#include "fiber/offload.h"
-
-struct shared {
+struct world {
 	struct loop *loop;
-	struct event event;
-	struct gate gate;
 	struct fiber *fiber;
-	char log[200];
-	int count;
-	int most;
+	char text[64];
+	int started;
+	int ended;
+	bool ok;
 	enum fiber_wake wake;
-	bool slept;
 };
 
 static void
-note(struct shared *s, char c)
+say(struct world *w, char c)
 {
-	size_t n = strlen(s->log);
-
-	s->log[n] = c;
-	s->log[n + 1] = '\0';
+	w->text[strlen(w->text)] = c;
 }
 
 static void
-yielding(void *arg)
+alternate_a(void *arg)
 {
-	struct shared *s = arg;
-	char me = (char)('a' + s->count++);
+	struct world *w = arg;
 
 	for (int i = 0; i < 3; i++) {
-		note(s, me);
-		assert_true(fiber_yield(s->loop));
+		say(w, 'a');
+		assert_true(fiber_yield(w->loop));
 	}
 }
 
 static void
-test_yield(void **state)
+alternate_b(void *arg)
 {
-	struct shared s = {.loop = loop_new()};
+	struct world *w = arg;
+
+	assert_string_equal(fiber_name(fiber_current(w->loop)), "b");
+	assert_ptr_equal(fiber_loop(fiber_current(w->loop)), w->loop);
+	for (int i = 0; i < 3; i++) {
+		say(w, 'b');
+		assert_true(fiber_yield(w->loop));
+	}
+}
+
+static void
+yield_alternates(void **state)
+{
+	struct world w = {.loop = loop_new()};
 
 	(void)state;
-	for (int i = 0; i < 3; i++)
-		assert_non_null(fiber_spawn(s.loop, "yielding", yielding, &s));
-	assert_int_equal(fiber_count(s.loop), 3);
-	loop_run(s.loop);
-	assert_string_equal(s.log, "abcabcabc");
-	assert_int_equal(fiber_count(s.loop), 0);
-	loop_free(&s.loop);
+	assert_non_null(fiber_spawn(w.loop, "a", alternate_a, &w));
+	assert_non_null(fiber_spawn(w.loop, "b", alternate_b, &w));
+	assert_null(fiber_current(w.loop));
+	assert_int_equal(fiber_count(w.loop), 2);
+	loop_run(w.loop);
+	assert_string_equal(w.text, "ababab");
+	assert_int_equal(fiber_count(w.loop), 0);
+	loop_free(&w.loop);
 }
 
 static void
 sleeper(void *arg)
 {
-	struct shared *s = arg;
-	int64_t before = loop_now_ms(s->loop);
+	struct world *w = arg;
 
-	s->slept = fiber_sleep(s->loop, 20);
-	assert_true(loop_now_ms(s->loop) - before >= (s->slept ? 20 : 0));
-	note(s, 'z');
+	w->started++;
+	w->ok = fiber_sleep(w->loop, 30);
+	w->ended++;
 }
 
 static void
-test_sleep(void **state)
+sleep_takes_its_time(void **state)
 {
-	struct shared s = {.loop = loop_new()};
+	struct world w = {.loop = loop_new()};
+	int64_t begin = loop_now_ms(w.loop);
 
 	(void)state;
-	IGNORE(fiber_spawn(s.loop, "sleeper", sleeper, &s) == NULL);
-	loop_run(s.loop);
-	assert_true(s.slept);
-	assert_string_equal(s.log, "z");
-	loop_free(&s.loop);
-}
-
-static void
-canceller(void *arg)
-{
-	struct shared *s = arg;
-
-	fiber_cancel(s->fiber);
-	fiber_cancel(s->fiber);
+	assert_non_null(fiber_spawn(w.loop, "s", sleeper, &w));
+	loop_run(w.loop);
+	assert_true(w.ok);
+	assert_true(loop_now_ms(w.loop) - begin >= 30);
+	loop_free(&w.loop);
 }
 
 static void
 long_sleeper(void *arg)
 {
-	struct shared *s = arg;
+	struct world *w = arg;
 
-	s->slept = fiber_sleep(s->loop, -1);
-	assert_false(fiber_sleep(s->loop, 0)); /* every later call fails too */
-	assert_true(fiber_is_cancelled(fiber_current(s->loop)));
+	w->started++;
+	w->ok = fiber_sleep(w->loop, 60000);
+	/* Every later call fails too, at once. */
+	assert_true(fiber_is_cancelled(fiber_current(w->loop)));
+	assert_false(fiber_sleep(w->loop, 60000));
+	assert_false(fiber_yield(w->loop));
+	assert_int_equal(fiber_park(w->loop, LOOP_FOREVER), FIBER_CANCELLED);
+	w->ended++;
 }
 
 static void
-test_cancel(void **state)
+canceller(void *arg)
 {
-	struct shared s = {.loop = loop_new(), .slept = true};
+	struct world *w = arg;
+
+	assert_true(fiber_sleep(w->loop, 5));
+	fiber_cancel(w->fiber);
+	fiber_cancel(w->fiber);
+}
+
+static void
+cancel_ends_a_sleep(void **state)
+{
+	struct world w = {.loop = loop_new(), .ok = true};
 
 	(void)state;
-	s.fiber = fiber_spawn(s.loop, "sleeper", long_sleeper, &s);
-	IGNORE(fiber_spawn(s.loop, "canceller", canceller, &s) == NULL);
-	loop_run(s.loop);
-	assert_false(s.slept);
-	/* loop_free() cancels what is left. */
-	s.fiber = fiber_spawn(s.loop, "sleeper", long_sleeper, &s);
-	loop_free(&s.loop);
+	w.fiber = fiber_spawn(w.loop, "long", long_sleeper, &w);
+	assert_non_null(w.fiber);
+	assert_non_null(fiber_spawn(w.loop, "c", canceller, &w));
+	loop_run(w.loop);
+	assert_false(w.ok);
+	assert_int_equal(w.ended, 1);
+	loop_free(&w.loop);
 }
 
 static void
-event_waiter(void *arg)
+cancel_before_the_start(void **state)
 {
-	struct shared *s = arg;
-
-	s->wake = event_wait(&s->event, loop_deadline_ms(s->loop, 10000));
-	s->count++;
-}
-
-static void
-event_signaller(void *arg)
-{
-	struct shared *s = arg;
-
-	event_signal_one(&s->event);
-	assert_true(fiber_yield(s->loop));
-	assert_true(fiber_yield(s->loop));
-	assert_int_equal(s->count, 1);
-	event_signal_all(&s->event);
-}
-
-static void
-test_event(void **state)
-{
-	struct shared s = {.loop = loop_new()};
+	struct world w = {.loop = loop_new(), .ok = true};
 
 	(void)state;
-	event_init(&s.event, s.loop);
+	w.fiber = fiber_spawn(w.loop, "long", long_sleeper, &w);
+	fiber_cancel(w.fiber);
+	loop_run(w.loop);
+	assert_int_equal(w.started, 1);
+	assert_int_equal(w.ended, 1);
+	assert_false(w.ok);
+	loop_free(&w.loop);
+}
+
+static void
+loop_free_unwinds_fibers(void **state)
+{
+	struct world w = {.loop = loop_new(), .ok = true};
+
+	(void)state;
 	for (int i = 0; i < 3; i++)
-		IGNORE(fiber_spawn(s.loop, "waiter", event_waiter, &s) == NULL);
-	IGNORE(fiber_spawn(s.loop, "signaller", event_signaller, &s) == NULL);
-	loop_run(s.loop);
-	assert_int_equal(s.count, 3);
-	assert_int_equal(s.wake, FIBER_WOKEN);
-	loop_free(&s.loop);
+		assert_non_null(fiber_spawn(w.loop, "long", long_sleeper, &w));
+	loop_free(&w.loop);
+	assert_int_equal(w.ended, 3);
 }
 
 static void
-event_timeout(void *arg)
+parker(void *arg)
 {
-	struct shared *s = arg;
+	struct world *w = arg;
 
-	s->wake = event_wait(&s->event, loop_deadline_ms(s->loop, 5));
+	w->wake = fiber_park(w->loop, loop_deadline_ms(w->loop, 10));
 }
 
 static void
-test_event_timeout(void **state)
+unparker(void *arg)
 {
-	struct shared s = {.loop = loop_new()};
+	struct world *w = arg;
+
+	assert_true(fiber_unpark(w->fiber));
+	/* It is about to run: a second time is told to be of no use. */
+	assert_false(fiber_unpark(w->fiber));
+	assert_false(fiber_unpark(fiber_current(w->loop)));
+}
+
+static void
+park_ends_by_deadline_or_unpark(void **state)
+{
+	struct world w = {.loop = loop_new(), .wake = FIBER_WOKEN};
 
 	(void)state;
-	event_init(&s.event, s.loop);
-	IGNORE(fiber_spawn(s.loop, "waiter", event_timeout, &s) == NULL);
-	loop_run(s.loop);
-	assert_int_equal(s.wake, FIBER_TIMEOUT);
-	assert_false(event_has_waiters(&s.event));
-	loop_free(&s.loop);
+	assert_non_null(fiber_spawn(w.loop, "p", parker, &w));
+	loop_run(w.loop);
+	assert_int_equal(w.wake, FIBER_TIMEOUT);
+	w.fiber = fiber_spawn(w.loop, "p", parker, &w);
+	assert_non_null(fiber_spawn(w.loop, "u", unparker, &w));
+	loop_run(w.loop);
+	assert_int_equal(w.wake, FIBER_WOKEN);
+	loop_free(&w.loop);
 }
 
 static void
-through_gate(void *arg)
+stopper(void *arg)
 {
-	struct shared *s = arg;
+	struct world *w = arg;
 
-	assert_int_equal(gate_enter(&s->gate, LOOP_FOREVER), FIBER_WOKEN);
-	s->count++;
-	s->most = MAX_OF(s->most, s->count);
-	assert_true(fiber_sleep(s->loop, 1));
-	s->count--;
-	gate_leave(&s->gate);
+	say(w, 's');
+	loop_stop(w->loop);
 }
 
+/* The fibers behind the one that stopped the loop keep their order. */
 static void
-test_gate(void **state)
+stop_keeps_the_rest(void **state)
 {
-	struct shared s = {.loop = loop_new()};
+	struct world w = {.loop = loop_new()};
 
 	(void)state;
-	gate_init(&s.gate, s.loop, 3);
-	for (int i = 0; i < 20; i++)
-		IGNORE(fiber_spawn(s.loop, "gate", through_gate, &s) == NULL);
-	loop_run(s.loop);
-	assert_int_equal(s.most, 3);
-	assert_int_equal(s.gate.inside, 0);
-	loop_free(&s.loop);
+	assert_non_null(fiber_spawn(w.loop, "s", stopper, &w));
+	assert_non_null(fiber_spawn(w.loop, "a", alternate_a, &w));
+	assert_non_null(fiber_spawn(w.loop, "b", alternate_b, &w));
+	loop_run(w.loop);
+	assert_string_equal(w.text, "s");
+	loop_run(w.loop);
+	assert_string_equal(w.text, "sababab");
+	loop_free(&w.loop);
 }
 
 static void
-block_thread(void *arg)
+counted(void *arg)
 {
-	int *n = arg;
+	struct world *w = arg;
+	volatile char local[1500];
 
-	usleep(5000);
-	*n = 7;
-}
-
-struct offloading {
-	struct shared *shared;
-	struct offload *offload;
-};
-
-static void
-offloader(void *arg)
-{
-	struct offloading *o = arg;
-	int n = 0;
-
-	offload_run(o->offload, block_thread, &n);
-	assert_int_equal(n, 7);
-	o->shared->count++;
+	w->started++;
+	memset((void *)(uintptr_t)local, w->started & 0xff, sizeof(local));
+	if (!fiber_sleep(w->loop, w->started % 50))
+		return;
+	fiber_trim_stack(w->loop);
+	for (size_t i = 1; i < sizeof(local); i++)
+		assert_int_equal(local[i], local[0]);
+	w->ended++;
 }
 
 static void
-test_offload(void **state)
+thousands_of_fibers(void **state)
 {
-	struct shared s = {.loop = loop_new()};
-	struct offloading o = {&s, offload_new(s.loop, 2)};
-	int n = 0;
+	struct world w = {.loop = loop_new()};
+	enum { MANY = 5000 };
 
 	(void)state;
-	for (int i = 0; i < 10; i++)
-		IGNORE(fiber_spawn(s.loop, "offloader", offloader, &o) == NULL);
-	loop_run(s.loop);
-	assert_int_equal(s.count, 10);
-	offload_run(o.offload, block_thread, &n); /* in place outside a fiber */
-	assert_int_equal(n, 7);
-	offload_free(&o.offload);
-	loop_free(&s.loop);
+	for (int round = 1; round <= 2; round++) {
+		for (int i = 0; i < MANY; i++)
+			assert_non_null(fiber_spawn(w.loop, "n", counted, &w));
+		assert_int_equal(fiber_count(w.loop), MANY);
+		loop_run(w.loop);
+		assert_int_equal(w.ended, round * MANY);
+		assert_int_equal(fiber_count(w.loop), 0);
+	}
+	loop_free(&w.loop);
 }
 
 static void
-tick(struct timer *t, void *arg)
+number_is_limited(void **state)
 {
-	struct shared *s = arg;
-
-	if (++s->count < 3)
-		timer_start_ms(t, 1);
-}
-
-static void
-got_signal(int sig, void *arg)
-{
-	struct shared *s = arg;
-
-	assert_int_equal(sig, SIGUSR1);
-	s->most++;
-	loop_stop(s->loop);
-}
-
-static void
-raise_signal(struct timer *t, void *arg)
-{
-	(void)t;
-	(void)arg;
-	kill(getpid(), SIGUSR1);
-}
-
-static void
-never(struct timer *t, void *arg)
-{
-	(void)t;
-	(void)arg;
-}
-
-static void
-test_timer_and_signal(void **state)
-{
-	struct shared s = {.loop = loop_new()};
-	struct timer t;
-	struct timer raiser;
-	struct timer far;
+	struct world w = {.loop = loop_new()};
 
 	(void)state;
-	timer_init(&t, s.loop, tick, &s);
-	timer_start_ms(&t, 1);
-	loop_run(s.loop);
-	assert_int_equal(s.count, 3);
-	loop_on_signal(s.loop, SIGUSR1, got_signal, &s);
-	timer_init(&raiser, s.loop, raise_signal, &s);
-	timer_init(&far, s.loop, never, &s);
-	timer_start_ms(&far,
-		       60000); /* keeps the loop running until the signal stops it */
-	timer_start_ms(&raiser, 1);
-	loop_run(s.loop);
-	assert_int_equal(s.most, 1);
-	timer_stop(&far);
-	loop_free(&s.loop);
+	loop_set_max_fibers(w.loop, 2);
+	assert_non_null(fiber_spawn(w.loop, "1", sleeper, &w));
+	assert_non_null(fiber_spawn(w.loop, "2", sleeper, &w));
+	assert_null(fiber_spawn(w.loop, "3", sleeper, &w));
+	loop_run(w.loop);
+	assert_non_null(fiber_spawn(w.loop, "4", sleeper, &w));
+	loop_run(w.loop);
+	assert_int_equal(w.ended, 3);
+	loop_free(&w.loop);
 }
 
 static void
-child_done(pid_t pid, int status, void *arg)
+spawner(void *arg)
 {
-	struct shared *s = arg;
+	struct world *w = arg;
 
-	assert_true(pid > 0);
-	s->count = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	assert_non_null(fiber_spawn(w->loop, "inner", sleeper, w));
+	assert_int_equal(w->started, 0);
 }
 
 static void
-test_child(void **state)
+fiber_may_spawn(void **state)
 {
-	struct shared s = {.loop = loop_new()};
+	struct world w = {.loop = loop_new()};
+
+	(void)state;
+	assert_non_null(fiber_spawn(w.loop, "outer", spawner, &w));
+	loop_run(w.loop);
+	assert_int_equal(w.ended, 1);
+	loop_free(&w.loop);
+}
+
+static int
+dig(volatile char *above, int depth)
+{
+	volatile char here[1024];
+
+	here[0] = above[0];
+	return depth == 0 ? here[0] : dig(here, depth - 1) + here[0];
+}
+
+static void
+digger(void *arg)
+{
+	volatile char zero[1] = {0};
+
+	*(int *)arg = dig(zero, 100000);
+}
+
+/* Runs a child that must die, with its standard error closed. */
+static int
+status_of(void (*fn)(void *), void *arg)
+{
+	int status = 0;
 	pid_t pid = fork();
 
-	(void)state;
-	if (pid == 0)
-		_exit(42);
-	loop_on_child(s.loop, pid, child_done, &s);
-	loop_run(s.loop);
-	assert_int_equal(s.count, 42);
-	loop_free(&s.loop);
-}
+	if (pid == 0) {
+		struct loop *loop = loop_new();
 
-/* Deep enough to need a good part of the stack. */
-static int
-deep(int n)
-{
-	volatile char space[200];
-
-	space[0] = (char)n;
-	return n == 0 ? 0 : deep(n - 1) + 1 + (space[0] - space[0]);
-}
-
-static void
-deep_fiber(void *arg)
-{
-	struct shared *s = arg;
-
-	s->count += deep(100);
-	assert_true(fiber_sleep(s->loop, 1));
-	fiber_trim_stack(s->loop);
-	s->count += deep(100);
-}
-
-static void
-test_many(void **state)
-{
-	struct shared s = {.loop = loop_new()};
-
-	(void)state;
-	for (int round = 0; round < 2; round++) {
-		s.count = 0;
-		for (int i = 0; i < 2000; i++)
-			assert_non_null(fiber_spawn(s.loop, "deep", deep_fiber, &s));
-		loop_run(s.loop);
-		assert_int_equal(s.count, 2000 * 200);
+		close(STDERR_FILENO);
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGABRT, SIG_DFL);
+		if (fiber_spawn(loop, "child", fn, arg != NULL ? arg : loop) != NULL)
+			loop_run(loop);
+		_exit(0);
 	}
-	loop_set_max_fibers(s.loop, 1);
-	assert_non_null(fiber_spawn(s.loop, "deep", deep_fiber, &s));
-	assert_null(fiber_spawn(s.loop, "deep", deep_fiber, &s));
-	loop_run(s.loop);
-	loop_free(&s.loop);
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static void
+overrun_is_caught(void **state)
+{
+	int result;
+	int status = status_of(digger, &result);
+
+	(void)state;
+	/* The sanitizer reports it in its own way. */
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void
+runs_loop(void *arg)
+{
+	loop_run(arg);
+}
+
+static void
+misuse_panics(void **state)
+{
+	int status = status_of(runs_loop, NULL);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* printf with floating point needs an aligned stack. */
+static void
+uses_alignment(void *arg)
+{
+	struct world *w = arg;
+
+	snprintf(w->text, sizeof(w->text), "%.3f %Lf", 1.5, 2.5L);
+}
+
+static void
+stack_is_aligned(void **state)
+{
+	struct world w = {.loop = loop_new()};
+
+	(void)state;
+	loop_set_stack_bytes(w.loop, 20001);
+	assert_non_null(fiber_spawn(w.loop, "f", uses_alignment, &w));
+	loop_run(w.loop);
+	assert_string_equal(w.text, "1.500 2.500000");
+	loop_free(&w.loop);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_yield),
-		cmocka_unit_test(test_sleep),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_event),
-		cmocka_unit_test(test_event_timeout),
-		cmocka_unit_test(test_gate),
-		cmocka_unit_test(test_offload),
-		cmocka_unit_test(test_timer_and_signal),
-		cmocka_unit_test(test_child),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(yield_alternates),
+		cmocka_unit_test(sleep_takes_its_time),
+		cmocka_unit_test(cancel_ends_a_sleep),
+		cmocka_unit_test(cancel_before_the_start),
+		cmocka_unit_test(loop_free_unwinds_fibers),
+		cmocka_unit_test(park_ends_by_deadline_or_unpark),
+		cmocka_unit_test(stop_keeps_the_rest),
+		cmocka_unit_test(thousands_of_fibers),
+		cmocka_unit_test(number_is_limited),
+		cmocka_unit_test(fiber_may_spawn),
+		cmocka_unit_test(overrun_is_caught),
+		cmocka_unit_test(misuse_panics),
+		cmocka_unit_test(stack_is_aligned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,81 +3,75 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/list.h"
-#include "base/macros.h"
 #include "base/mem.h"
 #include "base/sys.h"
-
 #include "fiber/fiber.h"
 
-enum { PAUSE_FIRST_MS = 100, PAUSE_MAX_MS = 2000, ACCEPT_BATCH = 16 };
+enum {
+	ACCEPT_BATCH = 16, /* connections per turn, so that sessions get theirs */
+	PAUSE_MIN_MS = 100,
+	PAUSE_MAX_MS = 2000
+};
 
 struct listener {
 	struct loop *loop;
-	struct watch watch;
-	struct timer pause;
-	struct list sessions;
+	int fd; /* -1 when stopped */
+	size_t max_sessions;
 	listener_fn *fn;
 	void *arg;
-	size_t max_sessions;
-	size_t n_sessions;
+	struct watch watch;
+	struct timer pause;
+	int64_t pause_ms;
+	struct list sessions;
+	size_t count;
 	size_t accepted;
-	int64_t pause_ms; /* the next one */
-	int fd;
 	int failed;
-	bool stopped;
-	bool freed; /* listener_free() was called; goes with the last session */
+	bool freed;
 };
 
+/* On the heap until its fiber has started, and while it runs. */
 struct session {
 	struct list link;
 	struct listener *listener;
 	struct fiber *fiber;
-	struct listener_peer peer;
 	int fd;
+	struct listener_peer peer;
 };
 
 static void
-resume(struct listener *l)
+resume_accepting(struct listener *l)
 {
-	if (!l->stopped && !timer_is_active(&l->pause) && l->n_sessions < l->max_sessions)
-		watch_start(&l->watch);
+	if (l->fd < 0 || l->count >= l->max_sessions)
+		return;
+	timer_stop(&l->pause);
+	watch_start(&l->watch);
 }
 
 static void
-end_session(struct session *s)
+on_pause_over(struct timer *t, void *arg)
 {
-	struct listener *l = s->listener;
+	(void)t;
+	resume_accepting(arg);
+}
 
-	list_remove(&s->link);
-	l->n_sessions--;
-	mem_free(s);
-	if (l->freed && l->n_sessions == 0) {
+static void
+session_main(void *arg)
+{
+	struct session *session = arg;
+	struct listener *l = session->listener;
+
+	l->fn(stream_from_fd(l->loop, session->fd), &session->peer, l->arg);
+	list_remove(&session->link);
+	mem_free(session);
+	l->count--;
+	if (l->freed && l->count == 0) {
 		mem_free(l);
 		return;
 	}
-	/* A descriptor has become free: no need to wait any longer. */
-	timer_stop(&l->pause);
-	resume(l);
-}
-
-static void
-run_session(void *arg)
-{
-	struct session *s = arg;
-	struct listener *l = s->listener;
-
-	l->fn(stream_from_fd(l->loop, s->fd), &s->peer, l->arg);
-	end_session(s);
-}
-
-static void
-pause_over(struct timer *t, void *arg)
-{
-	(void)t;
-	resume(arg);
+	l->pause_ms = PAUSE_MIN_MS;
+	resume_accepting(l);
 }
 
 static void
@@ -89,57 +83,57 @@ pause_accepting(struct listener *l, int error)
 	l->pause_ms = MIN_OF(l->pause_ms * 2, (int64_t)PAUSE_MAX_MS);
 }
 
-static bool
-out_of_resources(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-/* Accept one connection; false when there is none, or none can be taken now. */
+/* False if there is nothing (more) to accept now. */
 static bool
 accept_one(struct listener *l)
 {
-	struct session *s = mem_alloc(sizeof(*s));
+	struct session *session = mem_alloc(sizeof(*session));
+	struct listener_peer *peer = &session->peer;
 
-	s->peer.address_len = sizeof(s->peer.address);
-	s->fd = sys_accept4(l->fd, (struct sockaddr *)&s->peer.address,
-			    &s->peer.address_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (s->fd < 0) {
+	peer->address_len = sizeof(peer->address);
+	session->listener = l;
+	session->fd = sys_accept4(l->fd, (struct sockaddr *)&peer->address,
+				  &peer->address_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (session->fd < 0) {
 		int error = errno;
 
-		mem_free(s);
-		if (out_of_resources(error))
+		mem_free(session);
+		if (error == EMFILE || error == ENFILE || error == ENOBUFS ||
+		    error == ENOMEM) {
 			pause_accepting(l, error);
-		return error == ECONNABORTED || error == EINTR;
+			return false;
+		}
+		/* Connections that died in the backlog are not our failure. */
+		return error != EAGAIN && error != EWOULDBLOCK;
 	}
-	s->listener = l;
-	s->fiber = fiber_spawn(l->loop, "session", run_session, s);
-	if (s->fiber == NULL) {
-		sys_close(s->fd);
-		mem_free(s);
+	session->fiber = fiber_spawn(l->loop, "session", session_main, session);
+	if (session->fiber == NULL) {
+		sys_close(session->fd);
+		mem_free(session);
 		pause_accepting(l, ENOMEM);
 		return false;
 	}
-	list_init(&s->link);
-	list_append(&l->sessions, &s->link);
-	l->n_sessions++;
+	list_append(&l->sessions, &session->link);
+	l->count++;
 	l->accepted++;
-	l->pause_ms = PAUSE_FIRST_MS;
+	l->pause_ms = PAUSE_MIN_MS;
 	return true;
 }
 
 static void
-readable(struct watch *w, unsigned ready, void *arg)
+on_connection(struct watch *w, unsigned ready, void *arg)
 {
 	struct listener *l = arg;
 
 	(void)ready;
-	for (int i = 0; i < ACCEPT_BATCH && l->n_sessions < l->max_sessions; i++) {
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		if (l->count >= l->max_sessions) {
+			watch_stop(w);
+			return;
+		}
 		if (!accept_one(l))
-			break;
+			return;
 	}
-	if (l->n_sessions >= l->max_sessions)
-		watch_stop(w);
 }
 
 struct listener *
@@ -150,23 +144,23 @@ listener_new(struct loop *loop, int fd, size_t max_sessions, listener_fn *fn, vo
 
 	if (flags >= 0)
 		IGNORE(fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0);
-	*l = (struct listener){.loop = loop,
-			       .fn = fn,
-			       .arg = arg,
-			       .fd = fd,
-			       .max_sessions = max_sessions,
-			       .pause_ms = PAUSE_FIRST_MS};
+	l->loop = loop;
+	l->fd = fd;
+	l->max_sessions = max_sessions;
+	l->fn = fn;
+	l->arg = arg;
+	l->pause_ms = PAUSE_MIN_MS;
 	list_init(&l->sessions);
-	timer_init(&l->pause, loop, pause_over, l);
-	watch_init(&l->watch, loop, fd, WATCH_READ, readable, l);
-	watch_start(&l->watch);
+	watch_init(&l->watch, loop, fd, WATCH_READ, on_connection, l);
+	timer_init(&l->pause, loop, on_pause_over, l);
+	resume_accepting(l);
 	return l;
 }
 
 size_t
 listener_sessions(const struct listener *l)
 {
-	return l->n_sessions;
+	return l->count;
 }
 
 size_t
@@ -178,21 +172,21 @@ listener_accepted(const struct listener *l)
 int
 listener_failed(struct listener *l)
 {
-	int error = l->failed;
+	int failed = l->failed;
 
 	l->failed = 0;
-	return error;
+	return failed;
 }
 
 void
 listener_stop(struct listener *l)
 {
-	if (l->stopped)
+	if (l->fd < 0)
 		return;
-	l->stopped = true;
 	watch_stop(&l->watch);
 	timer_stop(&l->pause);
 	sys_close(l->fd);
+	l->fd = -1;
 }
 
 void
@@ -209,9 +203,10 @@ listener_free(struct listener **listener)
 
 	if (l == NULL)
 		return;
-	*listener = NULL;
 	listener_stop(l);
-	l->freed = true;
-	if (l->n_sessions == 0)
+	*listener = NULL;
+	if (l->count == 0)
 		mem_free(l);
+	else
+		l->freed = true;
 }

@@ -1,71 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One turn: run the ready fibers, fire the timers that are due, let libev wait for
- * descriptors (not at all if a fiber is ready, else until the first timer). Timers are a
- * heap of our own, because each blocking call of a fiber sets and clears one.
- */
 #include "fiber/loop.h"
 
-#include <ev.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/macros.h"
 #include "base/mem.h"
 #include "base/panic.h"
 #include "base/sys.h"
+#include "fiber/loop_internal.h"
 
-#include "fiber/fiber_internal.h"
+enum { FIBERS_MAX = 200000 };
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { DEFAULT_STACK = 4 * LOOP_STACK_BYTES };
+#if defined(FIBER_ASAN)
+enum { STACK_FACTOR = 4 };
 #else
-enum { DEFAULT_STACK = LOOP_STACK_BYTES };
+enum { STACK_FACTOR = 1 };
 #endif
 
-enum { MAX_FIBERS = 200000, TURN_MAX_MS = 3600000 };
+static void
+on_tick(EV_P_ ev_timer *t, int events)
+{
+	/* Waking up was all: timers_run() follows in each turn. */
+	(void)loop;
+	(void)t;
+	(void)events;
+}
 
-struct signal_watch {
-	ev_signal ev;
-	struct signal_watch *next;
-	struct loop *loop;
-	void (*fn)(int sig, void *arg);
-	void *arg;
-	int sig;
-};
+static void
+on_alarm(EV_P_ ev_async *a, int events)
+{
+	(void)loop;
+	(void)events;
+	loop_offloads_collect(a->data);
+}
+
+void
+loop_ring(struct loop *loop)
+{
+	ev_async_send(loop->ev, &loop->alarm);
+}
 
 struct loop *
 loop_new(void)
 {
-	struct loop *loop = mem_alloc(sizeof(*loop));
+	struct loop *l = mem_alloc(sizeof(*l));
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-	signal(SIGPIPE, SIG_IGN);
-	loop->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV | EVFLAG_NOSIGMASK);
-	if (loop->ev == NULL)
-		panic("no event loop: neither epoll nor poll works");
-	heap_init(&loop->timers);
-	list_init(&loop->ready);
-	list_init(&loop->all);
-	loop->stacks = stack_pool_new(DEFAULT_STACK);
-	loop->max_fibers = MAX_FIBERS;
-	return loop;
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
+		panic("cannot ignore SIGPIPE");
+	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	if (l->ev == NULL)
+		panic("no event loop: the system offers no way to wait");
+	ev_timer_init(&l->tick, on_tick, 0., 0.);
+	l->tick_ms = LOOP_FOREVER;
+	/* Always active: so a loop whose fibers all wait for each other sleeps. */
+	ev_async_init(&l->alarm, on_alarm);
+	l->alarm.data = l;
+	ev_async_start(l->ev, &l->alarm);
+	heap_init(&l->timers);
+	list_init(&l->offloads);
+	l->fiber_max = FIBERS_MAX;
+	loop_fibers_init(l);
+	loop_process_init(l);
+	stack_pool_init(&l->stacks, (size_t)LOOP_STACK_BYTES * STACK_FACTOR);
+	return l;
 }
 
 void
 loop_set_stack_bytes(struct loop *loop, size_t bytes)
 {
-	ensure(loop->n_fibers == 0);
-	stack_pool_free(&loop->stacks);
-	loop->stacks = stack_pool_new(bytes);
+	if (loop->stacks.areas != NULL)
+		panic("the stack size is set after the first fiber");
+	stack_pool_init(&loop->stacks, mem_size_mul(bytes, STACK_FACTOR));
 }
 
 void
 loop_set_max_fibers(struct loop *loop, size_t count)
 {
-	loop->max_fibers = count;
+	loop->fiber_max = count;
 }
 
 int64_t
@@ -78,14 +89,123 @@ loop_now_ms(const struct loop *loop)
 int64_t
 loop_deadline_ms(const struct loop *loop, int64_t ms)
 {
-	int64_t at;
+	int64_t deadline;
 
-	if (ms < 0 || __builtin_add_overflow(loop_now_ms(loop), ms, &at))
+	if (ms < 0 || __builtin_add_overflow(loop_now_ms(loop), ms, &deadline))
 		return LOOP_FOREVER;
-	return at;
+	return deadline;
 }
 
-/* ---- timers ---- */
+/* Set tick for the first timer. It may stay earlier than needed: then we wake up once
+ * for nothing, which is cheaper than setting it anew for each read with a deadline. */
+static void
+tick_set(struct loop *l)
+{
+	struct heap_node *first = heap_first(&l->timers);
+	double seconds;
+
+	if (first == NULL || (first->key >= l->tick_ms && l->tick_ms > loop_now_ms(l)))
+		return;
+	ev_now_update(l->ev);
+	ev_timer_stop(l->ev, &l->tick);
+	seconds = (double)(first->key - loop_now_ms(l)) / 1000.;
+	ev_timer_set(&l->tick, seconds > 0. ? seconds : 0., 0.);
+	ev_timer_start(l->ev, &l->tick);
+	l->tick_ms = first->key;
+}
+
+static void
+timers_run(struct loop *l)
+{
+	int64_t now = loop_now_ms(l);
+	/* A callback that starts its timer again for now must not keep us here. */
+	size_t most = l->timers.count;
+
+	if (!ev_is_active(&l->tick))
+		l->tick_ms = LOOP_FOREVER;
+	while (most-- > 0) {
+		struct heap_node *node = heap_first(&l->timers);
+		struct timer *t;
+
+		if (node == NULL || node->key > now)
+			return;
+		heap_remove(&l->timers, node);
+		t = CONTAINER_OF(node, struct timer, node);
+		t->fn(t, t->arg);
+	}
+}
+
+static bool
+is_idle(const struct loop *l)
+{
+	return l->fiber_count == 0 && l->active == 0 && l->timers.count == 0;
+}
+
+static void
+turn(struct loop *l)
+{
+	loop_fibers_run(l);
+	if (l->stop || is_idle(l))
+		return;
+	tick_set(l);
+	ev_run(l->ev, list_is_empty(&l->ready) ? EVRUN_ONCE : EVRUN_NOWAIT);
+	timers_run(l);
+}
+
+void
+loop_run(struct loop *loop)
+{
+	if (loop->running)
+		panic("loop_run() inside loop_run()");
+	loop->running = true;
+	loop->stop = false;
+	while (!loop->stop && !is_idle(loop))
+		turn(loop);
+	loop->running = false;
+}
+
+void
+loop_stop(struct loop *loop)
+{
+	loop->stop = true;
+}
+
+void
+loop_end_fibers(struct loop *l)
+{
+	if (l->running)
+		panic("loop_end_fibers() inside loop_run()");
+	l->running = true;
+	l->stop = false;
+	while (l->fiber_count > 0) {
+		/* Each turn: fibers that unwind may start others. */
+		loop_fibers_cancel(l);
+		turn(l);
+	}
+	l->running = false;
+}
+
+void
+loop_free(struct loop **loop)
+{
+	struct loop *l = *loop;
+
+	if (l == NULL)
+		return;
+	loop_end_fibers(l);
+	if (!list_is_empty(&l->offloads))
+		panic("loop_free() before offload_free()");
+	loop_process_release(l);
+	loop_fibers_release(l);
+	heap_release(&l->timers);
+	ev_async_stop(l->ev, &l->alarm);
+	ev_timer_stop(l->ev, &l->tick);
+	ev_loop_destroy(l->ev);
+	mem_free(l);
+	*loop = NULL;
+}
+
+/* -- timers -------------------------------------------------------------------- */
 
 void
 timer_init(struct timer *t, struct loop *loop, void (*fn)(struct timer *, void *),
@@ -120,42 +240,33 @@ timer_is_active(const struct timer *t)
 	return t->node.place != 0;
 }
 
-static void
-fire_timers(struct loop *loop)
+/* -- watches ------------------------------------------------------------------- */
+
+_Static_assert(sizeof(struct ev_io) <= sizeof(((struct watch *)0)->private),
+	       "struct watch has room for libev's watcher");
+_Static_assert(_Alignof(struct ev_io) <= _Alignof(uint64_t), "and its alignment");
+
+static struct ev_io *
+watch_io(struct watch *w)
 {
-	int64_t now = loop_now_ms(loop);
-	struct heap_node *n;
-
-	while ((n = heap_first(&loop->timers)) != NULL && n->key <= now) {
-		struct timer *t = CONTAINER_OF(n, struct timer, node);
-
-		heap_remove(&loop->timers, n);
-		t->fn(t, t->arg);
-	}
-}
-
-/* ---- descriptors ---- */
-
-_Static_assert(sizeof(ev_io) <= sizeof(((struct watch *)0)->private),
-	       "struct watch has no room for an ev_io");
-
-static ev_io *
-io_of(struct watch *w)
-{
-	return (ev_io *)(void *)w->private;
+	return (struct ev_io *)(void *)w->private;
 }
 
 static void
-watch_ready(struct ev_loop *ev, ev_io *io, int events)
+on_io(EV_P_ ev_io *io, int events)
 {
-	struct watch *w = CONTAINER_OF(io, struct watch, private);
+	struct watch *w = io->data;
 	unsigned ready = 0;
 
-	(void)ev;
-	if ((events & (EV_READ | EV_ERROR)) != 0)
+	(void)loop;
+	/* libev reports a descriptor that is bad as an error: let the owner's next system
+	 * call find out. */
+	if (events & (EV_READ | EV_ERROR))
 		ready |= WATCH_READ;
-	if ((events & (EV_WRITE | EV_ERROR)) != 0)
+	if (events & (EV_WRITE | EV_ERROR))
 		ready |= WATCH_WRITE;
+	if (events & EV_ERROR)
+		w->loop->active--;
 	w->fn(w, ready, w->arg);
 }
 
@@ -163,13 +274,12 @@ void
 watch_init(struct watch *w, struct loop *loop, int fd, unsigned events,
 	   void (*fn)(struct watch *, unsigned, void *), void *arg)
 {
-	memset(w, 0, sizeof(*w));
-	w->loop = loop;
-	w->fn = fn;
-	w->arg = arg;
-	ev_io_init(io_of(w), watch_ready, fd,
-		   ((events & WATCH_READ) != 0 ? EV_READ : 0) |
-			   ((events & WATCH_WRITE) != 0 ? EV_WRITE : 0));
+	int ev = (events & WATCH_READ ? EV_READ : 0) |
+		 (events & WATCH_WRITE ? EV_WRITE : 0);
+
+	*w = (struct watch){.loop = loop, .fn = fn, .arg = arg};
+	ev_io_init(watch_io(w), on_io, fd, ev);
+	watch_io(w)->data = w;
 }
 
 void
@@ -177,8 +287,8 @@ watch_start(struct watch *w)
 {
 	if (watch_is_active(w))
 		return;
-	ev_io_start(w->loop->ev, io_of(w));
-	w->loop->n_watches++;
+	ev_io_start(w->loop->ev, watch_io(w));
+	w->loop->active++;
 }
 
 void
@@ -186,201 +296,15 @@ watch_stop(struct watch *w)
 {
 	if (!watch_is_active(w))
 		return;
-	ev_io_stop(w->loop->ev, io_of(w));
-	w->loop->n_watches--;
+	ev_io_stop(w->loop->ev, watch_io(w));
+	w->loop->active--;
 }
 
 bool
 watch_is_active(const struct watch *w)
 {
-	ev_io *io = (ev_io *)(uintptr_t)w->private; /* the macro takes no const */
+	/* libev's macro takes no const. */
+	struct ev_io *io = (struct ev_io *)(uintptr_t)w->private;
 
 	return ev_is_active(io);
-}
-
-/* ---- signals and children ---- */
-
-static void
-signal_arrived(struct ev_loop *ev, ev_signal *s, int events)
-{
-	struct signal_watch *w = CONTAINER_OF(s, struct signal_watch, ev);
-
-	(void)ev;
-	(void)events;
-	w->fn(w->sig, w->arg);
-}
-
-static struct signal_watch *
-signal_find(struct loop *loop, int sig)
-{
-	struct signal_watch *w = loop->signals;
-
-	while (w != NULL && w->sig != sig)
-		w = w->next;
-	return w;
-}
-
-static void
-signal_forget(struct loop *loop, struct signal_watch *w)
-{
-	struct signal_watch **at = &loop->signals;
-
-	while (*at != w)
-		at = &(*at)->next;
-	*at = w->next;
-	ev_ref(loop->ev);
-	ev_signal_stop(loop->ev, &w->ev);
-	mem_free(w);
-}
-
-void
-loop_on_signal(struct loop *loop, int sig, void (*fn)(int sig, void *arg), void *arg)
-{
-	struct signal_watch *w = signal_find(loop, sig);
-
-	if (w != NULL)
-		signal_forget(loop, w);
-	if (fn == NULL)
-		return;
-	w = mem_alloc(sizeof(*w));
-	*w = (struct signal_watch){
-		.loop = loop, .fn = fn, .arg = arg, .sig = sig, .next = loop->signals};
-	loop->signals = w;
-	ev_signal_init(&w->ev, signal_arrived, sig);
-	ev_signal_start(loop->ev, &w->ev);
-	ev_unref(loop->ev); /* does not keep the loop running */
-}
-
-struct child {
-	struct watch watch;
-	pid_t pid;
-	int fd;
-	void (*fn)(pid_t pid, int status, void *arg);
-	void *arg;
-};
-
-static void
-child_ended(struct watch *w, unsigned ready, void *arg)
-{
-	struct child *c = arg;
-	int status = 0;
-	pid_t pid;
-
-	(void)w;
-	(void)ready;
-	pid = sys_waitpid(c->pid, &status, WNOHANG);
-	if (pid == 0)
-		return;
-	watch_stop(&c->watch);
-	close(c->fd);
-	c->fn(c->pid, pid < 0 ? -1 : status, c->arg);
-	mem_free(c);
-}
-
-void
-loop_on_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg),
-	      void *arg)
-{
-	struct child *c = mem_alloc(sizeof(*c));
-
-	c->pid = pid;
-	c->fn = fn;
-	c->arg = arg;
-	c->fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (c->fd < 0)
-		panic("pidfd_open of child %d", (int)pid);
-	watch_init(&c->watch, loop, c->fd, WATCH_READ, child_ended, c);
-	watch_start(&c->watch);
-}
-
-/* ---- running ---- */
-
-void
-loop_stop(struct loop *loop)
-{
-	loop->stop = true;
-}
-
-static void
-wake_up(struct ev_loop *ev, ev_timer *t, int events)
-{
-	(void)ev;
-	(void)t;
-	(void)events;
-}
-
-/* Wait for descriptors, at most until the first timer. */
-static void
-wait_for_events(struct loop *loop)
-{
-	const struct heap_node *n = heap_first(&loop->timers);
-	int64_t ms = n == NULL ? TURN_MAX_MS : n->key - loop_now_ms(loop);
-	ev_timer limit;
-
-	if (!list_is_empty(&loop->ready) || ms <= 0) {
-		ev_run(loop->ev, EVRUN_NOWAIT);
-		return;
-	}
-	ev_timer_init(&limit, wake_up, 0, 0);
-	ev_now_update(loop->ev);
-	limit.at = (double)MIN_OF(ms, (int64_t)TURN_MAX_MS) / 1000;
-	ev_timer_start(loop->ev, &limit);
-	ev_run(loop->ev, EVRUN_ONCE);
-	ev_timer_stop(loop->ev, &limit);
-}
-
-static bool
-has_work(const struct loop *loop)
-{
-	return loop->n_fibers > 0 || loop->n_watches > 0 || loop->timers.count > 0;
-}
-
-void
-loop_run(struct loop *loop)
-{
-	ensure(!loop->running);
-	loop->running = true;
-	loop->stop = false;
-	while (!loop->stop && has_work(loop)) {
-		fire_timers(loop);
-		fiber_run_ready(loop);
-		if (loop->stop || !has_work(loop))
-			break;
-		wait_for_events(loop);
-	}
-	loop->running = false;
-}
-
-void
-loop_forget_in_child(struct loop *loop)
-{
-	for (struct signal_watch *w = loop->signals; w != NULL; w = w->next)
-		signal(w->sig, SIG_DFL);
-	/* Closes descriptors only: what the parent watches is not touched. */
-	ev_loop_destroy(loop->ev);
-	loop->ev = NULL;
-}
-
-void
-loop_free(struct loop **loop_in)
-{
-	struct loop *loop = *loop_in;
-
-	if (loop == NULL)
-		return;
-	list_foreach (at, &loop->all)
-		fiber_cancel(CONTAINER_OF(at, struct fiber, all_link));
-	while (loop->n_fibers > 0) {
-		fire_timers(loop);
-		fiber_run_ready(loop);
-		if (loop->n_fibers > 0)
-			wait_for_events(loop);
-	}
-	while (loop->signals != NULL)
-		signal_forget(loop, loop->signals);
-	heap_release(&loop->timers);
-	stack_pool_free(&loop->stacks);
-	ev_loop_destroy(loop->ev);
-	mem_free(loop);
-	*loop_in = NULL;
 }

@@ -49,6 +49,10 @@ int64_t loop_now_ms(const struct loop *loop);
 /* now + ms without overflow; ms < 0 gives LOOP_FOREVER. */
 int64_t loop_deadline_ms(const struct loop *loop, int64_t ms);
 
+/* Cancels the fibers that are left and runs them until they have returned, so that what
+ * they use can be freed. Not inside loop_run(). */
+void loop_end_fibers(struct loop *loop);
+
 /* Cancels the fibers that are left, runs them until they have returned, frees everything.
  * A fiber that waits for something outside (offload_run) is waited for. */
 void loop_free(struct loop **loop);
@@ -88,7 +92,8 @@ bool timer_is_active(const struct timer *t);
 enum { WATCH_READ = 1u << 0, WATCH_WRITE = 1u << 1 };
 
 /* A descriptor that is watched, embedded in its owner. Level-triggered: fn is called each
- * turn while the descriptor is ready. Stop it before the descriptor is closed. */
+ * turn while the descriptor is ready. Stop it before the descriptor is closed:
+ * libev aborts on a watched descriptor that is not open. */
 struct watch {
 	uint64_t private[6];
 	struct loop *loop;

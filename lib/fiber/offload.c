@@ -1,140 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs lie on the stacks of the fibers that wait for them: in `todo` until a thread takes
+ * one, in `done` until the loop wakes the fiber.
+ */
 #include "fiber/offload.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "base/macros.h"
 #include "base/mem.h"
 #include "base/panic.h"
+#include "fiber/loop_internal.h"
 
-#include "fiber/fiber_internal.h"
+enum { OFFLOAD_THREADS_MAX = 64, OFFLOAD_STACK_BYTES = 1024 * 1024 };
 
-/* On the stack of the fiber that waits. */
 struct job {
 	struct list link;
 	struct fiber *fiber;
 	void (*fn)(void *arg);
 	void *arg;
+	bool done;
 };
 
 struct offload {
+	struct list link; /* in loop->offloads; that and pending: loop's thread only */
 	struct loop *loop;
-	struct watch watch;
-	int fd; /* eventfd: something is done */
-	unsigned max_threads;
-	unsigned n_threads;
-	unsigned n_running; /* jobs that are queued or run; the loop's count */
-	pthread_t threads[64];
-	pthread_mutex_t lock; /* protects what follows */
+	size_t pending;
+	unsigned threads_max;
+
+	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t work;
-	struct list queued;
+	struct list todo;
 	struct list done;
+	unsigned idle;
+	unsigned threads;
 	bool ending;
+	pthread_t ids[OFFLOAD_THREADS_MAX];
 };
-
-static void *
-helper(void *arg)
-{
-	struct offload *o = arg;
-	const uint64_t one = 1;
-
-	pthread_mutex_lock(&o->lock);
-	for (;;) {
-		struct list *first;
-		struct job *job;
-
-		while (list_is_empty(&o->queued) && !o->ending)
-			pthread_cond_wait(&o->work, &o->lock);
-		first = list_first(&o->queued);
-		if (first == NULL)
-			break;
-		list_remove(first);
-		job = CONTAINER_OF(first, struct job, link);
-		pthread_mutex_unlock(&o->lock);
-		job->fn(job->arg);
-		pthread_mutex_lock(&o->lock);
-		list_append(&o->done, &job->link);
-		IGNORE(write(o->fd, &one, sizeof(one)) < 0);
-	}
-	pthread_mutex_unlock(&o->lock);
-	return NULL;
-}
-
-static void
-something_done(struct watch *w, unsigned ready, void *arg)
-{
-	struct offload *o = arg;
-	uint64_t count;
-
-	(void)w;
-	(void)ready;
-	IGNORE(read(o->fd, &count, sizeof(count)) < 0);
-	pthread_mutex_lock(&o->lock);
-	while (!list_is_empty(&o->done)) {
-		struct job *job = CONTAINER_OF(list_first(&o->done), struct job, link);
-
-		list_remove(&job->link);
-		if (--o->n_running == 0)
-			watch_stop(&o->watch);
-		fiber_unpark(job->fiber);
-	}
-	pthread_mutex_unlock(&o->lock);
-}
 
 struct offload *
 offload_new(struct loop *loop, unsigned threads)
 {
 	struct offload *o = mem_alloc(sizeof(*o));
 
+	if (threads > OFFLOAD_THREADS_MAX)
+		panic("offload_new(): %u threads", threads);
 	o->loop = loop;
-	o->max_threads = MIN_OF(threads, (unsigned)ARRAY_LEN(o->threads));
-	o->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ensure(o->fd >= 0);
-	pthread_mutex_init(&o->lock, NULL);
-	pthread_cond_init(&o->work, NULL);
-	list_init(&o->queued);
+	o->threads_max = threads;
+	list_init(&o->todo);
 	list_init(&o->done);
-	watch_init(&o->watch, loop, o->fd, WATCH_READ, something_done, o);
+	if (pthread_mutex_init(&o->lock, NULL) != 0 ||
+	    pthread_cond_init(&o->work, NULL) != 0)
+		panic("no mutex");
+	list_append(&loop->offloads, &o->link);
 	return o;
 }
 
-static bool
-start_thread(struct offload *o)
+static void *
+helper_main(void *arg)
 {
-	sigset_t all;
-	sigset_t old;
+	struct offload *o = arg;
+
+	pthread_mutex_lock(&o->lock);
+	for (;;) {
+		struct job *j;
+
+		while (list_is_empty(&o->todo) && !o->ending) {
+			o->idle++;
+			pthread_cond_wait(&o->work, &o->lock);
+			o->idle--;
+		}
+		if (list_is_empty(&o->todo))
+			break;
+		j = CONTAINER_OF(list_first(&o->todo), struct job, link);
+		list_remove(&j->link);
+		pthread_mutex_unlock(&o->lock);
+		j->fn(j->arg);
+		pthread_mutex_lock(&o->lock);
+		list_append(&o->done, &j->link);
+		loop_ring(o->loop);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return NULL;
+}
+
+/* With the lock held. False if no thread exists and none can be made. */
+static bool
+need_helper(struct offload *o)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
 	bool ok;
 
+	if (o->idle > 0 || o->threads == o->threads_max)
+		return o->threads > 0;
+	if (pthread_attr_init(&attr) != 0)
+		return o->threads > 0;
+	pthread_attr_setstacksize(&attr, OFFLOAD_STACK_BYTES);
+	/* Signals belong to the loop's thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ok = pthread_create(&o->threads[o->n_threads], NULL, helper, o) == 0;
+	ok = pthread_create(&o->ids[o->threads], &attr, helper_main, o) == 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	o->n_threads += ok;
-	return ok;
+	pthread_attr_destroy(&attr);
+	if (ok)
+		o->threads++;
+	return o->threads > 0;
 }
 
 void
 offload_run(struct offload *o, void (*fn)(void *arg), void *arg)
 {
-	struct job job = {.fiber = fiber_current(o->loop), .fn = fn, .arg = arg};
+	struct job j = {.fiber = fiber_current(o->loop), .fn = fn, .arg = arg};
+	bool queued;
 
-	if (job.fiber == NULL || o->max_threads == 0 ||
-	    (o->n_running >= o->n_threads && o->n_threads < o->max_threads &&
-	     !start_thread(o) && o->n_threads == 0)) {
+	if (j.fiber == NULL) {
 		fn(arg);
 		return;
 	}
-	list_init(&job.link);
-	watch_start(&o->watch);
-	o->n_running++;
 	pthread_mutex_lock(&o->lock);
-	list_append(&o->queued, &job.link);
-	pthread_cond_signal(&o->work);
+	queued = need_helper(o);
+	if (queued) {
+		list_append(&o->todo, &j.link);
+		pthread_cond_signal(&o->work);
+	}
 	pthread_mutex_unlock(&o->lock);
-	fiber_park_shielded(o->loop);
+	if (!queued) {
+		fn(arg);
+		return;
+	}
+	o->pending++;
+	while (!j.done)
+		fiber_park_shielded(o->loop);
+	o->pending--;
+}
+
+void
+loop_offloads_collect(struct loop *loop)
+{
+	list_foreach (at, &loop->offloads) {
+		struct offload *o = CONTAINER_OF(at, struct offload, link);
+		struct list *first;
+
+		pthread_mutex_lock(&o->lock);
+		while ((first = list_first(&o->done)) != NULL) {
+			struct job *j = CONTAINER_OF(first, struct job, link);
+
+			list_remove(first);
+			j->done = true;
+			fiber_unpark(j->fiber);
+		}
+		pthread_mutex_unlock(&o->lock);
+	}
 }
 
 void
@@ -144,17 +161,17 @@ offload_free(struct offload **offload)
 
 	if (o == NULL)
 		return;
-	*offload = NULL;
-	ensure(o->n_running == 0);
+	if (o->pending > 0)
+		panic("offload_free() while jobs are under way");
 	pthread_mutex_lock(&o->lock);
 	o->ending = true;
 	pthread_cond_broadcast(&o->work);
 	pthread_mutex_unlock(&o->lock);
-	for (unsigned i = 0; i < o->n_threads; i++)
-		pthread_join(o->threads[i], NULL);
-	watch_stop(&o->watch);
-	close(o->fd);
-	pthread_mutex_destroy(&o->lock);
+	for (unsigned i = 0; i < o->threads; i++)
+		pthread_join(o->ids[i], NULL);
+	list_remove(&o->link);
 	pthread_cond_destroy(&o->work);
+	pthread_mutex_destroy(&o->lock);
 	mem_free(o);
+	*offload = NULL;
 }

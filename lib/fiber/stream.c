@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Buffers, limits and waiting. What a byte goes through below is a layer's business:
+ * stream_fd.c, stream_memory.c, TLS. Writing is in stream_write.c.
+ */
 #include "fiber/stream.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
-#include "base/macros.h"
 #include "base/mem.h"
 #include "base/panic.h"
-
+#include "base/sys.h"
 #include "fiber/fiber.h"
 #include "fiber/stream_internal.h"
-
-enum { IN_MAX = INT_MAX, IOV_MAX_USED = 64 };
 
 const char *
 stream_status_name(enum stream_status status)
@@ -33,19 +32,19 @@ stream_status_name(enum stream_status status)
 	case STREAM_CANCELLED:
 		return "cancelled";
 	}
-	return "unknown";
+	panic("no such status: %d", (int)status);
 }
 
-/* ---- making and ending ---- */
+/* -- making and ending --------------------------------------------------------- */
 
 static struct stream_layer *
-layer_new(struct stream *s, const struct stream_ops *ops, void *state,
-	  struct stream_layer *below)
+layer_new(struct stream *s, const struct stream_ops *ops, void *state)
 {
 	struct stream_layer *layer = mem_alloc(sizeof(*layer));
 
-	*layer = (struct stream_layer){
-		.ops = ops, .state = state, .below = below, .stream = s};
+	layer->ops = ops;
+	layer->state = state;
+	layer->stream = s;
 	return layer;
 }
 
@@ -55,21 +54,24 @@ stream_new(struct loop *loop, const struct stream_ops *ops, void *state)
 	struct stream *s = mem_alloc(sizeof(*s));
 
 	s->loop = loop;
-	s->fd = -1;
 	s->deadline_ms = LOOP_FOREVER;
 	s->timeout_ms = -1;
-	buf_init(&s->in, IN_MAX);
-	buf_init(&s->out, IN_MAX);
-	s->bottom = s->top = layer_new(s, ops, state, NULL);
+	s->fd = -1;
+	s->top = s->bottom = layer_new(s, ops, state);
 	return s;
 }
 
 struct stream_layer *
 stream_push(struct stream *s, const struct stream_ops *ops, void *state)
 {
-	ensure(stream_buffered(s) == 0 && s->out.len == 0);
-	s->top = layer_new(s, ops, state, s->top);
-	return s->top;
+	struct stream_layer *layer;
+
+	if (stream_buffered(s) > 0 || stream_unsent(s) > 0)
+		panic("layer %s pushed over buffered data", ops->name);
+	layer = layer_new(s, ops, state);
+	layer->below = s->top;
+	s->top = layer;
+	return layer;
 }
 
 struct stream_layer *
@@ -79,27 +81,25 @@ stream_top(struct stream *s)
 }
 
 static void
-drop_fds(struct stream *s)
+drop_received_fds(struct stream *s)
 {
-	for (size_t i = 0; i < s->received.n; i++)
-		close(s->received.fds[i]);
-	s->received.n = 0;
+	while (s->fds_count > 0)
+		sys_close(s->fds[--s->fds_count]);
 }
 
 static void
-free_all(struct stream *s)
+release(struct stream *s)
 {
 	while (s->top != NULL) {
 		struct stream_layer *layer = s->top;
 
+		layer->ops->close(layer);
 		s->top = layer->below;
-		if (layer->ops->close != NULL)
-			layer->ops->close(layer);
 		mem_free(layer);
 	}
-	drop_fds(s);
-	buf_release(&s->in);
-	buf_release(&s->out);
+	drop_received_fds(s);
+	mem_free(s->in);
+	mem_free(s->out);
 	mem_free(s);
 }
 
@@ -110,21 +110,11 @@ stream_close(struct stream **stream)
 
 	if (s == NULL)
 		return;
+	if (stream_flush(s) == STREAM_OK && s->read_status != STREAM_ERROR &&
+	    s->top->ops->bye != NULL)
+		IGNORE(stream_layer_drive(s, s->top->ops->bye, s->top) != STREAM_OK);
+	release(s);
 	*stream = NULL;
-	if (s->out.len > 0 && s->write_status == STREAM_OK)
-		IGNORE(stream_flush(s) != STREAM_OK);
-	for (struct stream_layer *l = s->top; l != NULL && s->write_status == STREAM_OK;
-	     l = l->below) {
-		if (l->ops->bye != NULL)
-			IGNORE(stream_layer_drive(s, l->ops->bye, l) != STREAM_OK);
-	}
-	free_all(s);
-}
-
-int
-stream_fd(const struct stream *s)
-{
-	return s->fd;
 }
 
 int
@@ -133,11 +123,18 @@ stream_detach_fd(struct stream **stream)
 	struct stream *s = *stream;
 	int fd = s->fd;
 
-	ensure(s->top == s->bottom && stream_buffered(s) == 0 && s->out.len == 0);
+	if (stream_buffered(s) > 0 || stream_unsent(s) > 0 || s->top != s->bottom)
+		panic("descriptor detached from under buffered data or a layer");
 	s->fd = -1;
+	release(s);
 	*stream = NULL;
-	free_all(s);
 	return fd;
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
 }
 
 struct loop *
@@ -146,7 +143,7 @@ stream_loop(const struct stream *s)
 	return s->loop;
 }
 
-/* ---- time ---- */
+/* -- time ---------------------------------------------------------------------- */
 
 void
 stream_set_deadline_ms(struct stream *s, int64_t deadline_ms)
@@ -166,251 +163,282 @@ stream_errno(const struct stream *s)
 	return s->errnum;
 }
 
-/* When an operation that begins now must be done. */
-static int64_t
-limit_of(const struct stream *s)
+int64_t
+stream_operation_deadline(const struct stream *s)
 {
-	if (s->loop == NULL)
-		return LOOP_FOREVER;
-	return MIN_OF(s->deadline_ms, loop_deadline_ms(s->loop, s->timeout_ms));
+	int64_t own;
+
+	if (s->loop == NULL || s->timeout_ms < 0)
+		return s->deadline_ms;
+	own = loop_deadline_ms(s->loop, s->timeout_ms);
+	return MIN_OF(own, s->deadline_ms);
 }
 
-/* ---- driving layers ---- */
-
-/* What an unfinished step asks for: wait at the bottom. */
-static enum stream_status
-wait_for(struct stream *s, enum stream_io io, int64_t limit_ms)
+enum stream_status
+stream_wait(struct stream *s, bool for_write, int64_t deadline_ms)
 {
-	if (s->bottom->ops->wait == NULL)
-		return STREAM_ERROR;
-	return s->bottom->ops->wait(s->bottom, io == STREAM_IO_WANT_WRITE, limit_ms);
-}
+	enum stream_status status = STREAM_ERROR;
 
-static enum stream_status
-failed(struct stream *s, const struct stream_layer *layer)
-{
-	s->errnum = layer->errnum;
-	return STREAM_ERROR;
+	if (s->bottom->ops->wait != NULL)
+		status = s->bottom->ops->wait(s->bottom, for_write, deadline_ms);
+	else
+		s->bottom->errnum = EAGAIN;
+	if (status == STREAM_ERROR)
+		s->errnum = s->bottom->errnum;
+	return status;
 }
 
 enum stream_status
 stream_layer_drive(struct stream *s, enum stream_io (*step)(struct stream_layer *layer),
 		   struct stream_layer *layer)
 {
-	int64_t limit_ms = limit_of(s);
+	int64_t deadline = stream_operation_deadline(s);
 
 	for (;;) {
 		enum stream_io io = step(layer);
 		enum stream_status status;
 
-		if (io == STREAM_IO_DONE)
+		switch (io) {
+		case STREAM_IO_DONE:
 			return STREAM_OK;
-		if (io == STREAM_IO_EOF)
+		case STREAM_IO_EOF:
 			return STREAM_EOF;
-		if (io == STREAM_IO_ERROR)
-			return failed(s, layer);
-		status = wait_for(s, io, limit_ms);
-		if (status != STREAM_OK)
-			return status;
+		case STREAM_IO_ERROR:
+			s->errnum = layer->errnum;
+			return STREAM_ERROR;
+		case STREAM_IO_WANT_READ:
+		case STREAM_IO_WANT_WRITE:
+			status = stream_wait(s, io == STREAM_IO_WANT_WRITE, deadline);
+			if (status != STREAM_OK)
+				return status;
+			break;
+		}
 	}
 }
 
-/* ---- reading ---- */
+/* -- reading ------------------------------------------------------------------- */
 
 struct str
 stream_peek(const struct stream *s)
 {
-	return str_skip(buf_str(&s->in), s->in_start);
+	if (s->in == NULL)
+		return STR_EMPTY;
+	return str_from_mem(s->in + s->in_start, s->in_end - s->in_start);
 }
 
 size_t
 stream_buffered(const struct stream *s)
 {
-	return s->in.len - s->in_start;
+	return s->in_end - s->in_start;
 }
 
 void
 stream_consume(struct stream *s, size_t n)
 {
-	ensure(n <= stream_buffered(s));
+	if (n > stream_buffered(s))
+		panic("consume %zu of %zu bytes", n, stream_buffered(s));
 	s->in_start += n;
-	if (s->in_start == s->in.len) {
-		s->in_start = 0;
-		buf_clear(&s->in);
-	}
 }
 
-/* Make room for more input: move what is there to the front. */
-static char *
-room(struct stream *s, size_t n)
+/* Free what holds nothing, because a wait may be long and the waiting are many. */
+static void
+drop_empty_buffers(struct stream *s)
 {
-	if (s->in_start > 0) {
-		buf_consume(&s->in, s->in_start);
-		s->in_start = 0;
+	if (s->in != NULL && stream_buffered(s) == 0) {
+		mem_free(s->in);
+		s->in = NULL;
+		s->in_size = s->in_start = s->in_end = 0;
 	}
-	return buf_reserve(&s->in, n);
+	if (s->out != NULL && s->out_len == 0) {
+		mem_free(s->out);
+		s->out = NULL;
+	}
 }
 
-/* One step of reading into the buffer. */
+/* One attempt to get up to n bytes to p. */
 static enum stream_io
-read_step(struct stream *s)
+try_read(struct stream *s, void *p, size_t n, size_t *got)
 {
-	char *at = room(s, STREAM_IN_BYTES);
-	size_t got = 0;
 	enum stream_io io;
 
-	if (at == NULL) {
-		s->top->errnum = EMSGSIZE;
-		return STREAM_IO_ERROR;
+	*got = 0;
+	io = s->top->ops->read(s->top, p, n, got);
+	if (io == STREAM_IO_EOF)
+		s->read_status = STREAM_EOF;
+	if (io == STREAM_IO_ERROR) {
+		s->read_status = STREAM_ERROR;
+		s->errnum = s->top->errnum;
 	}
-	io = s->top->ops->read(s->top, at, STREAM_IN_BYTES, &got);
-	if (io == STREAM_IO_DONE)
-		buf_commit(&s->in, got);
 	return io;
 }
 
-/* Wait for input; memory of empty buffers is given back meanwhile. */
-static enum stream_status
-wait_for_input(struct stream *s, enum stream_io io, int64_t limit_ms)
+/* Make place for at least `room` more bytes behind in_end. */
+static void
+make_room(struct stream *s, size_t room)
 {
-	if (io == STREAM_IO_WANT_READ && s->loop != NULL)
-		stream_idle(s);
-	return wait_for(s, io, limit_ms);
+	size_t have = stream_buffered(s);
+	size_t need = mem_size_add(have, room);
+
+	if (s->in != NULL && s->in_size - s->in_end >= room)
+		return;
+	if (s->in != NULL && s->in_size >= need) {
+		memmove(s->in, s->in + s->in_start, have);
+	} else {
+		size_t size =
+			MAX_OF(need, MAX_OF(s->in_size * 2, (size_t)STREAM_IN_BYTES));
+		char *in = mem_alloc(size);
+
+		if (have > 0)
+			memcpy(in, s->in + s->in_start, have);
+		mem_free(s->in);
+		s->in = in;
+		s->in_size = size;
+	}
+	s->in_start = 0;
+	s->in_end = have;
 }
 
+/* Before a read waits: send what the peer may be waiting for. */
 static enum stream_status
-fill_until(struct stream *s, int64_t limit_ms)
+wait_for_input(struct stream *s, enum stream_io io, int64_t deadline)
 {
-	if (s->read_status != STREAM_OK)
-		return s->read_status;
-	for (;;) {
-		enum stream_io io = read_step(s);
-		enum stream_status status;
+	enum stream_status status;
 
-		if (io == STREAM_IO_DONE)
-			return STREAM_OK;
-		if (io == STREAM_IO_EOF)
-			return s->read_status = STREAM_EOF;
-		if (io == STREAM_IO_ERROR)
-			return s->read_status = failed(s, s->top);
-		status = wait_for_input(s, io, limit_ms);
-		if (status == STREAM_CANCELLED || status == STREAM_ERROR)
-			s->read_status = status;
+	if (s->out_len > 0 && !s->putting) {
+		status = stream_flush(s);
 		if (status != STREAM_OK)
 			return status;
 	}
+	drop_empty_buffers(s);
+	status = stream_wait(s, io == STREAM_IO_WANT_WRITE, deadline);
+	if (status == STREAM_ERROR || status == STREAM_CANCELLED)
+		s->read_status = status;
+	return status;
+}
+
+/* More bytes into the buffer, by at least one. */
+static enum stream_status
+fill(struct stream *s, size_t room, int64_t deadline)
+{
+	while (s->read_status == STREAM_OK) {
+		enum stream_io io;
+		enum stream_status status;
+		size_t got;
+
+		make_room(s, room);
+		io = try_read(s, s->in + s->in_end, s->in_size - s->in_end, &got);
+		if (io == STREAM_IO_DONE && got > 0) {
+			s->in_end += got;
+			return STREAM_OK;
+		}
+		if (io == STREAM_IO_WANT_READ || io == STREAM_IO_WANT_WRITE) {
+			status = wait_for_input(s, io, deadline);
+			if (status != STREAM_OK)
+				return status;
+		}
+	}
+	return s->read_status;
 }
 
 enum stream_status
 stream_fill(struct stream *s)
 {
-	return fill_until(s, limit_of(s));
+	return fill(s, 1, stream_operation_deadline(s));
 }
 
 bool
 stream_has_input(struct stream *s)
 {
+	enum stream_io io;
+	size_t got;
+
 	if (stream_buffered(s) > 0 || s->read_status != STREAM_OK)
 		return true;
-	switch (read_step(s)) {
-	case STREAM_IO_DONE:
-		return true;
-	case STREAM_IO_EOF:
-		s->read_status = STREAM_EOF;
-		return true;
-	case STREAM_IO_ERROR:
-		s->read_status = failed(s, s->top);
-		return true;
-	case STREAM_IO_WANT_READ:
-	case STREAM_IO_WANT_WRITE:
-		break;
-	}
-	return false;
+	s->drained = false;
+	make_room(s, 1);
+	io = try_read(s, s->in + s->in_end, s->in_size - s->in_end, &got);
+	s->in_end += got;
+	return io != STREAM_IO_WANT_READ && io != STREAM_IO_WANT_WRITE;
 }
 
-enum stream_status
-stream_read(struct stream *s, void *p, size_t n, size_t *got_out)
+/* What the buffer says about the next line. */
+enum line_state { LINE_COMPLETE, LINE_MORE, LINE_LONG };
+
+/* scanned: bytes known to hold no LF. */
+static enum line_state
+line_look(struct str have, size_t max_bytes, size_t scanned, size_t *lf_out)
 {
-	size_t take;
+	/* A line of max_bytes may be followed by CR LF. */
+	size_t window = MIN_OF(have.len, mem_size_add(max_bytes, 2));
+	size_t lf = scanned;
 
-	if (stream_buffered(s) == 0) {
-		enum stream_status status = stream_fill(s);
+	if (window > scanned)
+		lf += str_index(str_from_mem(have.p + scanned, window - scanned), '\n');
+	if (lf < window) {
+		size_t text = lf > 0 && have.p[lf - 1] == '\r' ? lf - 1 : lf;
 
-		if (status != STREAM_OK)
-			return status;
+		*lf_out = lf;
+		return text <= max_bytes ? LINE_COMPLETE : LINE_LONG;
 	}
-	take = MIN_OF(n, stream_buffered(s));
-	memcpy(p, stream_peek(s).p, take);
-	stream_consume(s, take);
-	*got_out = take;
-	return STREAM_OK;
+	if (have.len >= max_bytes + 2 ||
+	    (have.len == max_bytes + 1 && have.p[max_bytes] != '\r'))
+		return LINE_LONG;
+	return LINE_MORE;
 }
 
-enum stream_status
-stream_read_exact(struct stream *s, void *p, size_t n)
+static void
+take_line(struct stream *s, size_t lf, struct str *line_out)
 {
-	int64_t limit_ms = limit_of(s);
-	size_t done = 0;
+	struct str have = stream_peek(s);
+	bool crlf = lf > 0 && have.p[lf - 1] == '\r';
 
-	while (done < n) {
-		size_t take = MIN_OF(n - done, stream_buffered(s));
-
-		if (take == 0) {
-			enum stream_status status = fill_until(s, limit_ms);
-
-			if (status != STREAM_OK)
-				return status;
-			continue;
-		}
-		memcpy((char *)p + done, stream_peek(s).p, take);
-		stream_consume(s, take);
-		done += take;
-	}
-	return STREAM_OK;
+	s->eol = crlf ? STREAM_EOL_CRLF : STREAM_EOL_LF;
+	*line_out = str_head(have, crlf ? lf - 1 : lf);
+	stream_consume(s, lf + 1);
 }
 
-/* Views must outlive the consuming: the bytes stay in the buffer until the next read
- * moves them, so only the start is advanced. */
-static struct str
-take_view(struct stream *s, size_t len, size_t consume)
+static enum stream_status
+take_part(struct stream *s, size_t n, enum stream_status status, struct str *line_out)
 {
-	struct str view = str_head(stream_peek(s), len);
+	struct str have = stream_peek(s);
 
-	s->in_start += consume;
-	return view;
+	s->eol = STREAM_EOL_NONE;
+	*line_out = str_head(have, n);
+	stream_consume(s, line_out->len);
+	return status;
 }
 
 enum stream_status
 stream_read_line(struct stream *s, size_t max_bytes, struct str *line_out)
 {
-	int64_t limit_ms = limit_of(s);
-	size_t looked = 0;
+	int64_t deadline = LOOP_FOREVER;
+	size_t scanned = 0;
+	bool first = true;
 
-	s->eol = STREAM_EOL_NONE;
 	for (;;) {
 		struct str have = stream_peek(s);
-		size_t at = looked + str_index(str_skip(have, looked), '\n');
 		enum stream_status status;
+		size_t lf = 0;
 
-		if (at < have.len) {
-			bool cr = at > 0 && have.p[at - 1] == '\r';
-			size_t len = at - cr;
-
-			if (len <= max_bytes) {
-				s->eol = cr ? STREAM_EOL_CRLF : STREAM_EOL_LF;
-				*line_out = take_view(s, len, at + 1);
-				return STREAM_OK;
-			}
+		switch (line_look(have, max_bytes, scanned, &lf)) {
+		case LINE_COMPLETE:
+			take_line(s, lf, line_out);
+			return STREAM_OK;
+		case LINE_LONG:
+			return take_part(s, max_bytes, STREAM_TOO_LONG, line_out);
+		case LINE_MORE:
+			break;
 		}
-		/* One more byte may be the CR of a line that just fits. */
-		if (MIN_OF(at, have.len) > max_bytes + 1 || (at < have.len)) {
-			*line_out = take_view(s, max_bytes, max_bytes);
-			return STREAM_TOO_LONG;
-		}
-		looked = have.len;
-		status = fill_until(s, limit_ms);
+		scanned = have.len;
+		if (first)
+			deadline = stream_operation_deadline(s);
+		first = false;
+		/* Grow by what is there, so that long lines do not cost a copy per
+		 * read. */
+		status = fill(s, MAX_OF(have.len, (size_t)1), deadline);
 		if (status == STREAM_EOF)
-			*line_out = take_view(s, stream_buffered(s), stream_buffered(s));
+			return take_part(s, MIN_OF(stream_buffered(s), max_bytes),
+					 STREAM_EOF, line_out);
 		if (status != STREAM_OK)
 			return status;
 	}
@@ -422,134 +450,80 @@ stream_line_end(const struct stream *s)
 	return s->eol;
 }
 
-/* ---- writing ---- */
-
+/* Large reads go past the buffer. */
 static enum stream_status
-write_failed(struct stream *s, enum stream_status status)
+read_direct(struct stream *s, char *p, size_t n, int64_t deadline, size_t *got_out)
 {
-	s->write_status = status;
-	return status;
-}
-
-/* Move everything in v through the top layer. */
-static enum stream_status
-write_all(struct stream *s, struct iovec *v, int count)
-{
-	int64_t limit_ms = limit_of(s);
-
-	while (count > 0) {
-		size_t put = 0;
-		enum stream_io io = s->top->ops->write(s->top, v, count, &put);
+	while (s->read_status == STREAM_OK) {
 		enum stream_status status;
+		size_t got;
+		enum stream_io io = try_read(s, p, n, &got);
 
-		if (io == STREAM_IO_ERROR || io == STREAM_IO_EOF)
-			return write_failed(s, failed(s, s->top));
-		if (io == STREAM_IO_DONE) {
-			while (count > 0 && put >= v->iov_len) {
-				put -= v->iov_len;
-				v++;
-				count--;
-			}
-			if (count > 0) {
-				v->iov_base = (char *)v->iov_base + put;
-				v->iov_len -= put;
-			}
-			continue;
+		if (io == STREAM_IO_DONE && got > 0) {
+			*got_out = got;
+			return STREAM_OK;
 		}
-		status = wait_for(s, io, limit_ms);
-		if (status != STREAM_OK)
-			return write_failed(s, status);
+		if (io == STREAM_IO_WANT_READ || io == STREAM_IO_WANT_WRITE) {
+			status = wait_for_input(s, io, deadline);
+			if (status != STREAM_OK)
+				return status;
+		}
 	}
-	return STREAM_OK;
+	return s->read_status;
 }
 
-enum stream_status
-stream_flush(struct stream *s)
+static enum stream_status
+read_some(struct stream *s, char *p, size_t n, int64_t deadline, size_t *got_out)
 {
-	struct iovec v = {.iov_base = s->out.p, .iov_len = s->out.len};
 	enum stream_status status;
 
-	if (s->write_status != STREAM_OK)
-		return s->write_status;
-	if (s->out.len == 0)
-		return STREAM_OK;
-	status = write_all(s, &v, 1);
-	if (status == STREAM_OK)
-		buf_clear(&s->out);
-	return status;
-}
-
-enum stream_status
-stream_write(struct stream *s, struct str data)
-{
-	if (s->write_status != STREAM_OK)
-		return s->write_status;
-	if (s->out.len + data.len > STREAM_OUT_BYTES && s->out.len > 0) {
-		enum stream_status status = stream_flush(s);
-
+	if (stream_buffered(s) == 0 && n >= STREAM_IN_BYTES)
+		return read_direct(s, p, n, deadline, got_out);
+	if (stream_buffered(s) == 0) {
+		status = fill(s, 1, deadline);
 		if (status != STREAM_OK)
 			return status;
 	}
-	if (data.len > STREAM_OUT_BYTES) {
-		struct iovec v = {.iov_base = (void *)(uintptr_t)data.p,
-				  .iov_len = data.len};
-
-		return write_all(s, &v, 1);
-	}
-	buf_add(&s->out, data);
+	n = MIN_OF(n, stream_buffered(s));
+	memcpy(p, s->in + s->in_start, n);
+	stream_consume(s, n);
+	*got_out = n;
 	return STREAM_OK;
 }
 
 enum stream_status
-stream_printf(struct stream *s, const char *format, ...)
+stream_read(struct stream *s, void *p, size_t n, size_t *got_out)
 {
-	va_list ap;
-
-	if (s->write_status != STREAM_OK)
-		return s->write_status;
-	va_start(ap, format);
-	buf_vprintf(&s->out, format, ap);
-	va_end(ap);
-	return s->out.len > STREAM_OUT_BYTES ? stream_flush(s) : STREAM_OK;
+	if (n == 0) {
+		*got_out = 0;
+		return STREAM_OK;
+	}
+	return read_some(s, p, n, stream_operation_deadline(s), got_out);
 }
 
 enum stream_status
-stream_writev_through(struct stream *s, const struct iovec *v, size_t count)
+stream_read_exact(struct stream *s, void *p, size_t n)
 {
-	enum stream_status status = stream_flush(s);
+	int64_t deadline = stream_operation_deadline(s);
+	char *at = p;
 
-	while (status == STREAM_OK && count > 0) {
-		struct iovec some[IOV_MAX_USED];
-		size_t n = MIN_OF(count, ARRAY_LEN(some));
+	while (n > 0) {
+		size_t got = 0;
+		enum stream_status status = read_some(s, at, n, deadline, &got);
 
-		memcpy(some, v, n * sizeof(*v));
-		status = write_all(s, some, (int)n);
-		v += n;
-		count -= n;
+		if (status != STREAM_OK)
+			return status;
+		at += got;
+		n -= got;
 	}
-	return status;
+	return STREAM_OK;
 }
-
-size_t
-stream_unsent(const struct stream *s)
-{
-	return s->out.len;
-}
-
-/* ---- forgetting ---- */
 
 void
 stream_discard_input(struct stream *s)
 {
-	s->in_start = 0;
-	buf_clear(&s->in);
-	drop_fds(s);
-}
-
-void
-stream_discard_output(struct stream *s)
-{
-	buf_clear(&s->out);
+	s->in_start = s->in_end = 0;
+	drop_received_fds(s);
 }
 
 void
@@ -562,10 +536,36 @@ stream_discard_buffers(struct stream *s)
 void
 stream_idle(struct stream *s)
 {
-	if (stream_buffered(s) == 0) {
-		s->in_start = 0;
-		buf_shrink(&s->in);
+	drop_empty_buffers(s);
+	if (s->loop != NULL && fiber_current(s->loop) != NULL)
+		fiber_trim_stack(s->loop);
+}
+
+/* -- descriptors --------------------------------------------------------------- */
+
+void
+stream_accept_fds(struct stream *s)
+{
+	s->fds_wanted = true;
+}
+
+enum stream_status
+stream_receive_fd(struct stream *s, int *fd_out)
+{
+	enum stream_status status;
+	char byte = 0;
+
+	s->fds_wanted = true;
+	status = stream_read_exact(s, &byte, 1);
+	if (status != STREAM_OK)
+		return status;
+	if (byte != 0 || s->fds_count == 0) {
+		s->errnum = EBADMSG;
+		s->read_status = STREAM_ERROR;
+		return STREAM_ERROR;
 	}
-	if (s->out.len == 0)
-		buf_shrink(&s->out);
+	*fd_out = s->fds[0];
+	s->fds_count--;
+	memmove(s->fds, s->fds + 1, s->fds_count * sizeof(s->fds[0]));
+	return STREAM_OK;
 }

@@ -61,7 +61,8 @@ struct stream *stream_from_memory(struct str input, struct buf *output, size_t s
 	__attribute__((returns_nonnull));
 
 /* Sends what is buffered if that works without failing before the deadline, then closes
- * all layers. To drop it instead: stream_discard_output() first. NULL in *s is allowed.
+ * all layers. To drop it instead: stream_discard_output() first. Outside a fiber only one
+ * attempt to send is made. NULL in *s is allowed.
  */
 void stream_close(struct stream **s);
 
@@ -112,7 +113,8 @@ enum stream_status stream_read(struct stream *s, void *p, size_t n,
 			       size_t *got_out) MUST_CHECK;
 /* All n bytes. On STREAM_EOF an unknown part of p is filled. */
 enum stream_status stream_read_exact(struct stream *s, void *p, size_t n) MUST_CHECK;
-/* Blocks until at least one byte is buffered. */
+/* Blocks until more is buffered than before the call, by at least one byte: for what is
+ * parsed in place with stream_peek(). The caller decides how much is too much. */
 enum stream_status stream_fill(struct stream *s) MUST_CHECK;
 /* What is buffered: a view valid until the next read. Does not block. */
 struct str stream_peek(const struct stream *s);

@@ -1,102 +1,153 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bottom of most streams: a descriptor. Input comes by recvmsg() when descriptors may
- * come with it.
+ * The layer at the bottom of most streams: a non-blocking descriptor, and the loop.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/macros.h"
 #include "base/mem.h"
 #include "base/panic.h"
 #include "base/sys.h"
-
 #include "fiber/fiber.h"
 #include "fiber/stream_internal.h"
 
-/* One watch per direction, so that a reader and a writer may wait at the same time. */
-struct fd_waiter {
+/* Somebody who waits in one direction; they lie in the layer, not on the fiber's stack,
+ * so that libev sees the same watcher each time and needs no system call for it. */
+struct side {
 	struct watch watch;
-	struct fiber *fiber;
-	bool initialised;
+	struct fiber *fiber; /* NULL: nobody */
 };
 
 struct fd_state {
-	struct fd_waiter read;
-	struct fd_waiter write;
+	struct side in;
+	struct side out;
+	bool is_socket;
 };
 
-static enum stream_io
-io_error(struct stream_layer *layer, enum stream_io want)
+static void
+on_ready(struct watch *w, unsigned ready, void *arg)
 {
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return want;
+	struct side *side = arg;
+
+	(void)ready;
+	watch_stop(w);
+	if (side->fiber != NULL)
+		fiber_unpark(side->fiber);
+}
+
+static enum stream_status
+fd_wait(struct stream_layer *layer, bool for_write, int64_t deadline_ms)
+{
+	struct fd_state *state = layer->state;
+	struct side *side = for_write ? &state->out : &state->in;
+	struct loop *loop = layer->stream->loop;
+	enum fiber_wake wake;
+
+	/* stream_close() in a callback: what cannot be sent at once is dropped. */
+	if (for_write && fiber_current(loop) == NULL) {
+		layer->errnum = EAGAIN;
+		return STREAM_ERROR;
+	}
+	if (side->fiber != NULL)
+		panic("two fibers wait for the same direction of a stream");
+	side->fiber = fiber_current(loop);
+	watch_start(&side->watch);
+	wake = fiber_park(loop, deadline_ms);
+	watch_stop(&side->watch);
+	side->fiber = NULL;
+	if (!for_write)
+		layer->stream->drained = false;
+	switch (wake) {
+	case FIBER_WOKEN:
+		return STREAM_OK;
+	case FIBER_TIMEOUT:
+		return STREAM_TIMEOUT;
+	case FIBER_CANCELLED:
+		return STREAM_CANCELLED;
+	}
+	return STREAM_CANCELLED;
+}
+
+static enum stream_io
+fd_failed(struct stream_layer *layer, bool for_write)
+{
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return for_write ? STREAM_IO_WANT_WRITE : STREAM_IO_WANT_READ;
 	layer->errnum = errno;
 	return STREAM_IO_ERROR;
 }
 
-/* Take the descriptors of a control message into the queue; false if there are too many.
- */
+/* Queue the descriptors that came with a message. */
 static bool
-take_fds(struct stream *s, struct msghdr *m)
+take_fds(struct stream_layer *layer, struct msghdr *m)
 {
+	struct stream *s = layer->stream;
 	bool ok = (m->msg_flags & MSG_CTRUNC) == 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-		size_t n;
-		int fds[STREAM_FDS_MAX];
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		n = MIN_OF((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), ARRAY_LEN(fds));
-		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-		for (size_t i = 0; i < n; i++) {
-			if (s->received.n < STREAM_FDS_MAX) {
-				s->received.fds[s->received.n++] = fds[i];
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (s->fds_count < STREAM_FDS_MAX) {
+				s->fds[s->fds_count++] = fd;
 			} else {
-				close(fds[i]);
+				sys_close(fd);
 				ok = false;
 			}
 		}
 	}
+	if (!ok)
+		layer->errnum = EMFILE;
 	return ok;
 }
 
 static ssize_t
-receive_with_fds(struct stream *s, void *p, size_t n)
+read_with_fds(struct stream_layer *layer, void *p, size_t n, bool *ok)
 {
 	union {
+		char bytes[CMSG_SPACE(STREAM_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
-		char space[CMSG_SPACE(STREAM_FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec v = {.iov_base = p, .iov_len = n};
+	struct iovec v = {p, n};
 	struct msghdr m = {.msg_iov = &v,
 			   .msg_iovlen = 1,
-			   .msg_control = control.space,
-			   .msg_controllen = sizeof(control.space)};
-	ssize_t got = sys_recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t got = sys_recvmsg(layer->stream->fd, &m, MSG_CMSG_CLOEXEC);
 
-	if (got >= 0 && !take_fds(s, &m)) {
-		errno = EMFILE;
-		return -1;
-	}
+	*ok = got < 0 || take_fds(layer, &m);
 	return got;
 }
 
 static enum stream_io
 fd_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 {
+	struct fd_state *state = layer->state;
 	struct stream *s = layer->stream;
-	ssize_t got =
-		s->received.accept ? receive_with_fds(s, p, n) : sys_read(s->fd, p, n);
+	bool ok = true;
+	ssize_t got;
 
+	if (layer->stream->drained)
+		return STREAM_IO_WANT_READ;
+	do {
+		if (state->is_socket && s->fds_wanted)
+			got = read_with_fds(layer, p, n, &ok);
+		else
+			got = sys_read(s->fd, p, n);
+	} while (got < 0 && errno == EINTR);
+	if (!ok)
+		return STREAM_IO_ERROR;
 	if (got < 0)
-		return io_error(layer, STREAM_IO_WANT_READ);
+		return fd_failed(layer, false);
 	if (got == 0)
 		return STREAM_IO_EOF;
+	layer->stream->drained = state->is_socket && (size_t)got < n;
 	*got_out = (size_t)got;
 	return STREAM_IO_DONE;
 }
@@ -104,12 +155,51 @@ fd_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 static enum stream_io
 fd_write(struct stream_layer *layer, const struct iovec *v, int count, size_t *put_out)
 {
-	ssize_t put = sys_writev(layer->stream->fd, v, count);
+	struct stream *s = layer->stream;
+	ssize_t put;
 
+	do {
+		if (count == 1)
+			put = sys_write(s->fd, v->iov_base, v->iov_len);
+		else
+			put = sys_writev(s->fd, v, count);
+	} while (put < 0 && errno == EINTR);
 	if (put < 0)
-		return io_error(layer, STREAM_IO_WANT_WRITE);
+		return fd_failed(layer, true);
 	*put_out = (size_t)put;
 	return STREAM_IO_DONE;
+}
+
+enum stream_io
+stream_fd_send(struct stream *s, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	char byte = 0;
+	struct iovec v = {&byte, 1};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	enum stream_io io;
+	ssize_t put;
+
+	memset(control.bytes, 0, sizeof(control.bytes));
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	do
+		put = sys_sendmsg(s->fd, &m, MSG_NOSIGNAL);
+	while (put < 0 && errno == EINTR);
+	if (put == 1)
+		return STREAM_IO_DONE;
+	io = fd_failed(s->bottom, true);
+	s->errnum = s->bottom->errnum;
+	return io;
 }
 
 static void
@@ -117,51 +207,13 @@ fd_close(struct stream_layer *layer)
 {
 	struct fd_state *state = layer->state;
 
-	if (state->read.initialised)
-		watch_stop(&state->read.watch);
-	if (state->write.initialised)
-		watch_stop(&state->write.watch);
+	if (state->in.fiber != NULL || state->out.fiber != NULL)
+		panic("a stream is closed while a fiber waits on it");
+	watch_stop(&state->in.watch);
+	watch_stop(&state->out.watch);
 	if (layer->stream->fd >= 0)
 		sys_close(layer->stream->fd);
 	mem_free(state);
-}
-
-static void
-fd_ready(struct watch *w, unsigned ready, void *arg)
-{
-	struct fd_waiter *waiter = arg;
-
-	(void)ready;
-	watch_stop(w);
-	fiber_unpark(waiter->fiber);
-}
-
-static enum stream_status
-fd_wait(struct stream_layer *layer, bool for_write, int64_t deadline_ms)
-{
-	struct fd_state *state = layer->state;
-	struct fd_waiter *waiter = for_write ? &state->write : &state->read;
-	struct loop *loop = layer->stream->loop;
-	enum fiber_wake wake;
-
-	if (!waiter->initialised) {
-		watch_init(&waiter->watch, loop, layer->stream->fd,
-			   for_write ? WATCH_WRITE : WATCH_READ, fd_ready, waiter);
-		waiter->initialised = true;
-	}
-	waiter->fiber = fiber_current(loop);
-	watch_start(&waiter->watch);
-	wake = fiber_park(loop, deadline_ms);
-	watch_stop(&waiter->watch);
-	switch (wake) {
-	case FIBER_WOKEN:
-		return STREAM_OK;
-	case FIBER_TIMEOUT:
-		return STREAM_TIMEOUT;
-	case FIBER_CANCELLED:
-		break;
-	}
-	return STREAM_CANCELLED;
 }
 
 static const struct stream_ops fd_ops = {
@@ -175,94 +227,16 @@ static const struct stream_ops fd_ops = {
 struct stream *
 stream_from_fd(struct loop *loop, int fd)
 {
-	struct stream *s = stream_new(loop, &fd_ops, mem_alloc(sizeof(struct fd_state)));
+	struct fd_state *state = mem_alloc(sizeof(*state));
+	struct stream *s = stream_new(loop, &fd_ops, state);
+	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags >= 0)
+	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
 		IGNORE(fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0);
+	state->is_socket = sys_fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 	s->fd = fd;
+	watch_init(&state->in.watch, loop, fd, WATCH_READ, on_ready, &state->in);
+	watch_init(&state->out.watch, loop, fd, WATCH_WRITE, on_ready, &state->out);
 	return s;
-}
-
-enum stream_status
-stream_shutdown(struct stream *s, int how)
-{
-	enum stream_status status = how == SHUT_RD ? STREAM_OK : stream_flush(s);
-
-	if (status == STREAM_OK && s->fd >= 0 && sys_shutdown(s->fd, how) < 0) {
-		s->errnum = errno;
-		return STREAM_ERROR;
-	}
-	return status;
-}
-
-/* ---- passing descriptors ---- */
-
-void
-stream_accept_fds(struct stream *s)
-{
-	s->received.accept = true;
-}
-
-static ssize_t
-send_with_fd(int socket, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	char nul = '\0';
-	struct iovec v = {.iov_base = &nul, .iov_len = 1};
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.space,
-			   .msg_controllen = sizeof(control.space)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sys_sendmsg(socket, &m, MSG_NOSIGNAL);
-}
-
-enum stream_status
-stream_send_fd(struct stream *s, int fd)
-{
-	enum stream_status status = stream_flush(s);
-	int64_t limit_ms =
-		MIN_OF(s->deadline_ms, loop_deadline_ms(s->loop, s->timeout_ms));
-
-	ensure(s->fd >= 0);
-	while (status == STREAM_OK) {
-		if (send_with_fd(s->fd, fd) == 1)
-			return STREAM_OK;
-		if (io_error(s->bottom, STREAM_IO_WANT_WRITE) == STREAM_IO_ERROR) {
-			s->errnum = s->bottom->errnum;
-			status = STREAM_ERROR;
-		} else {
-			status = fd_wait(s->bottom, true, limit_ms);
-		}
-	}
-	s->write_status = status;
-	return status;
-}
-
-enum stream_status
-stream_receive_fd(struct stream *s, int *fd_out)
-{
-	char nul;
-	enum stream_status status = stream_read_exact(s, &nul, 1);
-
-	if (status != STREAM_OK)
-		return status;
-	if (nul != '\0' || s->received.n == 0) {
-		s->errnum = EBADMSG;
-		s->read_status = STREAM_ERROR;
-		return STREAM_ERROR;
-	}
-	*fd_out = s->received.fds[0];
-	s->received.n--;
-	memmove(s->received.fds, s->received.fds + 1, s->received.n * sizeof(int));
-	return STREAM_OK;
 }

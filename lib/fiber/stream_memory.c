@@ -1,34 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream over memory: input that is there from the beginning, output into a buffer.
- * Never waits.
+ * The bottom layer of tests and fuzzers: input from a string, output to a buffer. Nothing
+ * ever waits.
  */
+#include <errno.h>
 #include <string.h>
 
-#include "base/macros.h"
 #include "base/mem.h"
-
-#include "fiber/stream_internal.h"
+#include "fiber/stream.h"
 
 struct memory_state {
 	struct str input;
-	struct buf *output; /* NULL: thrown away */
-	size_t step;        /* bytes per read or write; 0: no limit */
+	struct buf *output;
+	size_t step;
 };
 
 static enum stream_io
 memory_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 {
-	struct memory_state *m = layer->state;
-	size_t take = MIN_OF(n, m->input.len);
+	struct memory_state *state = layer->state;
 
-	if (take == 0)
+	n = MIN_OF(n, state->input.len);
+	if (state->step > 0)
+		n = MIN_OF(n, state->step);
+	if (n == 0)
 		return STREAM_IO_EOF;
-	if (m->step > 0)
-		take = MIN_OF(take, m->step);
-	memcpy(p, m->input.p, take);
-	m->input = str_skip(m->input, take);
-	*got_out = take;
+	memcpy(p, state->input.p, n);
+	state->input = str_skip(state->input, n);
+	*got_out = n;
 	return STREAM_IO_DONE;
 }
 
@@ -36,21 +35,17 @@ static enum stream_io
 memory_write(struct stream_layer *layer, const struct iovec *v, int count,
 	     size_t *put_out)
 {
-	struct memory_state *m = layer->state;
-	size_t put = 0;
+	struct memory_state *state = layer->state;
 
-	for (int i = 0; i < count; i++) {
-		size_t n = v[i].iov_len;
-
-		if (m->step > 0)
-			n = MIN_OF(n, m->step - put);
-		if (m->output != NULL)
-			buf_add(m->output, str_from_mem(v[i].iov_base, n));
-		put += n;
-		if (n < v[i].iov_len)
-			break;
+	(void)count;
+	if (state->output != NULL) {
+		buf_add(state->output, str_from_mem(v->iov_base, v->iov_len));
+		if (!buf_ok(state->output)) {
+			layer->errnum = ENOSPC;
+			return STREAM_IO_ERROR;
+		}
 	}
-	*put_out = put;
+	*put_out = v->iov_len;
 	return STREAM_IO_DONE;
 }
 
@@ -70,8 +65,8 @@ static const struct stream_ops memory_ops = {
 struct stream *
 stream_from_memory(struct str input, struct buf *output, size_t step)
 {
-	struct memory_state *m = mem_alloc(sizeof(*m));
+	struct memory_state *state = mem_alloc(sizeof(*state));
 
-	*m = (struct memory_state){.input = input, .output = output, .step = step};
-	return stream_new(NULL, &memory_ops, m);
+	*state = (struct memory_state){.input = input, .output = output, .step = step};
+	return stream_new(NULL, &memory_ops, state);
 }

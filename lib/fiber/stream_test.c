@@ -2,407 +2,448 @@
 #include "fiber/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/arena.h"
-#include "base/err.h"
 #include "base/macros.h"
+#include "base/mem.h"
 
-#include "fiber/connect.h"
-#include "fiber/fiber.h"
-#include "fiber/listen.h"
-#include "fiber/loop.h"
-
+/* What the lines of an input look like, as one text: line end signs are $ (LF), ^ (CR
+ * LF),
+ * + (too long) and . (end of input). */
 static void
-expect_line(struct stream *s, size_t max, enum stream_status status, const char *line,
-	    enum stream_eol eol)
+describe_lines(struct str input, size_t max_bytes, size_t step, char *out, size_t size)
 {
-	struct str got = STR_EMPTY;
+	struct stream *s = stream_from_memory(input, NULL, step);
+	size_t used = 0;
 
-	assert_int_equal(stream_read_line(s, max, &got), status);
-	assert_true(str_eq(got, str_from(line)));
-	assert_int_equal(stream_line_end(s), eol);
+	for (;;) {
+		struct str line = STR_EMPTY;
+		enum stream_status status = stream_read_line(s, max_bytes, &line);
+		char mark = status == STREAM_TOO_LONG               ? '+'
+			    : status == STREAM_EOF                  ? '.'
+			    : stream_line_end(s) == STREAM_EOL_CRLF ? '^'
+			    : stream_line_end(s) == STREAM_EOL_LF   ? '$'
+								    : '?';
+
+		used += (size_t)snprintf(out + used, size - used, PRI_STR "%c",
+					 STR_ARG(line), mark);
+		if (status == STREAM_EOF && line.len == 0)
+			break;
+		assert_true(status == STREAM_OK || status == STREAM_TOO_LONG ||
+			    status == STREAM_EOF);
+	}
+	stream_close(&s);
 }
 
 static void
-test_lines(void **state)
+lines(void **state)
 {
-	(void)state;
-	for (size_t step = 0; step < 4; step++) {
-		struct stream *s = stream_from_memory(
-			STR("one\r\ntwo\n\n12345\r\n123456\r\ncr\rin\nrest"), NULL, step);
+	static const struct {
+		const char *name;
+		const char *input;
+		size_t max_bytes;
+		const char *want;
+	} rows[] = {
+		{"empty", "", 10, "."},
+		{"lf", "a\nb\n", 10, "a$b$."},
+		{"crlf", "a\r\nb\r\n", 10, "a^b^."},
+		{"mixed", "a\r\n\nb\n\r\n", 10, "a^$b$^."},
+		{"no end", "a\nbc", 10, "a$bc.."},
+		{"bare cr stays", "a\rb\r\r\n", 10, "a\rb\r^."},
+		{"cr at the end", "a\r", 10, "a\r.."},
+		{"just fits", "12345\n12345\r\n", 5, "12345$12345^."},
+		{"one more", "123456\r\nx\n", 5, "12345+6^x$."},
+		{"much more", "123456789abc\n", 5, "12345+6789a+bc$."},
+		{"cr is the one more", "12345\rx\n", 5, "12345+\rx$."},
+		{"exactly, no end", "12345", 5, "12345.."},
+		{"exactly, cr, no end", "12345\r", 5, "12345.\r.."},
+		{"limit 0", "\n\r\n", 0, "$^."},
+	};
 
-		expect_line(s, 5, STREAM_OK, "one", STREAM_EOL_CRLF);
-		expect_line(s, 5, STREAM_OK, "two", STREAM_EOL_LF);
-		expect_line(s, 5, STREAM_OK, "", STREAM_EOL_LF);
-		expect_line(s, 5, STREAM_OK, "12345", STREAM_EOL_CRLF);
-		expect_line(s, 5, STREAM_TOO_LONG, "12345", STREAM_EOL_NONE);
-		expect_line(s, 5, STREAM_OK, "6", STREAM_EOL_CRLF);
-		expect_line(s, 5, STREAM_OK, "cr\rin", STREAM_EOL_LF);
-		expect_line(s, 5, STREAM_EOF, "rest", STREAM_EOL_NONE);
-		expect_line(s, 5, STREAM_EOF, "", STREAM_EOL_NONE);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t step = 0; step < 8; step++) {
+			char got[200] = "";
+
+			describe_lines(str_from(rows[i].input), rows[i].max_bytes, step,
+				       got, sizeof(got));
+			if (strcmp(got, rows[i].want) != 0)
+				fail_msg("%s, step %zu: got %s, want %s", rows[i].name,
+					 step, got, rows[i].want);
+		}
+	}
+}
+
+static void
+long_line(void **state)
+{
+	enum { LONG = 100000 };
+	char *big = mem_alloc(LONG + 2);
+	struct stream *s;
+	struct str line;
+
+	(void)state;
+	memset(big, 'x', LONG);
+	big[LONG] = '\n';
+	for (size_t step = 0; step <= 1000; step += 333) {
+		s = stream_from_memory(str_from_mem(big, LONG + 1), NULL, step);
+		assert_int_equal(stream_read_line(s, LONG, &line), STREAM_OK);
+		assert_int_equal(line.len, LONG);
+		assert_memory_equal(line.p, big, LONG);
+		assert_int_equal(stream_read_line(s, LONG, &line), STREAM_EOF);
+		assert_int_equal(line.len, 0);
 		stream_close(&s);
 	}
+	mem_free(big);
 }
 
 static void
-test_memory_output(void **state)
+nul_bytes_are_bytes(void **state)
 {
-	struct arena *mem = arena_new();
-	struct buf *out = buf_new(mem, 100000);
-	struct stream *s = stream_from_memory(STR_EMPTY, out, 3);
-	char abc[] = "abc";
-	char rest[] = "defgh";
-	struct iovec v[2] = {{abc, 3}, {rest, 5}};
+	static const char input[] = "a\0b\nc";
+	struct stream *s = stream_from_memory(str_from_mem(input, 5), NULL, 0);
+	struct str line;
 
 	(void)state;
-	assert_int_equal(stream_write(s, STR("hello ")), STREAM_OK);
-	assert_int_equal(stream_printf(s, "%d ", 42), STREAM_OK);
-	assert_int_equal(out->len, 0);
-	assert_int_equal(stream_unsent(s), 9);
-	assert_int_equal(stream_writev_through(s, v, 2), STREAM_OK);
-	assert_true(str_eq(buf_str(out), STR("hello 42 abcdefgh")));
-	for (int i = 0; i < 2000; i++)
-		assert_int_equal(stream_write(s, STR("0123456789")), STREAM_OK);
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_OK);
+	assert_int_equal(line.len, 3);
+	assert_memory_equal(line.p, "a\0b", 3);
 	stream_close(&s);
-	assert_int_equal(out->len, 17 + 20000);
-	arena_free(&mem);
-}
-
-/* ---- over sockets ---- */
-
-struct pair {
-	struct loop *loop;
-	struct stream *a;
-	struct stream *b;
-	struct str text;
-	int failed;
-	bool done;
-};
-
-static void
-start(struct pair *p)
-{
-	int fds[2];
-
-	*p = (struct pair){.loop = loop_new()};
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	p->a = stream_from_fd(p->loop, fds[0]);
-	p->b = stream_from_fd(p->loop, fds[1]);
 }
 
 static void
-finish(struct pair *p)
+blocks(void **state)
 {
-	loop_run(p->loop);
-	assert_true(p->done);
-	stream_close(&p->a);
-	stream_close(&p->b);
-	loop_free(&p->loop);
-}
+	(void)state;
+	for (size_t step = 0; step < 5; step++) {
+		struct stream *s = stream_from_memory(STR("line\nblockrest"), NULL, step);
+		char p[10] = "";
+		struct str line;
+		enum stream_status status;
+		size_t got = 0;
+		size_t had;
 
-static void
-slow_writer(void *arg)
-{
-	struct pair *p = arg;
-
-	for (const char *c = "hello\r\nworld\n"; *c != '\0'; c++) {
-		assert_int_equal(stream_write(p->a, str_from_mem(c, 1)), STREAM_OK);
-		assert_int_equal(stream_flush(p->a), STREAM_OK);
-		assert_true(fiber_yield(p->loop));
+		assert_int_equal(stream_read_line(s, 10, &line), STREAM_OK);
+		assert_int_equal(stream_read_exact(s, p, 5), STREAM_OK);
+		assert_memory_equal(p, "block", 5);
+		had = stream_buffered(s);
+		status = stream_fill(s);
+		/* More than before, or all was there already. */
+		assert_true(status == STREAM_OK ? stream_buffered(s) > had
+						: status == STREAM_EOF && had == 4);
+		assert_int_equal(stream_peek(s).p[0], 'r');
+		stream_consume(s, 1);
+		assert_int_equal(stream_read(s, p, sizeof(p), &got), STREAM_OK);
+		assert_true(got >= 1 && got <= 3);
+		assert_int_equal(p[0], 'e');
+		assert_int_equal(stream_read_exact(s, p, 9), STREAM_EOF);
+		assert_int_equal(stream_read(s, p, 1, &got), STREAM_EOF);
+		assert_int_equal(stream_fill(s), STREAM_EOF);
+		assert_int_equal(stream_read(s, p, 0, &got), STREAM_OK);
+		assert_true(stream_has_input(s));
+		assert_int_equal(stream_fd(s), -1);
+		stream_close(&s);
+		assert_null(s);
 	}
-	stream_close(&p->a);
 }
 
+/* Larger than the buffer: goes past it. */
 static void
-line_reader(void *arg)
+big_block(void **state)
 {
-	struct pair *p = arg;
-
-	stream_set_timeout_ms(p->b, 10000);
-	expect_line(p->b, 100, STREAM_OK, "hello", STREAM_EOL_CRLF);
-	expect_line(p->b, 100, STREAM_OK, "world", STREAM_EOL_LF);
-	expect_line(p->b, 100, STREAM_EOF, "", STREAM_EOL_NONE);
-	p->done = true;
-}
-
-static void
-test_trickle(void **state)
-{
-	struct pair p;
+	enum { BIG = 3 * STREAM_IN_BYTES + 5 };
+	char *in = mem_alloc(BIG);
+	char *out = mem_alloc(BIG);
 
 	(void)state;
-	start(&p);
-	IGNORE(fiber_spawn(p.loop, "writer", slow_writer, &p) == NULL);
-	IGNORE(fiber_spawn(p.loop, "reader", line_reader, &p) == NULL);
-	finish(&p);
+	for (size_t i = 0; i < BIG; i++)
+		in[i] = (char)(i * 7);
+	for (size_t step = 0; step < 3000; step += 999) {
+		struct stream *s = stream_from_memory(str_from_mem(in, BIG), NULL, step);
+
+		memset(out, 0, BIG);
+		assert_int_equal(stream_read_exact(s, out, 3), STREAM_OK);
+		assert_int_equal(stream_read_exact(s, out + 3, BIG - 3), STREAM_OK);
+		assert_memory_equal(in, out, BIG);
+		stream_close(&s);
+	}
+	mem_free(in);
+	mem_free(out);
 }
 
 static void
-timing_out(void *arg)
+output_is_gathered(void **state)
 {
-	struct pair *p = arg;
+	struct buf out;
+	struct stream *s;
+	char *half = mem_alloc(STREAM_OUT_BYTES);
+	size_t n = STREAM_OUT_BYTES / 2 + 1;
+
+	(void)state;
+	memset(half, 'h', STREAM_OUT_BYTES);
+	buf_init(&out, 1000000);
+	s = stream_from_memory(STR_EMPTY, &out, 0);
+	assert_int_equal(stream_write(s, STR("220 ")), STREAM_OK);
+	assert_int_equal(stream_printf(s, "%s %d\r\n", "hello", 7), STREAM_OK);
+	assert_int_equal(out.len, 0);
+	assert_int_equal(stream_unsent(s), 13);
+	assert_int_equal(stream_flush(s), STREAM_OK);
+	assert_string_equal(out.p, "220 hello 7\r\n");
+	assert_int_equal(stream_unsent(s), 0);
+	buf_clear(&out);
+
+	assert_int_equal(stream_write(s, str_from_mem(half, n)), STREAM_OK);
+	assert_int_equal(out.len, 0);
+	assert_int_equal(stream_write(s, str_from_mem(half, n)), STREAM_OK);
+	assert_int_equal(out.len, n);
+	assert_int_equal(stream_unsent(s), n);
+	/* A block as large as the buffer goes through, after what waits. */
+	half[0] = 'X';
+	assert_int_equal(stream_write(s, str_from_mem(half, STREAM_OUT_BYTES)),
+			 STREAM_OK);
+	assert_int_equal(out.len, 2 * n + STREAM_OUT_BYTES);
+	assert_int_equal(out.p[2 * n], 'X');
+	assert_int_equal(stream_unsent(s), 0);
+	stream_close(&s);
+	buf_release(&out);
+	mem_free(half);
+}
+
+static void
+long_printf(void **state)
+{
+	struct buf out;
+	struct stream *s;
+	char big[2000];
+
+	(void)state;
+	memset(big, 'y', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	buf_init(&out, 10000);
+	s = stream_from_memory(STR_EMPTY, &out, 0);
+	assert_int_equal(stream_printf(s, "<%s>", big), STREAM_OK);
+	stream_close(&s); /* sends it */
+	assert_int_equal(out.len, sizeof(big) + 1);
+	assert_int_equal(out.p[0], '<');
+	assert_int_equal(out.p[out.len - 1], '>');
+	buf_release(&out);
+}
+
+static void
+writev_goes_through(void **state)
+{
+	struct iovec v[70];
+	struct buf out;
+	struct stream *s;
+	char want[100] = "first:";
+
+	(void)state;
+	buf_init(&out, 10000);
+	s = stream_from_memory(STR_EMPTY, &out, 0);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		static char letters[] = "abcdefghij";
+
+		/* Some are empty. */
+		v[i] = (struct iovec){letters + i % 10, i % 10 == 3 ? 0 : 1};
+		if (i % 10 != 3)
+			want[strlen(want)] = letters[i % 10];
+	}
+	assert_int_equal(stream_write(s, STR("first:")), STREAM_OK);
+	assert_int_equal(stream_writev_through(s, v, ARRAY_LEN(v)), STREAM_OK);
+	assert_string_equal(out.p, want);
+	assert_int_equal(stream_writev_through(s, v, 0), STREAM_OK);
+	stream_close(&s);
+	buf_release(&out);
+}
+
+static void
+write_error_sticks(void **state)
+{
+	struct buf out;
+	struct stream *s;
+
+	(void)state;
+	buf_init(&out, 10);
+	s = stream_from_memory(STR("x"), &out, 0);
+	assert_int_equal(stream_write(s, STR("0123456789a")), STREAM_OK);
+	assert_int_equal(stream_flush(s), STREAM_ERROR);
+	assert_int_equal(stream_errno(s), ENOSPC);
+	buf_clear(&out);
+	assert_int_equal(stream_write(s, STR("b")), STREAM_ERROR);
+	assert_int_equal(stream_printf(s, "b"), STREAM_ERROR);
+	assert_int_equal(stream_writev_through(s, NULL, 0), STREAM_ERROR);
+	assert_int_equal(stream_flush(s), STREAM_ERROR);
+	assert_int_equal(out.len, 0);
+	stream_close(&s);
+	assert_int_equal(out.len, 0);
+	buf_release(&out);
+}
+
+static void
+discard(void **state)
+{
+	struct buf out;
+	struct stream *s;
 	struct str line;
 
-	stream_set_timeout_ms(p->a, 10);
-	assert_int_equal(stream_read_line(p->a, 100, &line), STREAM_TIMEOUT);
-	/* A read that timed out may be tried again. */
-	assert_int_equal(stream_write(p->b, STR("late\n")), STREAM_OK);
-	assert_int_equal(stream_flush(p->b), STREAM_OK);
-	expect_line(p->a, 100, STREAM_OK, "late", STREAM_EOL_LF);
-	stream_set_deadline_ms(p->a, loop_now_ms(p->loop) - 1);
-	assert_int_equal(stream_read_line(p->a, 100, &line), STREAM_TIMEOUT);
-	p->done = true;
-}
-
-static void
-test_timeout(void **state)
-{
-	struct pair p;
-
 	(void)state;
-	start(&p);
-	IGNORE(fiber_spawn(p.loop, "timing out", timing_out, &p) == NULL);
-	finish(&p);
+	buf_init(&out, 1000);
+	s = stream_from_memory(STR("STARTTLS\r\nEVIL\r\n"), &out, 0);
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_OK);
+	assert_int_equal(stream_buffered(s), 6);
+	assert_int_equal(stream_write(s, STR("no")), STREAM_OK);
+	stream_discard_buffers(s);
+	assert_int_equal(stream_buffered(s), 0);
+	assert_int_equal(stream_unsent(s), 0);
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_EOF);
+	stream_idle(s);
+	stream_close(&s);
+	assert_int_equal(out.len, 0);
+	stream_close(&s); /* NULL is allowed */
+	buf_release(&out);
 }
 
-/* A peer that does not read: the write ends at its deadline, whatever there is to send.
- */
-static void
-stuck_writer(void *arg)
+/* -- a layer that flips upper and lower case, two bytes at a time, and says goodbye -- */
+
+struct flip {
+	int closed;
+	int byes;
+	bool refuse;
+};
+
+static enum stream_io
+flip_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 {
-	struct pair *p = arg;
-	enum stream_status status = STREAM_OK;
+	struct flip *f = layer->state;
+	enum stream_io io;
+	char *c = p;
 
-	stream_set_timeout_ms(p->a, 10);
-	for (int i = 0; i < 10000 && status == STREAM_OK; i++)
-		status = stream_write(p->a,
-				      STR("0123456789012345678901234567890123456789"
-					  "0123456789012345678901234567890123456789"
-					  "0123456789012345678901234567890123456789"));
-	assert_int_equal(status, STREAM_TIMEOUT);
-	assert_int_equal(stream_flush(p->a), STREAM_TIMEOUT); /* sticks */
-	p->done = true;
+	if (f->refuse) {
+		layer->errnum = EPROTO;
+		return STREAM_IO_ERROR;
+	}
+	io = layer->below->ops->read(layer->below, p, MIN_OF(n, (size_t)2), got_out);
+	for (size_t i = 0; io == STREAM_IO_DONE && i < *got_out; i++)
+		c[i] = (char)(c[i] ^ 0x20);
+	return io;
+}
+
+static enum stream_io
+flip_write(struct stream_layer *layer, const struct iovec *v, int count, size_t *put_out)
+{
+	const char *from = v[0].iov_base;
+	char two[2];
+	struct iovec out = {two, MIN_OF(v[0].iov_len, sizeof(two))};
+
+	(void)count;
+	for (size_t i = 0; i < out.iov_len; i++)
+		two[i] = (char)(from[i] ^ 0x20);
+	return layer->below->ops->write(layer->below, &out, 1, put_out);
+}
+
+static enum stream_io
+flip_bye(struct stream_layer *layer)
+{
+	struct flip *f = layer->state;
+	struct iovec bye = {(char[]){'.'}, 1};
+	size_t put;
+
+	f->byes++;
+	return layer->below->ops->write(layer->below, &bye, 1, &put);
 }
 
 static void
-test_stuck_write(void **state)
+flip_close(struct stream_layer *layer)
 {
-	struct pair p;
+	struct flip *f = layer->state;
 
-	(void)state;
-	start(&p);
-	IGNORE(fiber_spawn(p.loop, "stuck", stuck_writer, &p) == NULL);
-	finish(&p);
+	f->closed++;
 }
 
-static void
-fd_sender(void *arg)
-{
-	struct pair *p = arg;
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	assert_int_equal(stream_write(p->a, STR("take this\n")), STREAM_OK);
-	assert_int_equal(stream_send_fd(p->a, fd), STREAM_OK);
-	close(fd);
-	assert_int_equal(stream_write(p->a, STR("xx")), STREAM_OK);
-	assert_int_equal(stream_flush(p->a), STREAM_OK);
-}
-
-static void
-fd_receiver(void *arg)
-{
-	struct pair *p = arg;
-	int fd = -1;
-
-	stream_accept_fds(p->b);
-	expect_line(p->b, 100, STREAM_OK, "take this", STREAM_EOL_LF);
-	assert_int_equal(stream_receive_fd(p->b, &fd), STREAM_OK);
-	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-	close(fd);
-	assert_int_equal(stream_receive_fd(p->b, &fd), STREAM_ERROR);
-	assert_int_equal(stream_errno(p->b), EBADMSG);
-	p->done = true;
-}
-
-static void
-test_descriptors(void **state)
-{
-	struct pair p;
-
-	(void)state;
-	start(&p);
-	IGNORE(fiber_spawn(p.loop, "receiver", fd_receiver, &p) == NULL);
-	IGNORE(fiber_spawn(p.loop, "sender", fd_sender, &p) == NULL);
-	finish(&p);
-}
-
-/* ---- listening and connecting ---- */
-
-struct service {
-	struct loop *loop;
-	struct listener *listener;
-	struct sockaddr_un address;
-	int sessions;
-	int most;
-	int clients_done;
+static const struct stream_ops flip_ops = {
+	.name = "flip",
+	.read = flip_read,
+	.write = flip_write,
+	.bye = flip_bye,
+	.close = flip_close,
 };
 
 static void
-echo(struct stream *s, const struct listener_peer *peer, void *arg)
+layer_on_top(void **state)
 {
-	struct service *v = arg;
+	struct flip f = {0};
+	struct buf out;
+	struct stream_layer *top;
+	struct stream *s;
 	struct str line;
 
-	(void)peer;
-	v->sessions++;
-	v->most = MAX_OF(v->most, v->sessions);
-	while (stream_read_line(s, 100, &line) == STREAM_OK)
-		IGNORE(stream_printf(s, PRI_STR "\n", STR_ARG(line)) != STREAM_OK ||
-		       stream_flush(s) != STREAM_OK);
-	v->sessions--;
-	stream_close(&s);
-}
-
-enum { CLIENTS = 20 };
-
-static void
-client(void *arg)
-{
-	struct service *v = arg;
-	struct stream *s;
-	struct err err;
-
-	assert_true(stream_connect(v->loop, (struct sockaddr *)&v->address,
-				   sizeof(v->address), NULL, 0, 10000, &s, &err));
-	assert_int_equal(stream_write(s, STR("ping\n")), STREAM_OK);
+	(void)state;
+	buf_init(&out, 1000);
+	/* One byte at a time, so that nothing of the second line is read too early. */
+	s = stream_from_memory(STR("plain\nhELLO\x2a"), &out, 1);
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_OK);
+	assert_int_equal(stream_write(s, STR("go")), STREAM_OK);
 	assert_int_equal(stream_flush(s), STREAM_OK);
-	stream_set_timeout_ms(s, 10000);
-	expect_line(s, 100, STREAM_OK, "ping", STREAM_EOL_LF);
+	top = stream_push(s, &flip_ops, &f);
+	assert_ptr_equal(top, stream_top(s));
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_OK);
+	assert_true(str_eq(line, STR("Hello")));
+	assert_int_equal(stream_write(s, STR("Answer")), STREAM_OK);
 	stream_close(&s);
-	if (++v->clients_done == CLIENTS)
-		listener_free(&v->listener);
+	assert_string_equal(out.p, "goaNSWER.");
+	assert_int_equal(f.closed, 1);
+	assert_int_equal(f.byes, 1);
+	buf_release(&out);
 }
 
 static void
-serve(struct service *v, size_t max_sessions)
+layer_that_fails(void **state)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	*v = (struct service){.loop = loop_new(), .address.sun_family = AF_UNIX};
-	snprintf(v->address.sun_path + 1, sizeof(v->address.sun_path) - 1,
-		 "stream-test-%d", (int)getpid());
-	assert_int_equal(bind(fd, (struct sockaddr *)&v->address, sizeof(v->address)), 0);
-	assert_int_equal(listen(fd, 3), 0);
-	v->listener = listener_new(v->loop, fd, max_sessions, echo, v);
-}
-
-static void
-test_listener(void **state)
-{
-	struct service v;
+	struct flip f = {.refuse = true};
+	struct stream *s = stream_from_memory(STR("x"), NULL, 0);
+	struct str line;
 
 	(void)state;
-	serve(&v, 4);
-	for (int i = 0; i < CLIENTS; i++)
-		IGNORE(fiber_spawn(v.loop, "client", client, &v) == NULL);
-	loop_run(v.loop);
-	assert_int_equal(v.clients_done, CLIENTS);
-	assert_in_range(v.most, 1, 4);
-	loop_free(&v.loop);
-}
-
-static void
-out_of_descriptors(void *arg)
-{
-	struct service *v = arg;
-	struct rlimit old;
-	struct rlimit low;
-	struct stream *s;
-	struct err err;
-	int64_t before;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_true(stream_connect(v->loop, (struct sockaddr *)&v->address,
-				   sizeof(v->address), NULL, 0, 10000, &s, &err));
-	low = old;
-	low.rlim_cur = 3;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-	before = loop_now_ms(v->loop);
-	assert_true(fiber_sleep(v->loop, 50));
-	assert_int_equal(listener_failed(v->listener), EMFILE);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_int_equal(stream_write(s, STR("ping\n")), STREAM_OK);
-	assert_int_equal(stream_flush(s), STREAM_OK);
-	expect_line(s, 100, STREAM_OK, "ping", STREAM_EOL_LF);
-	assert_true(loop_now_ms(v->loop) - before >= 50);
+	stream_push(s, &flip_ops, &f);
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_ERROR);
+	assert_int_equal(stream_errno(s), EPROTO);
+	f.refuse = false;
+	assert_int_equal(stream_read_line(s, 100, &line), STREAM_ERROR);
 	stream_close(&s);
-	listener_free(&v->listener);
+	assert_int_equal(f.byes, 0); /* nothing to say after an error */
+	assert_int_equal(f.closed, 1);
 }
 
 static void
-test_out_of_descriptors(void **state)
+names(void **state)
 {
-	struct service v;
-
 	(void)state;
-	serve(&v, 10);
-	IGNORE(fiber_spawn(v.loop, "client", out_of_descriptors, &v) == NULL);
-	loop_run(v.loop);
-	loop_free(&v.loop);
-}
-
-static void
-refused(void *arg)
-{
-	struct loop *loop = arg;
-	struct sockaddr_un to = {.sun_family = AF_UNIX,
-				 .sun_path = "/nonexistent/socket"};
-	struct stream *s = NULL;
-	struct err err;
-
-	assert_false(stream_connect(loop, (struct sockaddr *)&to, sizeof(to), NULL, 0,
-				    100, &s, &err));
-	assert_int_equal(err.errnum, ENOENT);
-	assert_int_equal(err.kind, ERR_TEMP);
-	assert_null(s);
-}
-
-static void
-test_connect_refused(void **state)
-{
-	struct loop *loop = loop_new();
-
-	(void)state;
-	IGNORE(fiber_spawn(loop, "refused", refused, loop) == NULL);
-	loop_run(loop);
-	loop_free(&loop);
+	assert_string_equal(stream_status_name(STREAM_TIMEOUT), "timeout");
+	assert_string_equal(stream_status_name(STREAM_OK), "ok");
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_memory_output),
-		cmocka_unit_test(test_trickle),
-		cmocka_unit_test(test_timeout),
-		cmocka_unit_test(test_stuck_write),
-		cmocka_unit_test(test_descriptors),
-		cmocka_unit_test(test_listener),
-		cmocka_unit_test(test_out_of_descriptors),
-		cmocka_unit_test(test_connect_refused),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(long_line),
+		cmocka_unit_test(nul_bytes_are_bytes),
+		cmocka_unit_test(blocks),
+		cmocka_unit_test(big_block),
+		cmocka_unit_test(output_is_gathered),
+		cmocka_unit_test(long_printf),
+		cmocka_unit_test(writev_goes_through),
+		cmocka_unit_test(write_error_sticks),
+		cmocka_unit_test(discard),
+		cmocka_unit_test(layer_on_top),
+		cmocka_unit_test(layer_that_fails),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,18 +46,6 @@ address_parse(struct arena *mem, struct str text)
 	return list.count > 0 ? list.internal[0] : STR_EMPTY;
 }
 
-/* Put another address into the tree, as its header form reads. */
-static void
-replace(struct arena *mem, struct token *address, struct str internal)
-{
-	struct token_list scanned = token_parse(mem, address_quote_header(mem, internal),
-						TOKEN_LIMIT_DEFAULT, NULL);
-	struct token *fresh = token_next_address(scanned, NULL);
-
-	if (fresh != NULL)
-		address->inner = fresh->inner;
-}
-
 bool
 address_list_rewrite(struct arena *mem, struct str value, size_t token_limit,
 		     address_rewrite_fn rewrite, void *arg, struct str *value_out,
@@ -67,21 +55,24 @@ address_list_rewrite(struct arena *mem, struct str value, size_t token_limit,
 	struct token_list list = token_parse(mem, value, token_limit, &cut);
 	bool changed = false;
 
+	*changed_out = false;
+	*value_out = value;
+	if (cut)
+		return true;
 	for (struct token *t = token_next_address(list, NULL); t != NULL;
 	     t = token_next_address(list, t)) {
-		struct str internal = token_print(mem, t->inner, TOKEN_INTERNAL);
-		struct str fresh = internal;
+		struct str old = token_print(mem, t->inner, TOKEN_HEADER);
+		struct str fresh = old;
 
-		if (internal.len == 0)
-			continue;
-		if (!rewrite(arg, mem, internal, &fresh, err))
+		if (!rewrite(arg, mem, old, &fresh, err))
 			return false;
-		if (str_eq(fresh, internal))
+		if (str_eq(fresh, old))
 			continue;
-		replace(mem, t, fresh);
+		t->inner = token_scan(mem, fresh, TOKEN_LIMIT_DEFAULT, NULL);
 		changed = true;
 	}
 	*changed_out = changed;
-	*value_out = changed ? token_print(mem, list, TOKEN_HEADER_LINES) : value;
+	if (changed)
+		*value_out = token_print(mem, list, TOKEN_HEADER_LINES);
 	return true;
 }

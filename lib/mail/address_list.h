@@ -27,16 +27,17 @@ void address_list_parse(struct arena *mem, struct str value, size_t token_limit,
  * address of the text, empty if there is none. */
 struct str address_parse(struct arena *mem, struct str text);
 
-/* The new internal form in *new_out, or leave it untouched to keep the address. False
- * stops everything. */
-typedef bool (*address_rewrite_fn)(void *arg, struct arena *mem, struct str internal,
+/* Gets and gives the external form: what stands in quotes is no operator. The new one in
+ * *new_out, or leave it untouched to keep the address. False stops everything. */
+typedef bool (*address_rewrite_fn)(void *arg, struct arena *mem, struct str external,
 				   struct str *new_out, struct err *err);
 
 /*
  * Call rewrite for each address of the field value. *value_out is the value itself, byte
  * for byte, when no address changed (*changed_out false); otherwise it is printed anew,
  * one address per line, lines separated by a newline without leading blanks (the caller
- * adds the tab, see header_fold()).
+ * adds the tab, see header_fold()). A value beyond the token limit is left alone: to
+ * print it would drop its end.
  */
 bool address_list_rewrite(struct arena *mem, struct str value, size_t token_limit,
 			  address_rewrite_fn rewrite, void *arg, struct str *value_out,

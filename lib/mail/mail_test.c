@@ -282,7 +282,7 @@ test_addresses(void **state)
 }
 
 static bool
-to_other_domain(void *arg, struct arena *mem, struct str internal, struct str *new_out,
+to_other_domain(void *arg, struct arena *mem, struct str external, struct str *new_out,
 		struct err *err)
 {
 	struct str local;
@@ -290,7 +290,7 @@ to_other_domain(void *arg, struct arena *mem, struct str internal, struct str *n
 
 	(void)arg;
 	(void)err;
-	if (address_split(internal, &local, &domain) &&
+	if (address_split(external, &local, &domain) &&
 	    str_eq(domain, STR("old.example")))
 		*new_out = address_join(mem, local, STR("new.example"));
 	return true;

@@ -166,19 +166,23 @@ scan_comment(struct arena *mem, struct str *rest)
 	struct str comment;
 	size_t depth = 1;
 	size_t i = 1;
+	bool ends_in_escape = false; /* a backslash that would escape what we add */
 
 	while (i < rest->len && depth > 0) {
 		char c = rest->p[i++];
 
-		if (c == '\\')
+		if (c == '\\') {
+			ends_in_escape = i == rest->len;
 			i = MIN_OF(i + 1, rest->len);
-		else if (c == '(')
+		} else if (c == '(')
 			depth++;
 		else if (c == ')')
 			depth--;
 	}
 	comment = str_head(*rest, i);
 	*rest = str_skip(*rest, i);
+	if (ends_in_escape)
+		comment.len--;
 	if (depth > 0) {
 		struct buf *out = buf_new(mem, comment.len + depth + 1);
 
@@ -432,7 +436,7 @@ print_one(struct printer *p, const struct token *t)
 		if (internal)
 			buf_add(p->out, t->text);
 		else
-			add_escaped(p->out, t->text, "\\\r\n");
+			add_escaped(p->out, t->text, "]\\\r\n");
 		buf_add_char(p->out, ']');
 		break;
 	case TOKEN_OPERATOR:

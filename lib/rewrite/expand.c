@@ -17,7 +17,7 @@
 #include "rewrite/keys.h"
 #include "rewrite/rules.h"
 
-enum { TOKEN_LIMIT = 10240 };
+enum { TOKEN_LIMIT = 10240, RESULT_SHOWN = 100 };
 
 struct expansion {
 	struct arena *mem;
@@ -82,7 +82,7 @@ complete(struct expansion *x, struct str result, struct str from,
 	if (result.len > 1 && result.p[0] == '@')
 		return str_concat(x->mem, local, result);
 	result = rewrite_form(x->mem, x->rules, result);
-	if (hit->extension.len == 0 || !x->rules->propagate_virtual ||
+	if (hit->delimiter == '\0' || !x->rules->propagate_virtual ||
 	    !address_split(result, &user, &domain))
 		return result;
 	return str_printf(x->mem, PRI_STR "%c" PRI_STR "@" PRI_STR, STR_ARG(user),
@@ -119,7 +119,9 @@ replace(struct expansion *x, size_t place, const struct keys_hit *hit, bool *aga
 		struct str to = complete(x, results.internal[i], from, hit);
 
 		if (to.len > (size_t)x->rules->config.virtual_alias_address_length_limit)
-			return unreasonable(x, "result length", err);
+			return err_set(err, ERR_TEMP,
+				       "unreasonable virtual_alias_maps result %.*s...",
+				       RESULT_SHOWN, to.p);
 		if (i > 0)
 			push(x, to);
 		else
@@ -140,7 +142,7 @@ expand_place(struct expansion *x, size_t place, struct err *err)
 		struct keys_hit hit;
 		struct err why;
 
-		if (depth > x->rules->config.virtual_alias_recursion_limit)
+		if (depth >= x->rules->config.virtual_alias_recursion_limit)
 			return unreasonable(x, "nesting", err);
 		switch (keys_find_address(x->mem, x->rules, x->rules->virtual_alias,
 					  x->list[place], KEYS_USER | KEYS_DOMAIN, &hit,

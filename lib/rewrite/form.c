@@ -5,51 +5,123 @@
 #include "base/macros.h"
 
 #include "mail/address.h"
+#include "mail/token.h"
 
 #include "rewrite/rules.h"
 
 /* "@a,@b:user@c" is "user@c" (RFC 5321 appendix C). */
-static struct str
-without_route(struct str a)
+static void
+drop_route(struct token_list *list)
 {
-	size_t colon = str_index(a, ':');
+	struct token *colon = token_find_op(*list, ':');
 
-	return a.len > 0 && a.p[0] == '@' && colon < a.len ? str_skip(a, colon + 1) : a;
+	if (token_is(list->first, '@') && colon != NULL && colon->next != NULL)
+		*list = token_cut(list, colon->next);
+}
+
+/* "site!user" to "user@site": what is before the first `!` is the domain. */
+static void
+swap_bang(struct arena *mem, struct token_list *list, struct token *bang)
+{
+	struct token_list user = token_cut(list, bang);
+	struct token_list site = *list;
+
+	token_remove(&user, bang);
+	token_append(&user, token_new_op(mem, '@'));
+	token_join(&user, site);
+	*list = user;
+}
+
+/* Give an address without `@` one; NULL if no rule does. */
+static struct token *
+find_domain(struct arena *mem, const struct rewrite_config *c, struct token_list *list)
+{
+	struct token *at = token_rfind_op(*list, '@');
+	struct token *op;
+
+	if (at != NULL)
+		return at;
+	op = c->swap_bangpath ? token_find_op(*list, '!') : NULL;
+	if (op != NULL) {
+		swap_bang(mem, list, op);
+		return token_rfind_op(*list, '@');
+	}
+	op = c->allow_percent_hack ? token_rfind_op(*list, '%') : NULL;
+	if (op != NULL)
+		op->op = '@';
+	return op;
+}
+
+/* A trailing dot says that the domain is complete: taken away, and true. */
+static bool
+drop_trailing_dot(struct token_list *list)
+{
+	struct token *last = list->last;
+
+	if (!token_is(last, '.') || token_is(last->prev, '.') ||
+	    token_is(last->prev, '@'))
+		return false;
+	token_remove(list, last);
+	return true;
+}
+
+static bool
+is_single_label(const struct token *at)
+{
+	const struct token *t = at->next;
+
+	if (t == NULL || t->kind == TOKEN_LITERAL)
+		return false;
+	while (t != NULL && !token_is(t, '.'))
+		t = t->next;
+	return t == NULL;
+}
+
+/* The result in internal form. */
+static struct str
+form(struct arena *mem, const struct rewrite_rules *rules, enum rewrite_context context,
+     struct str external)
+{
+	const struct rewrite_config *c = &rules->config;
+	bool local = context == REWRITE_LOCAL;
+	struct str remote = c->remote_header_rewrite_domain;
+	struct str origin = local ? rules->myorigin : remote;
+	struct str parent = local ? rules->mydomain : remote;
+	struct token_list list = token_scan(mem, external, TOKEN_LIMIT_DEFAULT, NULL);
+	struct str text;
+	struct token *at;
+	bool complete;
+
+	drop_route(&list);
+	text = token_print(mem, list, TOKEN_INTERNAL);
+	if (text.len == 0 || str_eq(text, STR("@")))
+		return STR_EMPTY;
+	at = find_domain(mem, c, &list);
+	if (at == NULL) {
+		text = token_print(mem, list, TOKEN_INTERNAL);
+		if (!c->append_at_myorigin || origin.len == 0)
+			return text;
+		return address_join(mem, text, origin);
+	}
+	complete = drop_trailing_dot(&list);
+	text = token_print(mem, list, TOKEN_INTERNAL);
+	if (c->append_dot_mydomain && !complete && parent.len > 0 && is_single_label(at))
+		return str_printf(mem, PRI_STR "." PRI_STR, STR_ARG(text),
+				  STR_ARG(parent));
+	return text;
 }
 
 struct str
 rewrite_form(struct arena *mem, const struct rewrite_rules *rules, struct str address)
 {
-	struct str a = without_route(address);
-	struct str local;
-	struct str domain;
-	struct str head;
-	struct str tail;
+	return form(mem, rules, REWRITE_LOCAL, address_quote_header(mem, address));
+}
 
-	if (a.len == 0 || str_eq(a, STR("@")))
-		return STR_EMPTY;
-	if (!address_split(a, &local, &domain)) {
-		size_t percent = str_rindex(a, '%');
+struct str
+rewrite_form_external(struct arena *mem, const struct rewrite_rules *rules,
+		      enum rewrite_context context, struct str address)
+{
+	struct str internal = form(mem, rules, context, address);
 
-		if (rules->config.swap_bangpath && str_split(a, '!', &head, &tail) &&
-		    head.len > 0 && tail.len > 0) {
-			local = tail;
-			domain = head;
-		} else if (rules->config.allow_percent_hack && percent < a.len &&
-			   percent > 0 && percent + 1 < a.len) {
-			local = str_head(a, percent);
-			domain = str_skip(a, percent + 1);
-		} else if (rules->config.append_at_myorigin) {
-			return address_join(mem, a, rules->myorigin);
-		} else {
-			return a;
-		}
-	}
-	if (domain.len > 1 && domain.p[domain.len - 1] == '.')
-		domain.len--;
-	if (domain.len > 0 && domain.p[0] != '[' && !str_contains(domain, '.') &&
-	    rules->config.append_dot_mydomain)
-		domain = str_printf(mem, PRI_STR "." PRI_STR, STR_ARG(domain),
-				    STR_ARG(rules->mydomain));
-	return address_join(mem, local, domain);
+	return internal.len == 0 ? STR("\"\"") : address_quote_header(mem, internal);
 }

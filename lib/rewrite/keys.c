@@ -28,6 +28,7 @@ try_key(struct search *s, struct str key, enum maps_scope scope)
 	return s->result == LOOKUP_FOUND;
 }
 
+/* All in internal form; keys are quoted where they need it. */
 struct parts {
 	struct str local, domain;
 	struct str user, extension; /* of local; extension empty: none */
@@ -69,16 +70,20 @@ try_user(struct search *s, const struct rewrite_rules *rules, const struct parts
 		s->result = LOOKUP_FAILED;
 	if (ours != MATCH_YES)
 		return;
-	if (!try_key(s, p->local, MAPS_FIXED) && p->delimiter != '\0' &&
-	    try_key(s, p->user, MAPS_FIXED))
+	if (!try_key(s, address_quote_local(s->mem, p->local), MAPS_FIXED) &&
+	    p->delimiter != '\0' &&
+	    try_key(s, address_quote_local(s->mem, p->user), MAPS_FIXED))
 		tell_extension(s, p);
 }
 
 static void
 try_address(struct search *s, const struct parts *p, struct str address)
 {
-	if (!try_key(s, address, MAPS_ALL) && p->delimiter != '\0' &&
-	    try_key(s, address_join(s->mem, p->user, p->domain), MAPS_FIXED))
+	struct str plain = address_join(s->mem, p->user, p->domain);
+
+	if (!try_key(s, address_quote_header(s->mem, address), MAPS_ALL) &&
+	    p->delimiter != '\0' &&
+	    try_key(s, address_quote_header(s->mem, plain), MAPS_FIXED))
 		tell_extension(s, p);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 /*
  * Asking tables for an address: which of its parts are tried, and in which order.
+ * Addresses come in internal form; the tables see them quoted where that is needed.
  */
 
 #include <stdbool.h>

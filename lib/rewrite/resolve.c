@@ -10,13 +10,14 @@
 #include "rewrite/keys.h"
 #include "rewrite/rules.h"
 
-enum { LOCAL_ROUNDS_MAX = 10 };
-
 struct resolution {
 	struct arena *mem;
 	const struct rewrite_rules *rules;
 	struct str sender;
 	struct str local, domain; /* of the recipient */
+	bool has_domain;
+	bool is_local;
+	const char *local_parameter; /* that says so */
 	struct route *route;
 	struct err *err;
 };
@@ -80,58 +81,116 @@ split_transport(struct str value, struct str *transport, struct str *nexthop)
 
 /* ---- the domain ---- */
 
-/* A recipient in one of our domains may still be on its way elsewhere: "user%site@here".
- * Strips our domain and looks again, a few times at most. */
-static enum resolve_result
-strip_local_domain(struct resolution *x)
+/* Operators are looked for in the local part as it is, or (resolve_dequoted_address = no)
+ * only where it could stand without quotes. */
+static bool
+has_visible_operators(struct resolution *x)
 {
-	for (int round = 0; round < LOCAL_ROUNDS_MAX; round++) {
-		const char *what;
-		struct str again;
+	return x->rules->config.resolve_dequoted_address ||
+	       str_eq(address_quote_local(x->mem, x->local), x->local);
+}
 
-		switch (rewrite_is_local(x->rules, x->domain, &what, x->err)) {
-		case MATCH_FAILED:
-			return temporary(x);
-		case MATCH_NO:
-			return RESOLVE_OK;
-		case MATCH_YES:
-			break;
-		}
-		if (!x->rules->config.resolve_dequoted_address ||
-		    (!str_contains(x->local, '@') && !str_contains(x->local, '!') &&
-		     !str_contains(x->local, '%')))
-			return RESOLVE_OK;
-		again = rewrite_form(x->mem, x->rules, x->local);
-		if (str_eq(again, address_join(x->mem, x->local, x->rules->myorigin)) ||
-		    !address_split(again, &x->local, &x->domain))
-			return RESOLVE_OK;
+/* A local part in one of our domains may name another place: "user@site", "site!user",
+ * "user%site". True: local and domain are set to that. */
+static bool
+follow_route(struct resolution *x)
+{
+	const struct rewrite_config *c = &x->rules->config;
+	struct str local = x->local;
+	size_t percent = str_rindex(local, '%');
+
+	if (!has_visible_operators(x))
+		return false;
+	if (!address_split(local, &x->local, &x->domain) &&
+	    !(c->swap_bangpath && str_split(local, '!', &x->domain, &x->local))) {
+		if (!c->allow_percent_hack || percent == local.len)
+			return false;
+		x->local = str_head(local, percent);
+		x->domain = str_skip(local, percent + 1);
 	}
-	return bad(x, "bad address syntax: too many nested domains");
+	if (c->append_dot_mydomain && x->domain.len > 0 && x->domain.p[0] != '[' &&
+	    !str_contains(x->domain, '.'))
+		x->domain = str_printf(x->mem, PRI_STR "." PRI_STR, STR_ARG(x->domain),
+				       STR_ARG(x->rules->mydomain));
+	return true;
+}
+
+/* The dot that says "complete"; two of them are an error for check_domain(). */
+static void
+drop_trailing_dot(struct resolution *x)
+{
+	size_t len = x->domain.len;
+
+	if (len > 1 && x->domain.p[len - 1] == '.' && x->domain.p[len - 2] != '.')
+		x->domain.len--;
+}
+
+static enum match_result
+is_our_domain(struct resolution *x)
+{
+	struct str address;
+
+	if (x->domain.len == 0)
+		return x->rules->config.resolve_null_domain ? MATCH_YES : MATCH_NO;
+	if (x->rules->config.resolve_numeric_domain && hostaddr_is_valid(x->domain)) {
+		address = x->domain;
+		x->domain = str_printf(x->mem, "[" PRI_STR "]", STR_ARG(address));
+	}
+	return rewrite_is_local(x->rules, x->domain, &x->local_parameter, x->err);
+}
+
+/* Strip our domain and look again, as often as the local part names another place. Each
+ * round makes the local part shorter, so that there is an end. */
+static enum resolve_result
+find_domain(struct resolution *x)
+{
+	struct str ours = STR_EMPTY; /* the last of our domains that was stripped */
+
+	for (;;) {
+		if (x->has_domain) {
+			drop_trailing_dot(x);
+			switch (is_our_domain(x)) {
+			case MATCH_FAILED:
+				return temporary(x);
+			case MATCH_NO:
+				return RESOLVE_OK;
+			case MATCH_YES:
+				break;
+			}
+			if (x->domain.len > 0)
+				ours = x->domain;
+		}
+		if (!follow_route(x)) {
+			x->is_local = true;
+			x->domain = ours.len > 0 ? ours : x->rules->myhostname;
+			if (x->local.len == 0)
+				x->local = x->rules->empty_address_recipient;
+			return RESOLVE_OK;
+		}
+		x->has_domain = true;
+	}
 }
 
 static enum resolve_result
-check_syntax(struct resolution *x)
+check_domain(struct resolution *x)
 {
 	struct str literal;
+	struct err why;
 
-	if (x->domain.len == 0)
-		x->domain = x->rules->myhostname;
-	if (x->local.len == 0)
-		x->local = x->rules->empty_address_recipient;
-	if (x->local.p[0] == '-')
-		return bad(x, "bad address syntax: starts with a hyphen");
 	if (literal_parse(x->domain, &literal))
-		return hostaddr_is_valid(literal)
-			       ? RESOLVE_OK
-			       : bad(x, "bad address syntax: bad literal");
-	if (hostaddr_is_valid(x->domain)) {
-		if (!x->rules->config.resolve_numeric_domain)
-			return bad(x, "bad address syntax: numeric domain");
-		x->domain = str_printf(x->mem, "[" PRI_STR "]", STR_ARG(x->domain));
 		return RESOLVE_OK;
-	}
-	return hostname_check(x->domain, true, x->err) ? RESOLVE_OK
-						       : bad(x, "bad address syntax");
+	if (!hostname_check(x->domain, true, &why))
+		return bad(x, "bad address syntax");
+	return RESOLVE_OK;
+}
+
+static enum resolve_result
+check_local_part(struct resolution *x)
+{
+	x->route->is_routed = str_index_any(x->local, "@%!") < x->local.len;
+	if (x->local.len > 0 && x->local.p[0] == '-' && !x->rules->config.allow_min_user)
+		return bad(x, "bad address syntax");
+	return RESOLVE_OK;
 }
 
 /* ---- class ---- */
@@ -185,10 +244,14 @@ find_class(struct resolution *x)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *what = rows[i].parameter;
-		enum match_result m =
-			rows[i].class == CLASS_LOCAL
-				? rewrite_is_local(x->rules, x->domain, &what, x->err)
-				: match_find(rows[i].match, x->domain, NULL, x->err);
+		enum match_result m = MATCH_NO;
+
+		if (rows[i].class != CLASS_LOCAL)
+			m = match_find(rows[i].match, x->domain, NULL, x->err);
+		else if (x->is_local) {
+			m = MATCH_YES;
+			what = x->local_parameter;
+		}
 
 		if (m == MATCH_FAILED)
 			return temporary(x);
@@ -212,9 +275,14 @@ find_for_sender(struct resolution *x, struct maps *maps, struct str null_key,
 {
 	enum lookup result;
 
-	result = keys_find_address(x->mem, x->rules, maps,
-				   x->sender.len > 0 ? x->sender : null_key, KEYS_DOMAIN,
-				   hit, x->err);
+	if (x->sender.len > 0) {
+		result = keys_find_address(x->mem, x->rules, maps, x->sender,
+					   KEYS_USER | KEYS_DOMAIN, hit, x->err);
+	} else {
+		/* Not an address: asked for as it is. */
+		*hit = (struct keys_hit){.key = null_key, .extension = STR_EMPTY};
+		result = maps_find(maps, x->mem, null_key, MAPS_ALL, &hit->hit, x->err);
+	}
 	if (result == LOOKUP_FOUND && str_ieq(hit->hit.value, STR("DUNNO")))
 		return LOOKUP_ABSENT;
 	return result;
@@ -270,6 +338,13 @@ choose_default(struct resolution *x)
 		break;
 	}
 	split_transport(hit.hit.value, &x->route->transport, &nexthop);
+	if (x->route->transport.len == 0) {
+		IGNORE(err_set(x->err, ERR_CONFIG,
+			       "sender_dependent_default_transport_maps: no transport in "
+			       "\"" PRI_STR "\"",
+			       STR_ARG(hit.hit.value)));
+		return temporary(x);
+	}
 	because(x, "transport", "sender_dependent_default_transport_maps", hit.hit.value,
 		&hit);
 	if (nexthop.len > 0)
@@ -372,20 +447,19 @@ resolve_address(struct arena *mem, const struct rewrite_rules *rules, struct str
 		struct str recipient, struct route *out, struct err *err)
 {
 	static enum resolve_result (*const steps[])(struct resolution * x) = {
-		strip_local_domain, check_syntax,         find_class,
-		choose_by_class,    apply_transport_maps, apply_relocated,
+		find_domain,     check_domain,         check_local_part, find_class,
+		choose_by_class, apply_transport_maps, apply_relocated,
 	};
 	struct route route = {.nexthop = STR_EMPTY, .warning = STR_EMPTY};
 	struct resolution x = {.mem = mem,
 			       .rules = rules,
 			       .sender = sender,
 			       .route = &route,
+			       .local_parameter = "mydestination",
 			       .err = err};
 	struct str final;
 
-	IGNORE(address_split(recipient, &x.local, &x.domain));
-	if (x.domain.len > 1 && x.domain.p[x.domain.len - 1] == '.')
-		x.domain.len--;
+	x.has_domain = address_split(recipient, &x.local, &x.domain);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		enum resolve_result result = steps[i](&x);
 

@@ -6,6 +6,7 @@
  * transport_maps, relocated users.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -44,6 +45,8 @@ struct route {
 	struct str transport;
 	struct str nexthop;
 	enum address_class class;
+	bool is_routed; /* the local part names another place: "user%site" and the like;
+			   smtpd refuses such from strangers */
 	struct str warning; /* "do not list domain ... in BOTH ..."; empty: none */
 	struct resolve_reason reasons[RESOLVE_REASONS_MAX];
 	size_t n_reasons;

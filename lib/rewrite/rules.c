@@ -9,6 +9,8 @@
 #include "mail/address.h"
 #include "table/table.h"
 
+#include "rewrite/own.h"
+
 static bool
 list_names(struct str list, const char *name)
 {
@@ -58,20 +60,23 @@ open_domains(struct arena *mem, struct rewrite_rules *r, struct err *err)
 		const char *title;
 		struct str text;
 		struct match **match;
+		enum match_kind kind; /* only relay_domains knows of subdomains */
 	} rows[] = {
-		{"mydestination", r->config.mydestination, &r->local_domains},
+		{"mydestination", r->config.mydestination, &r->local_domains,
+		 MATCH_STRINGS},
 		{"virtual_alias_domains", r->config.virtual_alias_domains,
-		 &r->virtual_alias_domains},
+		 &r->virtual_alias_domains, MATCH_STRINGS},
 		{"virtual_mailbox_domains", r->config.virtual_mailbox_domains,
-		 &r->virtual_mailbox_domains},
-		{"relay_domains", r->config.relay_domains, &r->relay_domains},
+		 &r->virtual_mailbox_domains, MATCH_STRINGS},
+		{"relay_domains", r->config.relay_domains, &r->relay_domains,
+		 MATCH_DOMAINS},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		bool parents = list_names(r->config.parent_domain_matches_subdomains,
 					  rows[i].title);
 
-		if (!match_open(mem, MATCH_DOMAINS, rows[i].title, rows[i].text,
+		if (!match_open(mem, rows[i].kind, rows[i].title, rows[i].text,
 				parents ? MATCH_PARENT : 0, rows[i].match, err))
 			return false;
 	}
@@ -82,12 +87,22 @@ bool
 rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str *own,
 		   size_t n_own, struct rewrite_rules *out, struct err *err)
 {
-	struct rewrite_rules r = {.own_addresses = own, .n_own_addresses = n_own};
+	struct rewrite_rules r = {
+		.own_addresses = own, .n_own_addresses = n_own, .own_warning = STR_EMPTY};
 	struct common_config common;
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !rewrite_config_load(mem, cfg, &r.config, err))
 		return false;
+	if (own == NULL) {
+		struct own_addresses found;
+
+		own_addresses_load(mem, common.inet_interfaces, common.proxy_interfaces,
+				   &found);
+		r.own_addresses = found.list;
+		r.n_own_addresses = found.n;
+		r.own_warning = found.warning;
+	}
 	r.myorigin = common.myorigin;
 	r.myhostname = common.myhostname;
 	r.mydomain = common.mydomain;
@@ -122,6 +137,8 @@ rewrite_rules_warnings(const struct rewrite_rules *rules,
 				       rules->relay_domains};
 	const char *const *texts;
 
+	if (rules->own_warning.len > 0)
+		fn(arg, rules->own_warning.p);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
 		size_t n = maps_warnings(maps[i], &texts);
 
@@ -146,9 +163,8 @@ rewrite_is_local(const struct rewrite_rules *rules, struct str domain,
 	if (!literal_parse(domain, &literal))
 		return match_find(rules->local_domains, domain, NULL, err);
 	*what_out = "inet_interfaces";
-	for (size_t i = 0; i < rules->n_own_addresses; i++) {
-		if (str_ieq(literal, rules->own_addresses[i]))
-			return MATCH_YES;
-	}
+	if (own_addresses_has(rules->own_addresses, rules->n_own_addresses, literal))
+		return MATCH_YES;
+	*what_out = "mydestination";
 	return match_find(rules->local_domains, domain, NULL, err);
 }

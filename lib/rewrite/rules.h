@@ -43,14 +43,15 @@ struct rewrite_rules {
 	const struct str
 		*own_addresses; /* inet_interfaces and proxy_interfaces, as text */
 	size_t n_own_addresses;
+	struct str own_warning;         /* empty: none */
 	bool transport_matches_parents; /* transport_maps in
 					   parent_domain_matches_subdomains */
 	bool propagate_canonical;
 	bool propagate_virtual;
 };
 
-/* own: addresses of this machine as text, kept by reference. The rules live in the arena.
- */
+/* own: addresses of this machine as text, kept by reference; NULL: those of
+ * inet_interfaces and proxy_interfaces (rewrite/own.h). The rules live in the arena. */
 bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;

@@ -156,7 +156,7 @@ main(int argc, char **argv)
 	};
 	static const struct daemon_program in_place = {
 		.name = "echo",
-		.profile = SANDBOX_error,
+		.profile = SANDBOX_qmgr,
 		.init = init,
 		.session = session,
 		.wakeup = wakeup,

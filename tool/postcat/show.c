@@ -22,7 +22,8 @@
 
 enum { REVERSE_MAX = 10000 };
 
-enum state { STATE_ENVELOPE, STATE_HEADER, STATE_BODY, STATE_EXTRACTED };
+/* The extracted part is printed as the envelope is. */
+enum state { STATE_ENVELOPE, STATE_HEADER, STATE_BODY };
 
 struct show {
 	const struct show_request *request;
@@ -32,8 +33,10 @@ struct show {
 	enum state state;
 	int64_t data_offset; /* -1: not known */
 	int64_t data_size;
+	int64_t offset; /* what is shown for the next record: silent ones before count */
 	int reverse;
-	char previous; /* letter of the record before, of those that count as text */
+	char previous; /* letter of the record before, of text only if printed */
+	bool skipped;  /* this record was text that nobody asked for */
 	bool finished;
 	struct err *err;
 };
@@ -49,7 +52,8 @@ warn(const struct show *s, const char *what, struct str detail)
 {
 	fflush(s->out);
 	fprintf(stderr, "%s: warning: %s%s" PRI_STR "\n", s->request->program,
-		s->request->name, what, STR_ARG(str_printable(s->mem, detail, true)));
+		s->request->name, what,
+		STR_ARG(str_printable(s->mem, str_head(detail, 100), true)));
 }
 
 static unsigned
@@ -61,7 +65,6 @@ state_part(enum state state)
 	case STATE_BODY:
 		return SHOW_BODY;
 	case STATE_ENVELOPE:
-	case STATE_EXTRACTED:
 		break;
 	}
 	return SHOW_ENVELOPE;
@@ -73,7 +76,7 @@ print_prefix(const struct show *s, const struct record *r)
 	if (asked(s, SHOW_NAME))
 		fprintf(s->out, "%s: ", s->request->name);
 	if (asked(s, SHOW_OFFSET))
-		fprintf(s->out, "%9" PRId64 " ", r->offset);
+		fprintf(s->out, "%9" PRId64 " ", s->offset);
 	if (asked(s, SHOW_TYPE))
 		fprintf(s->out, "%3d ", (unsigned char)r->letter);
 }
@@ -172,6 +175,7 @@ print_attribute(const struct show *s, const struct record *r)
 	const char *why = "";
 
 	if (!split_attribute(text, &name, &value, &why)) {
+		print_prefix(s, r);
 		warn(s, why, text);
 		return;
 	}
@@ -191,6 +195,12 @@ take_size(struct show *s, struct str data)
 	long size = -1;
 	long offset = -1;
 
+	if (s->data_offset >= 0) {
+		fflush(s->out);
+		fprintf(stderr, "%s: warning: file contains multiple size records\n",
+			s->request->program);
+		return;
+	}
 	if (sscanf(str_c(s->mem, data), "%ld %ld", &size, &offset) != 2 || offset <= 0 ||
 	    size <= 0) {
 		fflush(s->out);
@@ -214,7 +224,7 @@ seek(struct show *s, int64_t offset)
 }
 
 static void
-print_text(const struct show *s, const struct record *r)
+print_text(struct show *s, const struct record *r)
 {
 	bool part = r->letter == RECORD_LETTER(PART);
 
@@ -236,7 +246,7 @@ print_text(const struct show *s, const struct record *r)
 
 /* A record of the envelope, or a stranger in the content. */
 static void
-print_record(const struct show *s, const struct record *r)
+print_record(struct show *s, const struct record *r)
 {
 	switch (r->letter) {
 	case RECORD_LETTER(ATTRIBUTE):
@@ -248,6 +258,13 @@ print_record(const struct show *s, const struct record *r)
 	case RECORD_LETTER(WARN):
 		print_time(s, r, record_name(RECORD_WARN), r->data);
 		break;
+	case RECORD_LETTER(FILTER):
+		print_prefix(s, r);
+		fprintf(s->out, "%s: ", record_name(RECORD_FILTER));
+		fwrite(r->data.p, 1, r->data.len, s->out);
+		putc('\n', s->out);
+		s->skipped = true;
+		break;
 	default:
 		print_plain(s, r, label(r->letter));
 		break;
@@ -258,8 +275,11 @@ print_record(const struct show *s, const struct record *r)
 static void
 find_body(struct show *s, const struct record *r)
 {
-	if (s->state != STATE_HEADER || r->letter == RECORD_LETTER(PADDING) ||
-	    s->previous == RECORD_LETTER(PART))
+	if (s->state != STATE_HEADER || r->letter == RECORD_LETTER(PADDING))
+		return;
+	/* The rest of a header line that was begun is printed with it. */
+	if (s->previous == RECORD_LETTER(PART) && asked(s, SHOW_HEADER) &&
+	    !asked(s, SHOW_RECORDS))
 		return;
 	if (header_name_length(r->data) == 0 &&
 	    !(r->data.len > 0 && char_is_blank(r->data.p[0])))
@@ -279,16 +299,18 @@ static bool
 take_text(struct show *s, const struct record *r)
 {
 	find_body(s, r);
-	s->previous = r->letter;
 	if (s->state == STATE_BODY && !asked(s, SHOW_BODY)) {
 		if (!asked(s, SHOW_ENVELOPE)) {
 			s->finished = true;
 			return true;
 		}
+		s->skipped = true;
 		return skip_content(s);
 	}
 	if (asked(s, state_part(s->state)))
 		print_text(s, r);
+	else
+		s->skipped = true;
 	return true;
 }
 
@@ -299,17 +321,19 @@ take_message(struct show *s, const struct record *r)
 		warn(s, ": out-of-order message content marker", STR_EMPTY);
 	print_banner(s, r, "MESSAGE CONTENTS");
 	s->state = STATE_HEADER;
-	s->previous = '\0';
 	return asked(s, SHOW_HEADER | SHOW_BODY) || skip_content(s);
 }
 
 static bool
 take_extracted(struct show *s, const struct record *r)
 {
-	if (s->state != STATE_HEADER && s->state != STATE_BODY)
+	if (s->state == STATE_ENVELOPE)
 		warn(s, ": out-of-order extracted segment marker", STR_EMPTY);
+	if (s->previous == RECORD_LETTER(PART) && asked(s, SHOW_ENVELOPE) &&
+	    !asked(s, SHOW_OFFSET | SHOW_RECORDS))
+		putc('\n', s->out);
 	print_banner(s, r, "HEADER EXTRACTED");
-	s->state = STATE_EXTRACTED;
+	s->state = STATE_ENVELOPE;
 	s->finished = !asked(s, SHOW_ENVELOPE);
 	return true;
 }
@@ -317,10 +341,20 @@ take_extracted(struct show *s, const struct record *r)
 static void
 take_end(struct show *s, const struct record *r)
 {
-	if (s->state == STATE_HEADER || s->state == STATE_BODY)
+	if (s->state != STATE_ENVELOPE)
 		warn(s, ": out-of-order message end marker", STR_EMPTY);
 	print_banner(s, r, "MESSAGE FILE END");
-	s->finished = true;
+	s->finished = !(asked(s, SHOW_RAW) && asked(s, SHOW_RECORDS));
+	s->state = STATE_ENVELOPE;
+}
+
+static bool
+bad_pointer(struct show *s)
+{
+	return err_set(s->err, ERR_PERM, "%s",
+		       asked(s, SHOW_RECORDS)
+			       ? "bad pointer record, or input is not seekable"
+			       : "record read error");
 }
 
 static bool
@@ -331,26 +365,35 @@ take_pointer(struct show *s, const struct record *r)
 
 	if (asked(s, SHOW_RECORDS) && asked(s, state_part(s->state)))
 		print_plain(s, r, record_name(RECORD_POINTER));
-	if (asked(s, SHOW_RAW))
+	if (asked(s, SHOW_RAW) && asked(s, SHOW_RECORDS))
 		return true;
 	while (text.len > 0 && char_is_space(text.p[0]))
 		text = str_skip(text, 1);
 	if (text.len > 0 && !str_to_i64(text, 0, INT64_MAX, &to)) {
 		warn(s, ": malformed pointer record value: ", text);
-		return err_set(s->err, ERR_PERM, "record read error");
+		return bad_pointer(s);
 	}
 	if (to == 0)
 		return true;
 	if (to <= s->reader.offset && ++s->reverse > REVERSE_MAX) {
 		warn(s, ": too many reverse jump records", STR_EMPTY);
-		return err_set(s->err, ERR_PERM, "record read error");
+		return bad_pointer(s);
 	}
 	return seek(s, to);
 }
 
 static bool
+is_silent(const struct show *s, char letter)
+{
+	return !asked(s, SHOW_RECORDS) &&
+	       (letter == RECORD_LETTER(POINTER) || letter == RECORD_LETTER(PADDING));
+}
+
+static bool
 take_record(struct show *s, const struct record *r)
 {
+	bool first;
+
 	switch (r->letter) {
 	case RECORD_LETTER(POINTER):
 		return take_pointer(s, r);
@@ -362,15 +405,16 @@ take_record(struct show *s, const struct record *r)
 		take_end(s, r);
 		return true;
 	case RECORD_LETTER(PART):
-		if (s->state == STATE_ENVELOPE || s->state == STATE_EXTRACTED)
+		if (s->state == STATE_ENVELOPE)
 			break;
 		return take_text(s, r);
 	case RECORD_LETTER(LINE):
 	case RECORD_LETTER(PADDING):
 		return take_text(s, r);
 	case RECORD_LETTER(SIZE):
+		first = s->data_offset < 0;
 		take_size(s, r->data);
-		if (!asked(s, SHOW_ENVELOPE)) {
+		if (first && !asked(s, SHOW_ENVELOPE)) {
 			s->state = STATE_HEADER;
 			return seek(s, s->data_offset);
 		}
@@ -445,6 +489,7 @@ show_file(struct arena *mem, const struct show_request *request, FILE *out,
 	}
 	record_reader_init(&s.reader, request->fd, buf_new(mem, RECORD_DATA_MAX + 65536));
 	record_reader_seek(&s.reader, request->start);
+	s.offset = request->start;
 	s.mem = arena_new_child(mem);
 	while (ok && !s.finished) {
 		enum record_result result = record_reader_next(&s.reader, &r, err);
@@ -461,6 +506,12 @@ show_file(struct arena *mem, const struct show_request *request, FILE *out,
 			fprintf(out, "*** ENVELOPE RECORDS %s ***\n", request->name);
 		ok = take_record(&s, &r);
 		arena_reset(s.mem);
+		if (is_silent(&s, r.letter))
+			continue;
+		s.offset = s.reader.offset;
+		if (r.letter != RECORD_LETTER(SIZE))
+			s.previous = s.skipped ? '\0' : r.letter;
+		s.skipped = false;
 	}
 	return ok;
 }

@@ -24,6 +24,9 @@ entries_fault(const struct master_fault *fault, const char *file, unsigned line,
 		return err_set(err, ERR_CONFIG,
 			       "file %s: line %u: more than %d arguments", file, line,
 			       MASTER_ARGS_MAX);
+	case MASTER_FAULT_NUL:
+		return err_set(err, ERR_CONFIG, "file %s: line %u: NUL byte in text",
+			       file, line);
 	case MASTER_FAULT_FIELD:
 		break;
 	}
@@ -39,6 +42,7 @@ entries_load(struct arena *mem, const struct config *cfg, struct entries *out,
 	struct str text;
 	struct lines at;
 	struct lines_item line;
+	size_t before;
 
 	*out = (struct entries){
 		.file = str_printf(mem, "%s/master.cf", config_dir(cfg)).p};
@@ -65,10 +69,14 @@ entries_load(struct arena *mem, const struct config *cfg, struct entries *out,
 				       "file %s: line %u: more than %d services",
 				       out->file, line.first, MASTER_ENTRIES_MAX);
 		e = ARENA_NEW(mem, struct master_entry);
+		before = out->notes.count;
 		if (!master_entry_parse(mem, line.text, line.first, e, &out->notes,
 					&fault))
 			return entries_fault(&fault, out->file, line.first, line.text,
 					     err);
+		for (size_t i = before; i < out->notes.count; i++)
+			out->notes.at[i] = str_printf(mem, "master.cf: " PRI_STR,
+						      STR_ARG(out->notes.at[i]));
 		out->at[out->count++] = e;
 	}
 	return true;

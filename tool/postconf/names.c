@@ -251,8 +251,9 @@ refer_main(struct collector *c)
 		const struct param *row = param_find(s->name);
 		struct str rest = s->value;
 
-		/* A raw parameter has variables of its own. */
-		if (!is_predefined(c, s->name) || (row != NULL && row->type == PARAM_RAW))
+		/* A raw parameter has variables of its own. A name that nobody uses
+		 * counts as a user of others all the same. */
+		if (row != NULL && row->type == PARAM_RAW)
 			continue;
 		scan(c, s->value);
 		while (list_next(&rest, &item))
@@ -281,6 +282,18 @@ unused(struct collector *c, const char *file, struct str name, struct str value)
 				   file, STR_ARG(name), STR_ARG(value));
 }
 
+static bool
+is_last_setting(const struct master_entry *entry, size_t at, struct str name)
+{
+	struct str n, v;
+
+	for (size_t i = at + 1; i < entry->arg_count; i++) {
+		if (master_entry_setting(entry, i, &n, &v) && str_eq(n, name))
+			return false;
+	}
+	return true;
+}
+
 static void
 refer_entry(struct collector *c, const struct master_entry *entry)
 {
@@ -297,7 +310,8 @@ refer_entry(struct collector *c, const struct master_entry *entry)
 	 * refers to are in c->used by now. */
 	for (size_t i = 0; i < entry->arg_count; i++) {
 		if (master_entry_setting(entry, i, &name, &value) &&
-		    !is_predefined(c, name) && map_find(c->used_here, name) == NULL &&
+		    is_last_setting(entry, i, name) && !is_predefined(c, name) &&
+		    map_find(c->used_here, name) == NULL &&
 		    map_find(c->names, name) == NULL)
 			unused(c, c->entries->file, name, value);
 	}

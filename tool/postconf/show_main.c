@@ -120,6 +120,8 @@ show_main(struct postconf *p, struct err *err)
 			return false;
 		log_warning(p->log, "%s", err->text);
 	}
+	for (size_t i = 0; i < entries.notes.count; i++)
+		log_warning(p->log, PRI_STR, STR_ARG(entries.notes.at[i]));
 	names = names_collect(p->mem, cfg, &entries);
 	for (size_t i = 0; !quiet && i < names.undefined_count; i++)
 		log_warning(p->log, PRI_STR, STR_ARG(names.undefined[i]));

@@ -79,7 +79,8 @@ static void
 print_command(struct context *c, const struct master_entry *e, struct str name)
 {
 	const struct options *o = &c->p->options;
-	size_t column = option(o, 'h') ? 0 : name.len + 3;
+	/* One more than what is printed: Postfix folds this line so. */
+	size_t column = option(o, 'h') ? 0 : name.len + 4;
 	struct str text = master_entry_command(c->p->mem, e, option(o, 'f'), column);
 
 	if (option(o, 'h'))
@@ -207,6 +208,16 @@ check_request(struct context *c, struct str request, struct err *err)
 		       STR_ARG(request));
 }
 
+/* Only what concerns this file; the default mode tells of main.cf. */
+static void
+complain(struct context *c, const struct str *texts, size_t count)
+{
+	for (size_t i = 0; !option(&c->p->options, 'q') && i < count; i++) {
+		if (str_starts(texts[i], str_from(c->entries.file)))
+			log_warning(c->p->log, PRI_STR, STR_ARG(texts[i]));
+	}
+}
+
 bool
 show_master(struct postconf *p, struct err *err)
 {
@@ -217,9 +228,9 @@ show_master(struct postconf *p, struct err *err)
 	    !entries_load(p->mem, c.cfg, &c.entries, err))
 		return false;
 	for (size_t i = 0; i < c.entries.notes.count; i++)
-		log_warning(p->log, "master.cf: " PRI_STR,
-			    STR_ARG(c.entries.notes.at[i]));
+		log_warning(p->log, PRI_STR, STR_ARG(c.entries.notes.at[i]));
 	names = names_collect(p->mem, c.cfg, &c.entries);
+	complain(&c, names.undefined, names.undefined_count);
 	for (size_t i = 0; i < p->options.arg_count; i++) {
 		if (!check_request(&c, str_from(p->options.args[i]), err) ||
 		    !show_request(&c, str_from(p->options.args[i]), err))
@@ -228,10 +239,6 @@ show_master(struct postconf *p, struct err *err)
 	if (p->options.arg_count == 0 && !show_request(&c, STR("*"), err))
 		return false;
 	fflush(stdout);
-	/* Only what concerns this file; the default mode tells of main.cf. */
-	for (size_t i = 0; !option(&p->options, 'q') && i < names.unused_count; i++) {
-		if (str_starts(names.unused[i], str_from(c.entries.file)))
-			log_warning(p->log, PRI_STR, STR_ARG(names.unused[i]));
-	}
+	complain(&c, names.unused, names.unused_count);
 	return true;
 }

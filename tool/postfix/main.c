@@ -204,7 +204,8 @@ do_check(const struct instance *in)
 	check_warn(in);
 	if (!check_configuration(in))
 		return 1;
-	return access(lint, X_OK) == 0 ? run_program(in, lint, args) : 0;
+	/* Its usage error (2): one that does not know check yet. */
+	return access(lint, X_OK) == 0 && run_program(in, lint, args) == 1 ? 1 : 0;
 }
 
 static int

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A message of our own, given to cleanup.
+ */
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct arena;
+struct daemon;
+struct stream;
+
+struct submission {
+	struct daemon *daemon;
+	struct arena *mem;
+	struct stream *stream;
+	struct str queue_id; /* of the new message */
+	bool failed;         /* a write failed; submit_end() tells */
+};
+
+/* Connect, and send the envelope: one sender (empty: the null sender), one recipient. */
+bool submit_begin(struct submission *s, struct daemon *d, struct arena *mem,
+		  struct str sender, struct str recipient, int timeout_s,
+		  struct err *err) MUST_CHECK;
+void submit_line(struct submission *s, struct str line, bool whole);
+/* All lines of a text. */
+void submit_text(struct submission *s, struct str text);
+/* Finish and wait until cleanup has it on disk. Closes the connection in any case. */
+bool submit_end(struct submission *s, struct err *err) MUST_CHECK;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rewrite/canonical.h"
+
+#include "base/arena.h"
+#include "base/macros.h"
+
+#include "config/value.h"
+#include "mail/address.h"
+#include "mail/address_list.h"
+#include "mail/token.h"
+
+#include "rewrite/form.h"
+#include "rewrite/keys.h"
+#include "rewrite/rules.h"
+
+static const struct str kinds[] = {
+	[CANONICAL_ENVELOPE_SENDER] = STR_INIT("envelope_sender"),
+	[CANONICAL_ENVELOPE_RECIPIENT] = STR_INIT("envelope_recipient"),
+	[CANONICAL_HEADER_SENDER] = STR_INIT("header_sender"),
+	[CANONICAL_HEADER_RECIPIENT] = STR_INIT("header_recipient"),
+};
+
+struct mapping {
+	struct arena *mem;
+	const struct rewrite_rules *rules;
+	struct canonical_result *out;
+};
+
+/* A table's value as an address: "@domain" keeps the user, the extension that was cut off
+ * goes along. */
+static struct str
+complete(const struct mapping *m, struct str result, const struct keys_hit *hit)
+{
+	struct str local;
+	struct str domain;
+
+	IGNORE(address_split(m->out->address, &local, &domain));
+	if (result.len > 1 && result.p[0] == '@')
+		return str_concat(m->mem, local, result);
+	result = rewrite_form(m->mem, m->rules, result);
+	if (hit->delimiter == '\0' || !m->rules->propagate_canonical ||
+	    !address_split(result, &local, &domain))
+		return result;
+	return str_printf(m->mem, PRI_STR "%c" PRI_STR "@" PRI_STR, STR_ARG(local),
+			  hit->delimiter, STR_ARG(hit->extension), STR_ARG(domain));
+}
+
+static bool
+lookup_problem(const struct mapping *m, const char *parameter, struct err *err)
+{
+	return err_set(err, ERR_TEMP, "%s map lookup problem for " PRI_STR, parameter,
+		       STR_ARG(m->out->address));
+}
+
+/* Take the value of a hit; *again: the result wants looking up too. */
+static bool
+replace(struct mapping *m, const char *parameter, const struct keys_hit *hit, bool *again,
+	struct err *err)
+{
+	struct canonical_result *out = m->out;
+	struct address_list list;
+	struct str to;
+
+	address_list_parse(m->mem, hit->hit.value, TOKEN_LIMIT_DEFAULT, &list);
+	if (list.count == 0)
+		return lookup_problem(m, parameter, err);
+	to = complete(m, list.internal[0], hit);
+	out->steps[out->n_steps++] = (struct canonical_step){
+		.parameter = parameter,
+		.from = out->address,
+		.to = hit->hit.value,
+		.key = hit->key,
+		.table = hit->hit.table,
+		.is_multiple = list.count > 1,
+	};
+	*again = !str_ieq(to, out->address);
+	out->address = to;
+	return true;
+}
+
+static bool
+apply(struct mapping *m, const char *parameter, struct maps *maps, struct err *err)
+{
+	struct str original = m->out->address;
+	bool again = true;
+
+	for (int round = 0; again; round++) {
+		struct keys_hit hit;
+		struct err why;
+
+		if (round == CANONICAL_ROUNDS_MAX)
+			return err_set(err, ERR_TEMP,
+				       "unreasonable %s map nesting for " PRI_STR,
+				       parameter, STR_ARG(original));
+		switch (keys_find_address(m->mem, m->rules, maps, m->out->address,
+					  KEYS_USER | KEYS_DOMAIN, &hit, &why)) {
+		case LOOKUP_ABSENT:
+			return true;
+		case LOOKUP_FAILED:
+			return err_set(err, ERR_TEMP,
+				       "%s map lookup problem for " PRI_STR ": %s",
+				       parameter, STR_ARG(m->out->address), why.text);
+		case LOOKUP_FOUND:
+			break;
+		}
+		if (!replace(m, parameter, &hit, &again, err))
+			return false;
+	}
+	return true;
+}
+
+bool
+canonical_address(struct arena *mem, const struct rewrite_rules *rules,
+		  enum canonical_kind kind, struct str address,
+		  struct canonical_result *out, struct err *err)
+{
+	const struct rewrite_config *c = &rules->config;
+	bool is_sender =
+		kind == CANONICAL_ENVELOPE_SENDER || kind == CANONICAL_HEADER_SENDER;
+	const char *own =
+		is_sender ? "sender_canonical_maps" : "recipient_canonical_maps";
+	struct maps *own_maps =
+		is_sender ? rules->sender_canonical : rules->recipient_canonical;
+	struct str own_classes =
+		is_sender ? c->sender_canonical_classes : c->recipient_canonical_classes;
+	struct canonical_result result = {.address = address};
+	struct mapping m = {.mem = mem, .rules = rules, .out = &result};
+
+	if (address.len > 0 && list_has(own_classes, kinds[kind]) &&
+	    !apply(&m, own, own_maps, err))
+		return false;
+	if (address.len > 0 && list_has(c->canonical_classes, kinds[kind]) &&
+	    !apply(&m, "canonical_maps", rules->canonical, err))
+		return false;
+	*out = result;
+	return true;
+}

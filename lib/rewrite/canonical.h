@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * canonical(5): one address for another, before anything else is decided about it. For a
+ * sender sender_canonical_maps and then canonical_maps, for a recipient
+ * recipient_canonical_maps and then canonical_maps; each where its *_classes parameter
+ * names the kind of address. Within one map a result is looked up again until it has
+ * none or stands for itself.
+ */
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct arena;
+struct rewrite_rules;
+
+enum canonical_kind {
+	CANONICAL_ENVELOPE_SENDER,
+	CANONICAL_ENVELOPE_RECIPIENT,
+	CANONICAL_HEADER_SENDER,
+	CANONICAL_HEADER_RECIPIENT,
+};
+
+/* One replacement, for explanations. */
+struct canonical_step {
+	const char *parameter;
+	struct str from;
+	struct str to; /* the table's value */
+	struct str key;
+	const char *table;
+	bool is_multiple; /* the value has more than one address; the first counts. To be
+			     logged: "multi-valued PARAMETER entry for FROM" */
+};
+
+enum { CANONICAL_ROUNDS_MAX = 10, CANONICAL_STEPS_MAX = 2 * CANONICAL_ROUNDS_MAX };
+
+struct canonical_result {
+	struct str address; /* internal form; as it was if no table has it */
+	struct canonical_step steps[CANONICAL_STEPS_MAX];
+	size_t n_steps;
+};
+
+/* The address in internal form, already through rewrite_form(). False: ERR_TEMP with the
+ * text that cleanup logs ("canonical_maps map lookup problem for X", "unreasonable
+ * canonical_maps map nesting for X"). */
+bool canonical_address(struct arena *mem, const struct rewrite_rules *rules,
+		       enum canonical_kind kind, struct str address,
+		       struct canonical_result *out, struct err *err) MUST_CHECK;
