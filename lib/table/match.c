@@ -95,15 +95,17 @@ looks_like_net(struct str text)
 		       text.len;
 }
 
-/* "type:name", but not an IPv6 address. */
+/* "type:name", also of a type that there is not: that is a mistake to complain of, not a
+ * name. An IPv6 address without brackets is none. */
 static bool
 looks_like_table(struct str text)
 {
-	struct str type;
-	struct str name;
+	struct cidr_address address;
+	struct str head;
+	struct str tail;
 
-	return str_split(text, ':', &type, &name) && type.len > 0 && name.len > 0 &&
-	       table_type_support(type) != TABLE_UNKNOWN;
+	return text.len > 0 && text.p[0] != '[' && str_split(text, ':', &head, &tail) &&
+	       !cidr_address_parse(text, &address);
 }
 
 static void

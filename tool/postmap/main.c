@@ -13,6 +13,9 @@
 #include "postmap.h"
 #include "query.h"
 
+static void say(const struct postmap *p, const char *kind, const char *format, va_list ap)
+	PRINTF_LIKE(3, 0);
+
 static void
 say(const struct postmap *p, const char *kind, const char *format, va_list ap)
 {

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All types through the common interface, and lists of them; postmap's comparison with
+ * Debian's (test/compat) has more rows. */
+#include "table/table.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/io.h"
+#include "base/macros.h"
+
+#include "table/build.h"
+#include "table/maps.h"
+
+struct row {
+	const char *table, *key;
+	enum lookup result;
+	const char *value;
+};
+
+static const struct row rows[] = {
+	{"inline:{a=b}", "a", LOOKUP_FOUND, "b"},
+	{"inline:{a=b}", "A", LOOKUP_FOUND, "b"},
+	{"inline:{A=b}", "a", LOOKUP_FOUND, "b"},
+	{"inline:{a=b}", "b", LOOKUP_ABSENT, NULL},
+	{"inline:{a=b, {c = d e}}", "c", LOOKUP_FOUND, "d e"},
+	{"inline:{\xc3\xa9=1}", "\xc3\x89", LOOKUP_FOUND, "1"},
+	{"inline:{\xc3\xa9=1}", "\xc3", LOOKUP_ABSENT, NULL},
+	{"static:x y", "anything", LOOKUP_FOUND, "x y"},
+	{"static:{ x y }", "anything", LOOKUP_FOUND, "x y"},
+	{"static:x", "\xff", LOOKUP_ABSENT, NULL},
+	{"static:\xff", "a", LOOKUP_FAILED, NULL},
+	{"fail:x", "a", LOOKUP_FAILED, NULL},
+	{"unix:passwd.byname", "no such user", LOOKUP_ABSENT, NULL},
+	{"proxy:inline:{a=b}", "a", LOOKUP_FOUND, "b"},
+	{"proxy:proxy:inline:{a=b}", "a", LOOKUP_FOUND, "b"},
+	{"unionmap:{inline:{a=b},static:c}", "a", LOOKUP_FOUND, "b,c"},
+	{"unionmap:{inline:{a=b},inline:{c=d}}", "c", LOOKUP_FOUND, "d"},
+	{"unionmap:{inline:{a=b},inline:{c=d}}", "x", LOOKUP_ABSENT, NULL},
+	{"unionmap:{static:c,fail:x}", "a", LOOKUP_FAILED, NULL},
+	{"pipemap:{inline:{a=b},inline:{b=c}}", "a", LOOKUP_FOUND, "c"},
+	{"pipemap:{inline:{a=b},inline:{c=c}}", "a", LOOKUP_ABSENT, NULL},
+	{"pipemap:{inline:{a=b},fail:x}", "a", LOOKUP_FAILED, NULL},
+	{"pipemap:{inline:{a=b},fail:x}", "z", LOOKUP_ABSENT, NULL},
+	{"pipemap:{unionmap:{inline:{a=b}},regexp:{{/(.)/ <$1>}}}", "a", LOOKUP_FOUND,
+	 "<b>"},
+	{"cidr:{{10.0.0.0/8 x},{::/0 six}}", "10.1.1.1", LOOKUP_FOUND, "x"},
+	{"cidr:{{10.0.0.0/8 x},{::/0 six}}", "::1", LOOKUP_FOUND, "six"},
+	{"cidr:{{!10.0.0.0/8 x}}", "11.0.0.1", LOOKUP_FOUND, "x"},
+	{"cidr:{{!10.0.0.0/8 x}}", "::1", LOOKUP_ABSENT, NULL},
+	{"cidr:{{if 10.0.0.0/8},{10.1.0.0/16 x},{endif},{0.0.0.0/0 rest}}", "10.1.1.1",
+	 LOOKUP_FOUND, "x"},
+	{"cidr:{{if 10.0.0.0/8},{11.1.0.0/16 x},{endif},{0.0.0.0/0 rest}}", "11.1.1.1",
+	 LOOKUP_FOUND, "rest"},
+	{"cidr:{{10.0.0.0/8 x}}", "10.1.1", LOOKUP_ABSENT, NULL},
+	{"regexp:{{/^A(.*)Z$/ $1-$1}}", "aqz", LOOKUP_FOUND, "q-q"},
+	{"regexp:{{/^A/i x}}", "a", LOOKUP_ABSENT, NULL},
+	{"regexp:{{/(a)|(b)/ [$1][$2]}}", "b", LOOKUP_FOUND, "[][b]"},
+	{"regexp:{{!/a/ x}}", "b", LOOKUP_FOUND, "x"},
+	{"regexp:{{if !/a/},{/b/ x},{endif}}", "ab", LOOKUP_ABSENT, NULL},
+	{"regexp:{{/a/ $$1}}", "a", LOOKUP_FOUND, "$1"},
+};
+
+static void
+test_rows(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *mem = arena_new();
+		enum lookup result;
+		struct str value;
+		struct table *t;
+		struct err err;
+
+		if (!table_open(mem, str_from(rows[i].table), TABLE_DEFAULT, &t, &err))
+			fail_msg("%s: %s", rows[i].table, err.text);
+		assert_string_equal(table_name(t), rows[i].table);
+		result = table_lookup(t, mem, str_from(rows[i].key), &value, &err);
+		if (result != rows[i].result)
+			fail_msg("%s of %s: %d", rows[i].key, rows[i].table, result);
+		if (result == LOOKUP_FOUND && !str_eq(value, str_from(rows[i].value)))
+			fail_msg("%s of %s: " PRI_STR, rows[i].key, rows[i].table,
+				 STR_ARG(value));
+		if (result == LOOKUP_FAILED)
+			assert_non_null(strstr(err.text, "query error"));
+		arena_free(&mem);
+	}
+}
+
+static const char *const bad_tables[][2] = {
+	{"", "expecting \"type:name\""},
+	{"x", "expecting \"type:name\""},
+	{":x", "expecting \"type:name\""},
+	{"hash:", "expecting \"type:name\""},
+	{"nosuch:x", "unsupported dictionary type: nosuch"},
+	{"ldap:x", "unsupported dictionary type: ldap (known"},
+	{"proxy:ldap:x", "unsupported dictionary type: ldap (known"},
+	{"inline:{a}", "missing '='"},
+	{"inline:{ }", "empty table"},
+	{"unionmap:{}", "bad syntax"},
+	{"unionmap:{ldap:x}", "unsupported dictionary type: ldap"},
+	{"unix:shadow.byname", "unknown table"},
+	{"hash:/nonexistent/x", "open database /nonexistent/x.db: No such file"},
+	{"texthash:/nonexistent/x", "open database /nonexistent/x: No such file"},
+	{"cidr:/nonexistent/x", "open /nonexistent/x: No such file"},
+	{"cidr:/tmp", "Is a directory"},
+	{"proxy:proxy:proxy:proxy:proxy:proxy:proxy:proxy:static:x", "inside each other"},
+};
+
+static void
+test_errors(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_LEN(bad_tables); i++) {
+		struct arena *mem = arena_new();
+		struct table *t;
+		struct err err;
+
+		if (table_open(mem, str_from(bad_tables[i][0]), TABLE_DEFAULT, &t, &err))
+			fail_msg("%s: opened", bad_tables[i][0]);
+		if (strstr(err.text, bad_tables[i][1]) == NULL)
+			fail_msg("%s: %s", bad_tables[i][0], err.text);
+		assert_int_equal(err.kind, ERR_CONFIG);
+		arena_free(&mem);
+	}
+}
+
+static void
+test_keys_that_cannot_be(void **state UNUSED)
+{
+	struct arena *mem = arena_new();
+	struct str value;
+	struct table *t;
+	struct err err;
+	char *longest = arena_alloc(mem, TABLE_KEY_MAX + 2);
+
+	memset(longest, 'a', TABLE_KEY_MAX + 1);
+	assert_true(table_open(mem, STR("static:x"), TABLE_DEFAULT, &t, &err));
+	assert_int_equal(
+		table_lookup(t, mem, str_from_mem(longest, TABLE_KEY_MAX), &value, &err),
+		LOOKUP_FOUND);
+	assert_int_equal(table_lookup(t, mem, str_from_mem(longest, TABLE_KEY_MAX + 1),
+				      &value, &err),
+			 LOOKUP_ABSENT);
+	assert_int_equal(table_lookup(t, mem, STR("a\0b"), &value, &err), LOOKUP_ABSENT);
+	arena_free(&mem);
+}
+
+static void
+test_no_substitution_where_forbidden(void **state UNUSED)
+{
+	struct arena *mem = arena_new();
+	const char *const *texts;
+	struct str value;
+	struct table *t;
+	struct err err;
+
+	assert_true(table_open(mem, STR("regexp:{{/(a)/ $1}, {/a/ plain}}"),
+			       TABLE_DEFAULT | TABLE_NO_REGSUB, &t, &err));
+	assert_int_equal(table_warnings(t, &texts), 1);
+	assert_non_null(strstr(texts[0], "not allowed"));
+	assert_int_equal(table_lookup(t, mem, STR("a"), &value, &err), LOOKUP_FOUND);
+	assert_true(str_eq(value, STR("plain")));
+	arena_free(&mem);
+}
+
+static void
+test_types(void **state UNUSED)
+{
+	assert_int_equal(table_type_support(STR("hash")), TABLE_SUPPORTED);
+	assert_int_equal(table_type_support(STR("mysql")), TABLE_KNOWN);
+	assert_int_equal(table_type_support(STR("nosuch")), TABLE_UNKNOWN);
+	assert_true(table_type_can_build(STR("hash")));
+	assert_true(table_type_can_build(STR("btree")));
+	assert_false(table_type_can_build(STR("texthash")));
+	for (const char *const *t = table_types(); t[1] != NULL; t++)
+		assert_true(strcmp(t[0], t[1]) < 0);
+}
+
+/* ---- files ---- */
+
+struct place {
+	struct arena *mem;
+	char dir[32];
+};
+
+static int
+set_up(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	p->mem = arena_new();
+	strcpy(p->dir, "/tmp/table_test.XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	*state = p;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct place *p = *state;
+	char command[100];
+
+	arena_free(&p->mem);
+	snprintf(command, sizeof(command), "rm -rf %s", p->dir);
+	assert_int_equal(system(command), 0);
+	free(p);
+	return 0;
+}
+
+static const char *
+path(struct place *p, const char *name)
+{
+	return str_printf(p->mem, "%s/%s", p->dir, name).p;
+}
+
+static struct table *
+open_table(struct place *p, const char *type, const char *name)
+{
+	struct table *t;
+	struct err err;
+
+	if (!table_open(p->mem, str_printf(p->mem, "%s:%s", type, path(p, name)),
+			TABLE_DEFAULT, &t, &err))
+		fail_msg("%s", err.text);
+	return t;
+}
+
+static void
+assert_value(struct place *p, struct table *t, const char *key, const char *value)
+{
+	struct err err = {.text = ""};
+	struct str got;
+	enum lookup result = table_lookup(t, p->mem, str_from(key), &got, &err);
+
+	if (value == NULL && result == LOOKUP_ABSENT)
+		return;
+	if (value == NULL || result != LOOKUP_FOUND)
+		fail_msg("%s: %d %s", key, result, err.text);
+	assert_true(str_eq(got, str_from(value)));
+}
+
+/* "key value" pairs, ended by NULL. */
+static void
+build(struct place *p, const char *type, const char *name,
+      const struct build_options *options, const char *const *pairs)
+{
+	struct arena *mem = arena_new();
+	struct build *b;
+	struct err err;
+
+	if (!build_open(mem, str_from(type), path(p, name), options, &b, &err))
+		fail_msg("%s", err.text);
+	for (; *pairs != NULL; pairs += 2)
+		assert_int_equal(
+			build_add(b, str_from(pairs[0]), str_from(pairs[1]), &err),
+			BUILD_ADDED);
+	if (!build_commit(b, &err))
+		fail_msg("%s", err.text);
+	arena_free(&mem);
+}
+
+static const struct build_options plain_options = {
+	.mode = 0640, .owner = (uid_t)-1, .group = (gid_t)-1};
+
+static void
+test_text_is_read_again(void **state)
+{
+	struct place *p = *state;
+	struct table *t;
+	struct err err;
+
+	assert_true(io_replace_file(path(p, "t"), STR("a 1\n"), 0600, &err));
+	t = open_table(p, "texthash", "t");
+	assert_value(p, t, "a", "1");
+	assert_true(io_replace_file(path(p, "t"), STR("a 2\nb 3\n"), 0600, &err));
+	assert_value(p, t, "a", "2");
+	assert_value(p, t, "b", "3");
+	/* A file that is gone for a moment takes nothing away. */
+	unlink(path(p, "t"));
+	assert_value(p, t, "b", "3");
+	assert_true(io_replace_file(path(p, "t"), STR("a 4\n"), 0600, &err));
+	assert_value(p, t, "a", "4");
+	assert_value(p, t, "b", NULL);
+}
+
+static void
+test_built_again(void **state)
+{
+	static const char *const types[] = {"hash", "btree"};
+	static const char *const first[] = {"a", "1", "b", "2", NULL};
+	static const char *const second[] = {"a", "3", NULL};
+	static const char *const third[] = {"c", "4", NULL};
+	struct build_options in_place = plain_options;
+	struct build_options without = plain_options;
+	struct place *p = *state;
+
+	in_place.in_place = true;
+	without.without_nul = true;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct table *t;
+		struct stat st;
+
+		build(p, types[i], types[i], &plain_options, first);
+		t = open_table(p, types[i], types[i]);
+		assert_value(p, t, "a", "1");
+		assert_value(p, t, "A", "1");
+		assert_value(p, t, "b", "2");
+		assert_value(p, t, "c", NULL);
+		build(p, types[i], types[i], &plain_options, second);
+		assert_value(p, t, "a", "3");
+		assert_value(p, t, "b", NULL);
+		build(p, types[i], types[i], &in_place, third);
+		assert_value(p, t, "a", "3");
+		assert_value(p, t, "c", "4");
+		build(p, types[i], types[i], &without, first);
+		assert_value(p, t, "b", "2");
+		assert_value(p, t, "c", NULL);
+		assert_int_equal(
+			stat(str_printf(p->mem, "%s.db", path(p, types[i])).p, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+	}
+}
+
+/* What is in a table's place and cannot be read makes look-ups fail, until it can. */
+static void
+test_damage_fails_until_repaired(void **state)
+{
+	static const char *const pairs[] = {"a", "1", NULL};
+	struct place *p = *state;
+	struct table *t;
+	struct str value;
+	struct err err;
+
+	build(p, "hash", "t", &plain_options, pairs);
+	t = open_table(p, "hash", "t");
+	assert_value(p, t, "a", "1");
+	assert_true(io_replace_file(path(p, "t.db"), STR("no table"), 0600, &err));
+	assert_int_equal(table_lookup(t, p->mem, STR("a"), &value, &err), LOOKUP_FAILED);
+	assert_int_equal(table_lookup(t, p->mem, STR("a"), &value, &err), LOOKUP_FAILED);
+	build(p, "hash", "t", &plain_options, pairs);
+	assert_value(p, t, "a", "1");
+}
+
+/* Debian's postmap holds an exclusive lock while it writes. */
+static void
+test_waits_for_a_lock(void **state)
+{
+	static const char *const pairs[] = {"a", "1", NULL};
+	struct place *p = *state;
+	struct table *t;
+	pid_t child;
+	int ready[2];
+	char byte;
+
+	build(p, "hash", "t", &plain_options, pairs);
+	t = open_table(p, "hash", "t");
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		int fd = open(path(p, "t.db"), O_RDWR);
+
+		_exit(fd < 0 || flock(fd, LOCK_EX) != 0 || write(ready[1], "x", 1) != 1 ||
+		      usleep(300000) != 0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_value(p, t, "a", "1");
+	assert_int_equal(waitpid(child, NULL, WNOHANG), child);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void
+test_duplicates(void **state)
+{
+	struct place *p = *state;
+	struct build_options replace = plain_options;
+	struct build *b;
+	struct err err;
+
+	assert_true(
+		build_open(p->mem, STR("hash"), path(p, "t"), &plain_options, &b, &err));
+	assert_int_equal(build_add(b, STR("a"), STR("1"), &err), BUILD_ADDED);
+	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_DUPLICATE);
+	assert_true(build_commit(b, &err));
+	assert_value(p, open_table(p, "hash", "t"), "a", "1");
+	replace.duplicate = BUILD_DUPLICATE_REPLACE;
+	assert_true(build_open(p->mem, STR("hash"), path(p, "t"), &replace, &b, &err));
+	assert_int_equal(build_add(b, STR("a"), STR("1"), &err), BUILD_ADDED);
+	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_ADDED);
+	assert_true(build_commit(b, &err));
+	assert_value(p, open_table(p, "hash", "t"), "a", "2");
+}
+
+/* Whoever gives up leaves the old table and nothing else. */
+static void
+test_given_up(void **state)
+{
+	static const char *const pairs[] = {"a", "1", NULL};
+	struct place *p = *state;
+	struct arena *mem = arena_new();
+	struct build *b;
+	struct err err;
+
+	build(p, "hash", "t", &plain_options, pairs);
+	assert_true(build_open(mem, STR("hash"), path(p, "t"), &plain_options, &b, &err));
+	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_ADDED);
+	arena_free(&mem);
+	assert_value(p, open_table(p, "hash", "t"), "a", "1");
+	assert_int_equal(rmdir(p->dir), -1);
+	assert_int_equal(unlink(path(p, "t.db")), 0);
+	assert_int_equal(rmdir(p->dir), 0); /* nothing else was there */
+	assert_int_equal(mkdir(p->dir, 0700), 0);
+}
+
+/* ---- lists ---- */
+
+static void
+test_maps(void **state)
+{
+	struct place *p = *state;
+	const char *const *texts;
+	struct maps_hit hit;
+	struct maps *m;
+	struct err err;
+
+	assert_true(maps_open(p->mem, "virtual_alias_maps",
+			      STR("inline:{a=1}, {inline:{a=2 b=3}} regexp:{{/c/ 4}}"
+				  "\nfail:x"),
+			      TABLE_DEFAULT, &m, &err));
+	assert_int_equal(maps_count(m), 4);
+	assert_int_equal(maps_warnings(m, &texts), 0);
+	assert_int_equal(maps_find(m, p->mem, STR("a"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FOUND);
+	assert_true(str_eq(hit.value, STR("1")));
+	assert_string_equal(hit.table, "inline:{a=1}");
+	assert_int_equal(maps_find(m, p->mem, STR("b"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FOUND);
+	assert_string_equal(hit.table, "inline:{a=2 b=3}");
+	assert_int_equal(maps_find(m, p->mem, STR("c"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FOUND);
+	assert_int_equal(maps_find(m, p->mem, STR("c"), MAPS_PATTERN, &hit, &err),
+			 LOOKUP_FOUND);
+	assert_int_equal(maps_find(m, p->mem, STR("a"), MAPS_PATTERN, &hit, &err),
+			 LOOKUP_ABSENT);
+	assert_int_equal(maps_find(m, p->mem, STR("c"), MAPS_FIXED, &hit, &err),
+			 LOOKUP_FAILED);
+	assert_int_equal(maps_find(m, p->mem, STR("z"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FAILED);
+	assert_int_equal(maps_find(m, p->mem, STR(""), MAPS_ALL, &hit, &err),
+			 LOOKUP_ABSENT);
+}
+
+static void
+test_maps_with_errors(void **state)
+{
+	struct place *p = *state;
+	const char *const *texts;
+	struct maps_hit hit;
+	struct maps *m;
+	struct err err;
+
+	assert_true(maps_open(p->mem, "m", STR("inline:{a=1} nosuch:x"), TABLE_DEFAULT,
+			      &m, &err));
+	assert_int_equal(maps_warnings(m, &texts), 1);
+	assert_non_null(strstr(texts[0], "nosuch"));
+	assert_int_equal(maps_find(m, p->mem, STR("a"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FOUND);
+	assert_int_equal(maps_find(m, p->mem, STR("b"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FAILED);
+	/* An empty value is a mistake and no answer. */
+	assert_true(maps_open(p->mem, "m", STR("inline:{a=}"), TABLE_DEFAULT, &m, &err));
+	assert_int_equal(maps_find(m, p->mem, STR("a"), MAPS_ALL, &hit, &err),
+			 LOOKUP_FAILED);
+	assert_int_equal(err.kind, ERR_CONFIG);
+	assert_false(maps_open(p->mem, "m", STR("inline:{a=1"), TABLE_DEFAULT, &m, &err));
+	assert_true(maps_open(p->mem, "m", STR(" , "), TABLE_DEFAULT, &m, &err));
+	assert_int_equal(maps_count(m), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_keys_that_cannot_be),
+		cmocka_unit_test(test_no_substitution_where_forbidden),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test_setup_teardown(test_text_is_read_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_built_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damage_fails_until_repaired, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_waits_for_a_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_duplicates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_maps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_maps_with_errors, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
