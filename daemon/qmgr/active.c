@@ -115,8 +115,8 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 {
 	int64_t now_ms = loop_now_ms(m->qmgr->daemon->loop);
 	struct sched_destination *d = sched_destination_find(t, destination);
-	struct str dsn = STR_EMPTY;
-	struct str reason = STR_EMPTY;
+	struct str dsn;
+	struct str reason;
 
 	if (m->flush)
 		return false;

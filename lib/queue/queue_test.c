@@ -69,7 +69,7 @@ test_record_codec(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		struct arena *mem = arena_new();
-		struct buf *b = buf_new(mem, 2 * RECORD_DATA_MAX);
+		struct buf *b = buf_new(mem, (size_t)2 * RECORD_DATA_MAX);
 		struct str data = str_from_mem(arena_alloc(mem, sizes[i] + 1), sizes[i]);
 		struct record r;
 		size_t used;
