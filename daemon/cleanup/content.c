@@ -52,7 +52,6 @@ write_field(struct message *m, struct str text)
 static void
 write_header(struct message *m, struct str text)
 {
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
 	write_field(m, text);
 }
 
@@ -112,6 +111,29 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
+/* What BODY= will say is what the header says: a body of eight bits that is not declared
+ * cannot be converted either. */
+static void
+note_encoding(struct message *m, struct str value)
+{
+	static const struct {
+		struct str name;
+		struct str encoding;
+	} known[] = {
+		{STR_INIT("7bit"), STR_INIT("7bit")},
+		{STR_INIT("8bit"), STR_INIT("8bit")},
+		{STR_INIT("binary"), STR_INIT("8bit")},
+		{STR_INIT("quoted-printable"), STR_INIT("7bit")},
+		{STR_INIT("base64"), STR_INIT("7bit")},
+	};
+
+	value = str_trim(value);
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		if (str_ieq(value, known[i].name))
+			m->encoding = known[i].encoding;
+	}
+}
+
 static void
 note_field(struct message *m, const struct header_field *f)
 {
@@ -125,6 +147,8 @@ note_field(struct message *m, const struct header_field *f)
 		log_resent_message_id(log, m->id, header_unfold(mem, f->value));
 	else if (f->row->kind == HEADER_RECEIVED)
 		count_hop(m);
+	else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
+		note_encoding(m, f->value);
 	arena_free(&mem);
 }
 
@@ -174,13 +198,10 @@ phrase(struct message *m, struct str name)
 static struct str
 make_from(struct message *m)
 {
-	struct str address =
-		m->sender.len > 0
-			? m->sender
-			: rewrite_form(m->mem, &m->cleanup->rules,
-				       m->cleanup->common.empty_address_recipient);
-	struct str quoted = address_quote_header(m->mem, address);
+	struct str quoted = address_quote_header(m->mem, m->sender);
 
+	if (m->sender.len == 0)
+		return m->cleanup->common.empty_address_recipient;
 	if (m->full_name.len == 0)
 		return quoted;
 	return str_printf(m->mem, PRI_STR " <" PRI_STR ">",
@@ -223,6 +244,13 @@ end_header(struct message *m)
 {
 	add_missing(m);
 	m->header_done = true;
+}
+
+/* With the line between header and body, which a message without a body does not have. */
+static void
+begin_body(struct message *m)
+{
+	end_header(m);
 	write_line(m, STR_EMPTY);
 }
 
@@ -255,7 +283,6 @@ without_stray_bytes(struct message *m, struct str text)
 static void
 body_text(struct message *m, struct str text, bool whole)
 {
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
 	queue_writer_record(&m->writer, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART),
 			    text);
 }
@@ -278,11 +305,11 @@ content_text(struct message *m, struct str text, bool whole)
 		break;
 	case HEADER_END_LINE:
 		take_field(m, field);
-		end_header(m);
+		begin_body(m);
 		break;
 	case HEADER_END_TEXT:
 		take_field(m, field);
-		end_header(m);
+		begin_body(m);
 		body_text(m, text, whole);
 		break;
 	case HEADER_BODY:

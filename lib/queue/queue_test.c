@@ -262,7 +262,7 @@ test_message(void **state)
 	assert_int_equal(q.warn_us, 1700014400000000);
 	assert_int_equal(q.rcpt_count, 5);
 	assert_int_equal(q.size_rcpt_count, 5);
-	assert_int_equal(q.content_size, 25);
+	assert_int_equal(q.content_size, 28);
 	/* In batches of two: 2, 2, 1. */
 	offset = q.first_rcpt;
 	for (size_t batch = 0; batch < 3; batch++) {
