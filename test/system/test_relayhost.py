@@ -76,8 +76,12 @@ CASES = [
          "bfb"),
     Case("RCPT cut", [("RCPT TO:<b@", DROP)], "ddd", "fff"),
     Case("RCPT late", [("RCPT TO:<b@", None, 3)], "ddd", "fff"),
-    Case("nonsense for MAIL", [("MAIL", "what?")], "ddd", "fff"),
+    # A line without a code is not a reply; the one that follows is.
     Case("nonsense for the greeting", [("CONNECT", "hello there")], "ddd", "fff"),
+    Case("nonsense before the greeting", [("CONNECT", "hello there\n220 x ESMTP")], "sss",
+         "sss"),
+    Case("nonsense before a refusal", [("MAIL", "what?\n550-5.1.0 not\n550 5.1.0 you")],
+         "bbb", "bbb"),
 ]
 
 
