@@ -65,6 +65,7 @@ struct message {
 	/* content */
 	struct header_splitter header;
 	bool header_done;
+	bool inside_line; /* of the header: the next text goes on with it */
 	bool has_8bit;
 	uint64_t seen_headers;
 	int64_t hops;
