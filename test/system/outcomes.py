@@ -5,7 +5,11 @@
         outcome.status, outcome.relay, outcome.dsn, outcome.text
 """
 import re
+import unittest
 from dataclasses import dataclass
+
+from . import world
+from .harness import Instance, OracleInstance
 
 # Much happens in one run: nothing of it may be left out because a host is thought dead,
 # come over a connection of an earlier case, or be tried again during a later one.
@@ -15,7 +19,6 @@ CALM = {
     "minimal_backoff_time": "1h",
     "maximal_backoff_time": "1h",
     "queue_run_delay": "1h",
-    "ignore_mx_lookup_error": None,
 }
 STATUS = re.compile(r"status=(\w+) \((.*)\)$")
 
@@ -52,3 +55,24 @@ def submit(mta, recipients, sender="", message=b"Subject: case\n\ncase\n", optio
     mta.log.mark()
     mta.sendmail(message, *recipients, sender=sender, options=options)
     return outcomes(mta, recipients, seconds)
+
+
+def kinds():
+    """Ours and Debian's Postfix, or only ours where that cannot run."""
+    try:
+        world.need_oracle()
+    except unittest.SkipTest:
+        return (Instance,)
+    return (Instance, OracleInstance)
+
+
+TRACE = re.compile(rb"Received:.*\r\n(?:[ \t].*\r\n)*")
+
+
+def below_trace(data):
+    """A message as received, without the Received headers on top."""
+    while True:
+        m = TRACE.match(data)
+        if not m:
+            return data
+        data = data[m.end():]

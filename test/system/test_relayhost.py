@@ -8,23 +8,14 @@ import unittest
 
 from . import world
 from .dnsserver import DNSServer
-from .harness import DROP, Instance, OracleInstance, Sink
-from .outcomes import CALM, submit
+from .harness import DROP, Sink
+from .outcomes import CALM, kinds, submit
 
 A, B, C = "a@dest.example", "b@dest.example", "c@dest.example"
 ALL = (A, B, C)
 TIMEOUTS = {f"smtp_{what}_timeout": "1s" for what in (
     "connect", "helo", "mail", "rcpt", "data_init", "data_xfer", "data_done", "rset",
     "quit")}
-
-
-def kinds():
-    """Both kinds, or only ours where Debian's Postfix cannot run."""
-    try:
-        world.need_oracle()
-    except unittest.SkipTest:
-        return (Instance,)
-    return (Instance, OracleInstance)
 
 
 class Case:
