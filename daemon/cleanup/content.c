@@ -33,9 +33,15 @@ has(const struct message *m, enum header_kind kind)
 	return (m->seen_headers & bit(kind)) != 0;
 }
 
+/* In pieces if it is long, as readers of queue files expect. */
 static void
 write_line(struct message *m, struct str line)
 {
+	size_t limit = (size_t)m->cleanup->common.line_length_limit;
+
+	for (; line.len > limit; line = str_skip(line, limit))
+		queue_writer_record(&m->writer, RECORD_LETTER(PART),
+				    str_head(line, limit));
 	queue_writer_record(&m->writer, RECORD_LETTER(LINE), line);
 }
 
@@ -157,6 +163,8 @@ take_field(struct message *m, struct str text)
 {
 	struct header_field f;
 
+	/* A NUL is the end of a field for most who will read it: make it so for all. */
+	text = str_head(text, str_index(text, '\0'));
 	if (text.len == 0 || !header_field_parse(text, &f))
 		return;
 	if (f.row != NULL)
@@ -297,6 +305,12 @@ content_text(struct message *m, struct str text, bool whole)
 		body_text(m, text, whole);
 		return;
 	}
+	if (m->inside_line) {
+		header_splitter_more(&m->header, text);
+		m->inside_line = !whole;
+		return;
+	}
+	m->inside_line = !whole;
 	switch (header_splitter_line(&m->header, text, &field)) {
 	case HEADER_MORE:
 		break;
