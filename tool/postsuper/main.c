@@ -211,7 +211,7 @@ enter_queue(struct postsuper *p)
 			     command_get_bool(c, "enable_long_queue_ids"), &err))
 		log_fatal(c->log, 1, "%s", err.text);
 	if ((p->dirs.hashed & (1u << QUEUE_MAILDROP)) != 0)
-		give_up(p, "maildrop queue must not be hashed");
+		log_fatal(c->log, 1, "maildrop queue must not be hashed");
 	p->walk.scope.dirs = &p->dirs;
 	p->walk.scope.log = c->log;
 }
