@@ -227,6 +227,7 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 	if (!submit_begin(&s, n->b->daemon, n->mem, from, to,
 			  (int)n->b->common.ipc_timeout, err))
 		return false;
+	report_trace(n->mem, text, &r, s.queue_id);
 	report_begin(n->mem, text, &r);
 	submit_text(&s, buf_str(text));
 	copy_original(n, &s, r.headers_only);

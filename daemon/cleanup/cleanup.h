@@ -65,7 +65,8 @@ struct message {
 	/* content */
 	struct header_splitter header;
 	bool header_done;
-	bool has_8bit;
+	struct str encoding; /* as the client or the header says; empty: nobody did */
+	bool inside_line; /* of the header: the next text goes on with it */
 	uint64_t seen_headers;
 	int64_t hops;
 };

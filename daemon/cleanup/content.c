@@ -33,9 +33,15 @@ has(const struct message *m, enum header_kind kind)
 	return (m->seen_headers & bit(kind)) != 0;
 }
 
+/* In pieces if it is long, as readers of queue files expect. */
 static void
 write_line(struct message *m, struct str line)
 {
+	size_t limit = (size_t)m->cleanup->common.line_length_limit;
+
+	for (; line.len > limit; line = str_skip(line, limit))
+		queue_writer_record(&m->writer, RECORD_LETTER(PART),
+				    str_head(line, limit));
 	queue_writer_record(&m->writer, RECORD_LETTER(LINE), line);
 }
 
@@ -52,7 +58,6 @@ write_field(struct message *m, struct str text)
 static void
 write_header(struct message *m, struct str text)
 {
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
 	write_field(m, text);
 }
 
@@ -112,6 +117,29 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
+/* What BODY= will say is what the header says: a body of eight bits that is not declared
+ * cannot be converted either. */
+static void
+note_encoding(struct message *m, struct str value)
+{
+	static const struct {
+		struct str name;
+		struct str encoding;
+	} known[] = {
+		{STR_INIT("7bit"), STR_INIT("7bit")},
+		{STR_INIT("8bit"), STR_INIT("8bit")},
+		{STR_INIT("binary"), STR_INIT("8bit")},
+		{STR_INIT("quoted-printable"), STR_INIT("7bit")},
+		{STR_INIT("base64"), STR_INIT("7bit")},
+	};
+
+	value = str_trim(value);
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		if (str_ieq(value, known[i].name))
+			m->encoding = known[i].encoding;
+	}
+}
+
 static void
 note_field(struct message *m, const struct header_field *f)
 {
@@ -125,6 +153,8 @@ note_field(struct message *m, const struct header_field *f)
 		log_resent_message_id(log, m->id, header_unfold(mem, f->value));
 	else if (f->row->kind == HEADER_RECEIVED)
 		count_hop(m);
+	else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
+		note_encoding(m, f->value);
 	arena_free(&mem);
 }
 
@@ -133,6 +163,8 @@ take_field(struct message *m, struct str text)
 {
 	struct header_field f;
 
+	/* A NUL is the end of a field for most who will read it: make it so for all. */
+	text = str_head(text, str_index(text, '\0'));
 	if (text.len == 0 || !header_field_parse(text, &f))
 		return;
 	if (f.row != NULL)
@@ -174,13 +206,10 @@ phrase(struct message *m, struct str name)
 static struct str
 make_from(struct message *m)
 {
-	struct str address =
-		m->sender.len > 0
-			? m->sender
-			: rewrite_form(m->mem, &m->cleanup->rules,
-				       m->cleanup->common.empty_address_recipient);
-	struct str quoted = address_quote_header(m->mem, address);
+	struct str quoted = address_quote_header(m->mem, m->sender);
 
+	if (m->sender.len == 0)
+		return m->cleanup->common.empty_address_recipient;
 	if (m->full_name.len == 0)
 		return quoted;
 	return str_printf(m->mem, PRI_STR " <" PRI_STR ">",
@@ -223,6 +252,13 @@ end_header(struct message *m)
 {
 	add_missing(m);
 	m->header_done = true;
+}
+
+/* With the line between header and body, which a message without a body does not have. */
+static void
+begin_body(struct message *m)
+{
+	end_header(m);
 	write_line(m, STR_EMPTY);
 }
 
@@ -255,7 +291,6 @@ without_stray_bytes(struct message *m, struct str text)
 static void
 body_text(struct message *m, struct str text, bool whole)
 {
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
 	queue_writer_record(&m->writer, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART),
 			    text);
 }
@@ -270,6 +305,12 @@ content_text(struct message *m, struct str text, bool whole)
 		body_text(m, text, whole);
 		return;
 	}
+	if (m->inside_line) {
+		header_splitter_more(&m->header, text);
+		m->inside_line = !whole;
+		return;
+	}
+	m->inside_line = !whole;
 	switch (header_splitter_line(&m->header, text, &field)) {
 	case HEADER_MORE:
 		break;
@@ -278,11 +319,11 @@ content_text(struct message *m, struct str text, bool whole)
 		break;
 	case HEADER_END_LINE:
 		take_field(m, field);
-		end_header(m);
+		begin_body(m);
 		break;
 	case HEADER_END_TEXT:
 		take_field(m, field);
-		end_header(m);
+		begin_body(m);
 		body_text(m, text, whole);
 		break;
 	case HEADER_BODY:

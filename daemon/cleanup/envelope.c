@@ -25,17 +25,18 @@ write_string(struct message *m, char letter, struct str data)
 /* ---- recipients ---- */
 
 /* Key of the duplicate filter: the same recipient may come by two ways that are reported
- * differently. */
+ * differently. Upper and lower case are the same. */
 static bool
 is_duplicate(struct message *m, struct str address)
 {
 	const struct cleanup_config *c = &m->cleanup->config;
-	struct str key = str_lower(m->mem, address);
+	struct str key = address;
 
 	if (c->enable_original_recipient)
 		key = str_printf(m->mem, PRI_STR "\n%" PRId64 "\n" PRI_STR "\n" PRI_STR,
 				 STR_ARG(m->dsn_orcpt), m->dsn_notify,
 				 STR_ARG(m->original), STR_ARG(key));
+	key = str_lower(m->mem, key);
 	if (map_find(m->recipients, key) != NULL)
 		return true;
 	if (map_count(m->recipients) < (size_t)c->duplicate_filter_limit)
@@ -57,13 +58,14 @@ write_recipient(struct message *m, struct str address)
 	m->n_recipients++;
 }
 
-/* The address as its sender wrote it, in the form of ORCPT, where no ORCPT came. */
+/* The address with its domain, in the form of ORCPT, where no ORCPT came. */
 static struct str
-make_orcpt(struct message *m, struct str original)
+make_orcpt(struct message *m, struct str form)
 {
-	return str_printf(m->mem, "%s;" PRI_STR,
-			  str_is_ascii(original) ? "rfc822" : "utf-8",
-			  STR_ARG(address_quote_header(m->mem, original)));
+	bool utf8 = m->cleanup->common.smtputf8_enable && !str_is_ascii(form);
+
+	return str_printf(m->mem, "%s;" PRI_STR, utf8 ? "utf-8" : "rfc822",
+			  STR_ARG(form));
 }
 
 static void
@@ -95,7 +97,7 @@ envelope_recipient(struct message *m, struct str address)
 	form = rewrite_form(m->mem, &m->cleanup->rules, address);
 	m->original = str_dup(m->mem, m->original.len > 0 ? m->original : address);
 	if (m->dsn_orcpt.len == 0)
-		m->dsn_orcpt = make_orcpt(m, m->original);
+		m->dsn_orcpt = make_orcpt(m, form);
 	expand_and_write(m, form);
 	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
@@ -152,8 +154,12 @@ take_attribute(struct message *m, struct str data)
 		return;
 	}
 	/* Ours to say. */
-	if (str_eq(name, STR("encoding")) || str_eq(name, STR("create_time")))
+	if (str_eq(name, STR("create_time")))
 		return;
+	if (str_eq(name, STR("encoding"))) {
+		m->encoding = str_dup(m->mem, value);
+		return;
+	}
 	if (!take_recipient_attribute(m, name, value))
 		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }

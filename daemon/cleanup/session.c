@@ -153,8 +153,8 @@ finish_file(struct message *m)
 {
 	struct commit c = {.fd = m->fd};
 
-	queue_writer_attribute(&m->writer, "encoding",
-			       m->has_8bit ? STR("8bit") : STR("7bit"));
+	if (m->encoding.len > 0)
+		queue_writer_attribute(&m->writer, "encoding", m->encoding);
 	if (!queue_writer_end(&m->writer)) {
 		note_writer(m);
 		return;
@@ -264,7 +264,8 @@ open_message(struct message *m, struct err *err)
 		return false;
 	arena_defer_close(m->mem, m->fd);
 	m->recipients = map_new_in(m->mem);
-	m->sender = m->full_name = m->original = m->dsn_orcpt = m->why = STR_EMPTY;
+	m->sender = m->full_name = m->original = m->dsn_orcpt = STR_EMPTY;
+	m->encoding = m->why = STR_EMPTY;
 	queue_writer_init(m->mem, &m->writer, m->fd,
 			  c->common.message_size_limit > 0
 				  ? c->common.message_size_limit + FILE_SLACK

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -115,8 +117,8 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 {
 	int64_t now_ms = loop_now_ms(m->qmgr->daemon->loop);
 	struct sched_destination *d = sched_destination_find(t, destination);
-	struct str dsn = STR_EMPTY;
-	struct str reason = STR_EMPTY;
+	struct str dsn;
+	struct str reason;
 
 	if (m->flush)
 		return false;
@@ -279,6 +281,21 @@ active_route_all(struct qmgr *q)
 
 /* ---- reading recipients ---- */
 
+/* By address, upper and lower case alike, so that the order does not depend on how an
+ * alias was written; the same address as it came. */
+static int
+by_address(const void *left, const void *right)
+{
+	const struct queue_recipient *a = left;
+	const struct queue_recipient *b = right;
+	size_t n = MIN_OF(a->address.len, b->address.len);
+	int order = n == 0 ? 0 : strncasecmp(a->address.p, b->address.p, n);
+
+	if (order == 0 && a->address.len != b->address.len)
+		order = a->address.len < b->address.len ? -1 : 1;
+	return order != 0 ? order : (a->offset > b->offset) - (a->offset < b->offset);
+}
+
 static bool
 read_batch(struct message *m, struct err *err)
 {
@@ -290,6 +307,7 @@ read_batch(struct message *m, struct err *err)
 	if (!queue_file_recipients(m->mem, &m->file, false, BATCH, &m->next_rcpt, &list,
 				   &n, err))
 		return false;
+	qsort(list, n, sizeof(*list), by_address);
 	for (size_t i = 0; i < n; i++) {
 		struct sched_recipient *r = ARENA_NEW(m->mem, struct sched_recipient);
 

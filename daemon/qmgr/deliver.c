@@ -275,6 +275,13 @@ record_result(struct delivery *x, struct sched_recipient *r,
 }
 
 static enum sched_outcome
+stranger(struct err *err)
+{
+	IGNORE(err_set(err, ERR_PERM, "answer for an unknown recipient"));
+	return SCHED_AGENT;
+}
+
+static enum sched_outcome
 receive_results(struct delivery *x, struct msg_deliver_done *done, struct err *err)
 {
 	static const struct ipc_message *const accepted[] = {&ipc_deliver_result,
@@ -293,10 +300,8 @@ receive_results(struct delivery *x, struct msg_deliver_done *done, struct err *e
 			return done->site_dsn.len > 0 ? SCHED_SITE : SCHED_OK;
 		}
 		r = find_recipient(x, ((struct msg_deliver_result *)value)->offset);
-		if (r == NULL) {
-			IGNORE(err_set(err, ERR_PERM, "answer for an unknown recipient"));
-			return SCHED_AGENT;
-		}
+		if (r == NULL)
+			return stranger(err);
 		x->answered++;
 		/* Its own offset marks it as answered. */
 		record_result(x, r, value);

@@ -460,17 +460,24 @@ content_jump(struct queue_content *c, struct str data, struct err *err)
 	return true;
 }
 
+/* A record of the content that is no text. True: go on with the next. */
+static bool
+content_control(struct queue_content *c, const struct record *r, struct err *err)
+{
+	if (r->letter == RECORD_LETTER(PADDING))
+		return true;
+	if (r->letter == RECORD_LETTER(POINTER))
+		return content_jump(c, r->data, err);
+	return err_set(err, ERR_PERM, "message rejected: unexpected record type %d",
+		       (unsigned char)r->letter);
+}
+
 enum queue_content_result
 queue_content_next(struct queue_content *c, struct str *text_out, struct err *err)
 {
-	for (;;) {
-		struct record r;
+	struct record r;
 
-		if (record_reader_next(&c->reader, &r, err) != RECORD_GOT) {
-			if (err->kind != ERR_TEMP)
-				IGNORE(damaged(err, "missing end record"));
-			return QUEUE_CONTENT_FAILED;
-		}
+	while (record_reader_next(&c->reader, &r, err) == RECORD_GOT) {
 		if (r.letter == RECORD_LETTER(LINE) || r.letter == RECORD_LETTER(PART)) {
 			*text_out = r.data;
 			return r.letter == RECORD_LETTER(LINE) ? QUEUE_CONTENT_LINE
@@ -478,16 +485,10 @@ queue_content_next(struct queue_content *c, struct str *text_out, struct err *er
 		}
 		if (r.letter == RECORD_LETTER(EXTRACTED))
 			return QUEUE_CONTENT_END;
-		if (r.letter == RECORD_LETTER(POINTER)) {
-			if (!content_jump(c, r.data, err))
-				return QUEUE_CONTENT_FAILED;
-			continue;
-		}
-		if (r.letter != RECORD_LETTER(PADDING)) {
-			IGNORE(err_set(err, ERR_PERM,
-				       "message rejected: unexpected record type %d",
-				       (unsigned char)r.letter));
+		if (!content_control(c, &r, err))
 			return QUEUE_CONTENT_FAILED;
-		}
 	}
+	if (err->kind != ERR_TEMP)
+		IGNORE(damaged(err, "missing end record"));
+	return QUEUE_CONTENT_FAILED;
 }

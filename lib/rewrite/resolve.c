@@ -179,7 +179,7 @@ check_domain(struct resolution *x)
 
 	if (literal_parse(x->domain, &literal))
 		return RESOLVE_OK;
-	if (!hostname_check(x->domain, true, &why))
+	if (!hostname_check(x->domain, x->rules->utf8, &why))
 		return bad(x, "bad address syntax");
 	return RESOLVE_OK;
 }

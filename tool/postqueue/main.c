@@ -104,7 +104,8 @@ main(int argc, char **argv)
 	if (!p.ok)
 		return fatal(p.err.text);
 	show_end(&p.show);
-	if (fflush(stdout) != 0 || ferror(stdout))
+	fflush(stdout); /* stdout remembers the error */
+	if (ferror(stdout))
 		return fatal("output write error");
 	arena_free(&p.mem);
 	return 0;

@@ -16,7 +16,7 @@ input_init(struct arena *mem, struct input *in, int fd, size_t limit,
 {
 	*in = (struct input){
 		.fd = fd, .limit = limit, .endings = endings, .dot_ends = dot_ends};
-	in->data = buf_new(mem, 2 * READ_BYTES + limit + 1);
+	in->data = buf_new(mem, (size_t)2 * READ_BYTES + limit + 1);
 }
 
 static bool
