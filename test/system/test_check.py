@@ -126,10 +126,11 @@ class Rows(Checked):
 
     def test_no_effect(self):
         mta = self.instance(always_bcc="all@example.net", smtp_tls_security_level="may",
-                            force_mime_input_conversion="yes")
+                            force_mime_input_conversion="yes",
+                            canonical_maps="inline:{a=b}")
         names = {f["what"].split()[0] for f in self.only(mta, "no_effect")}
         self.assertEqual(names, {"always_bcc", "smtp_tls_security_level",
-                                 "force_mime_input_conversion"})
+                                 "force_mime_input_conversion", "canonical_maps"})
         finding = self.only(mta, "no_effect")[0]
         self.assert_at(mta, finding, finding["what"].split()[0])
 
