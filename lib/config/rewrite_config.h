@@ -3,7 +3,8 @@
 /*
  * Address rewriting, address classes, transports.
  *
- * One field per row of rewrite.def and prepared.def, of the same name; see area.h for the types.
+ * One field per row of rewrite.def and prepared.def, of the same name; see area.h for the
+ * types.
  */
 
 #include "config/area.h"
