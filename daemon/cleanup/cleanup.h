@@ -66,7 +66,7 @@ struct message {
 	struct header_splitter header;
 	bool header_done;
 	struct str encoding; /* as the client or the header says; empty: nobody did */
-	bool inside_line; /* of the header: the next text goes on with it */
+	bool inside_line;    /* of the header: the next text goes on with it */
 	uint64_t seen_headers;
 	int64_t hops;
 };
