@@ -276,9 +276,25 @@ class Instance:
         return found
 
     def queued(self):
-        """How many message files there are outside corrupt/."""
-        return sum(len(ids) for queue, ids in self.queue_files().items()
-                   if queue != "corrupt")
+        """How many messages there are outside corrupt/. A file that is still being written
+        (no x bit) is none yet: what it is made from is counted, and if its writer died it
+        never becomes one."""
+        return sum(self._is_ready(queue, name) for queue, ids in self.queue_files().items()
+                   if queue != "corrupt" for name in ids)
+
+    def unfinished(self):
+        """Files in incoming/ that are no messages yet, or will never be."""
+        return [name for name in self.queue_files("incoming")["incoming"]
+                if not self._is_ready("incoming", name)]
+
+    def _is_ready(self, queue, name):
+        for path in (name, os.path.join(name[0], name)):
+            try:
+                mode = os.stat(os.path.join(self.queue, queue, path)).st_mode
+                return mode & 0o100 != 0
+            except FileNotFoundError:
+                pass
+        return False
 
     def queue_list(self):
         """postqueue -j: one dict per message."""
@@ -288,7 +304,8 @@ class Instance:
     def wait_empty(self, seconds=30):
         """Wait until nothing is queued."""
         end = time.monotonic() + seconds
-        while self.queued():
+        # Twice, as a file may move from where it was not yet looked for to where it was.
+        while self.queued() or self.queued():
             if time.monotonic() > end:
                 raise AssertionError(f"still queued after {seconds} s: {self.queue_files()}\n"
                                      + "\n".join(self.log.raw()[-30:]))
