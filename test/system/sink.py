@@ -16,6 +16,7 @@ rule that matches and is not used up decides. DROP closes the connection without
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 
 from . import world
@@ -35,6 +36,7 @@ class Message:
     mail_args: str = ""    # what followed the address: "SIZE=12 BODY=8BITMIME"
     rcpt_args: list = field(default_factory=list)
     connection: int = 0    # number of the connection, from 1
+    at: float = field(default_factory=time.monotonic)  # when it was complete
 
     @property
     def text(self):
