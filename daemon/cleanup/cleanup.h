@@ -65,6 +65,7 @@ struct message {
 	/* content */
 	struct header_splitter header;
 	bool header_done;
+	bool in_line;        /* of the header: the last piece did not end it */
 	struct str encoding; /* as the client or the header says; empty: nobody did */
 	uint64_t seen_headers;
 	int64_t hops;

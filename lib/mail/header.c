@@ -120,6 +120,17 @@ collect(struct header_splitter *s, struct str line)
 	buf_add(s->text, str_head(line, room));
 }
 
+void
+header_splitter_more(struct header_splitter *s, struct str text)
+{
+	size_t room = s->max_bytes - s->text->len;
+
+	if (s->text->len == 0)
+		return;
+	s->cut = s->cut || text.len > room;
+	buf_add(s->text, str_head(text, room));
+}
+
 /* The collected field becomes the finished one. */
 static struct str
 finish(struct header_splitter *s)

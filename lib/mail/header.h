@@ -98,5 +98,8 @@ void header_splitter_init(struct arena *mem, struct header_splitter *s, size_t m
 enum header_event header_splitter_line(struct header_splitter *s, struct str line,
 				       struct str *field_out);
 
+/* The last line that was taken goes on with this text: a line that came in pieces. */
+void header_splitter_more(struct header_splitter *s, struct str text);
+
 /* At the end of the input: the last field, or false if there is none. */
 bool header_splitter_end(struct header_splitter *s, struct str *field_out);
