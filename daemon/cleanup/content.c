@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/macros.h"
 
@@ -122,22 +123,9 @@ count_hop(struct message *m)
 static void
 note_encoding(struct message *m, struct str value)
 {
-	static const struct {
-		struct str name;
-		struct str encoding;
-	} known[] = {
-		{STR_INIT("7bit"), STR_INIT("7bit")},
-		{STR_INIT("8bit"), STR_INIT("8bit")},
-		{STR_INIT("binary"), STR_INIT("8bit")},
-		{STR_INIT("quoted-printable"), STR_INIT("7bit")},
-		{STR_INIT("base64"), STR_INIT("7bit")},
-	};
-
 	value = str_trim(value);
-	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		if (str_ieq(value, known[i].name))
-			m->encoding = known[i].encoding;
-	}
+	if (str_ieq(value, STR("8bit")) || str_ieq(value, STR("binary")))
+		m->encoding = STR("8bit");
 }
 
 static void
@@ -196,11 +184,33 @@ make_message_id(struct message *m)
 			  tm.tm_min, tm.tm_sec, STR_ARG(m->id), STR_ARG(host));
 }
 
-/* A name as a phrase: quoted unless it is plain words. */
+static struct str
+escape(struct message *m, struct str name)
+{
+	struct buf *out = buf_new(m->mem, 2 * name.len);
+
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.p[i] == '"' || name.p[i] == '\\')
+			buf_add_char(out, '\\');
+		buf_add_char(out, name.p[i]);
+	}
+	return buf_str(out);
+}
+
+/* A name as a phrase (RFC 5322 section 3.2.5): quoted unless it is plain words. */
 static struct str
 phrase(struct message *m, struct str name)
 {
-	return address_quote_local(m->mem, name);
+	struct str rest = name;
+	struct str word;
+
+	while (str_token(&rest, " \t", &word)) {
+		if (!str_eq(address_quote_local(m->mem, word), word) ||
+		    str_contains(word, '.'))
+			return str_printf(m->mem, "\"" PRI_STR "\"",
+					  STR_ARG(escape(m, name)));
+	}
+	return name;
 }
 
 static struct str

@@ -10,10 +10,12 @@
 
 #include "daemon/daemon.h"
 #include "mail/address.h"
+#include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
 #include "rewrite/expand.h"
 #include "rewrite/form.h"
 
+#include "bounce.h"
 #include "log.h"
 
 static void
@@ -68,6 +70,25 @@ make_orcpt(struct message *m, struct str form)
 			  STR_ARG(form));
 }
 
+/* Who asked to hear of success hears that the address stands for others, and nothing from
+ * those (RFC 3461 section 5.2.7.3). */
+static void
+report_expansion(struct message *m, struct str address)
+{
+	struct err err;
+
+	if ((m->dsn_notify & DSN_NOTIFY_SUCCESS) == 0)
+		return;
+	if (!bounce_expanded(m, address, &err)) {
+		log_warning(m->cleanup->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+			    err.text);
+		message_fail(m, CLEANUP_DEFER, STR_EMPTY);
+	}
+	m->dsn_notify &= ~(int64_t)DSN_NOTIFY_SUCCESS;
+	if (m->dsn_notify == 0)
+		m->dsn_notify = DSN_NOTIFY_NEVER;
+}
+
 static void
 expand_and_write(struct message *m, struct str address)
 {
@@ -83,6 +104,8 @@ expand_and_write(struct message *m, struct str address)
 		message_fail(m, CLEANUP_DEFER, STR_EMPTY);
 		return;
 	}
+	if (x.n_addresses > 1 || !str_eq(x.addresses[0], address))
+		report_expansion(m, address);
 	for (size_t i = 0; i < x.n_addresses; i++)
 		write_recipient(m, x.addresses[i]);
 }

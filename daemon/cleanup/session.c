@@ -208,6 +208,7 @@ remove_file(struct message *m)
 	if (!queue_remove(&m->cleanup->dirs, QUEUE_INCOMING, m->id, &err))
 		log_warning(m->cleanup->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
 			    err.text);
+	IGNORE(queue_remove(&m->cleanup->dirs, QUEUE_TRACE, m->id, &err));
 }
 
 /* The message is whole: where does it go? */

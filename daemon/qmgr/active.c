@@ -458,6 +458,8 @@ conclude(struct message *m)
 		remove_message(m);
 		return;
 	}
+	if (m->file.trace_flags != 0 && !queue_file_end_trace(&m->file, &err))
+		log_warning(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	if (!is_expired(m)) {
 		warn_of_delay(m);
 		put_back(m, next_delay_s(m));
@@ -555,7 +557,7 @@ begin(struct message *m)
 	/* The old reasons are tried again. */
 	IGNORE(!queue_remove(&q->dirs, QUEUE_DEFER, m->id, &err));
 	log_active(q->daemon->log, m->id, m->file.sender, m->file.content_size,
-		   m->file.rcpt_count);
+		   m->file.size_rcpt_count);
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
 	if (m->next_rcpt != 0 && !read_batch(m, &err)) {

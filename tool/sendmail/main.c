@@ -286,6 +286,26 @@ put_found(struct sendmail *s)
 	put(s, RECORD_LETTER_END, STR_EMPTY);
 }
 
+/* -bv: there is no message; this stands for it. */
+static void
+put_probe(struct sendmail *s)
+{
+	const char *lead = "To:\t";
+	struct arena *mem = s->command.mem;
+	struct str sender = address_quote_header(mem, sender_of(s));
+
+	submit_text(&s->submit, str_printf(mem, "From: " PRI_STR, STR_ARG(sender)),
+		    s->line_limit, true);
+	submit_text(&s->submit, STR("Subject: probe"), s->line_limit, true);
+	for (char **arg = s->options.recipients; *arg != NULL; arg++) {
+		struct str line =
+			str_printf(mem, "%s%s%s", lead, *arg, arg[1] != NULL ? "," : "");
+
+		submit_text(&s->submit, line, s->line_limit, true);
+		lead = "\t";
+	}
+}
+
 /* ---- submission ---- */
 
 static enum line_endings
@@ -344,6 +364,7 @@ static int
 submit(struct sendmail *s)
 {
 	struct command *c = &s->command;
+	int status;
 
 	if (!s->options.headers && s->options.recipients[0] == NULL)
 		log_fatal(c->log, EX_USAGE,
@@ -359,9 +380,16 @@ submit(struct sendmail *s)
 		   !s->options.ignore_dot);
 	start(s);
 	put_envelope(s);
-	copy_content(s);
+	if (s->options.probe)
+		put_probe(s);
+	else
+		copy_content(s);
 	put_found(s);
-	return finish(s);
+	status = finish(s);
+	if (s->options.probe || s->options.verbose == 1)
+		printf("Mail Delivery Status Report will be mailed to <" PRI_STR ">.\n",
+		       STR_ARG(sender_of(s)));
+	return status;
 }
 
 static int
