@@ -268,10 +268,12 @@ record_result(struct delivery *x, struct sched_recipient *r,
 		return;
 	}
 	if (result->outcome == DELIVER_DEFERRED &&
-	    (x->m->file.trace_flags & TRACE_VERIFY) == 0)
+	    (x->m->file.trace_flags & TRACE_VERIFY) == 0) {
 		x->m->deferred = true;
-	else
+		notify_flush_site(x->m, r->address);
+	} else {
 		mark_done(x, r);
+	}
 }
 
 static enum sched_outcome
