@@ -120,8 +120,10 @@ is_site(struct postqueue *p, struct str site)
 	struct str address;
 	struct err err;
 
+	/* An IPv6 address has its tag, as in mail addresses. */
 	if (site.len > 0 && site.p[0] == '[')
-		return literal_parse(site, &address);
+		return literal_parse(site, &address) &&
+		       (!str_contains(address, ':') || str_istarts(site, STR("[IPv6:")));
 	return hostname_check(site, p->common.smtputf8_enable, &err);
 }
 
@@ -301,17 +303,25 @@ system_is_down(struct postqueue *p)
 	fatal(p, "Cannot flush mail queue - mail system is down");
 }
 
+static void
+trigger(struct postqueue *p, struct str service, struct str bytes)
+{
+	struct err err;
+
+	if (ask_trigger(&p->ask, service, bytes, &err) == ASK_DONE)
+		return;
+	if (err.errnum == ENOENT)
+		log_warning(p->command.log, "unable to look up public/" PRI_STR ": %s",
+			    STR_ARG(service), strerror(err.errnum));
+	system_is_down(p);
+}
+
 /* Everything: what rests, what is not due, what came and was not announced. */
 static void
 flush_all(struct postqueue *p)
 {
-	struct str qmgr = command_get(&p->command, "queue_service_name");
-	struct str pickup = command_get(&p->command, "pickup_service_name");
-	struct err err;
-
-	if (ask_trigger(&p->ask, qmgr, STR("FADI"), &err) != ASK_DONE ||
-	    ask_trigger(&p->ask, pickup, STR_EMPTY, &err) != ASK_DONE)
-		system_is_down(p);
+	trigger(p, command_get(&p->command, "queue_service_name"), STR("FADI"));
+	trigger(p, command_get(&p->command, "pickup_service_name"), STR_EMPTY);
 }
 
 static void
