@@ -33,17 +33,21 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	struct qmgr_config config;
 	struct rewrite_rules rules;
 	struct match *flush_sites;
+	struct queue_dirs dirs;
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !qmgr_config_load(mem, cfg, &config, err) ||
 	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
 				q->rules.n_own_addresses, &rules, err) ||
-	    !flush_sites_open(mem, cfg, &flush_sites, err))
+	    !flush_sites_open(mem, cfg, &flush_sites, err) ||
+	    !queue_dirs_init(&dirs, q->dirs.root, common.hash_queue_names,
+			     common.hash_queue_depth, common.enable_long_queue_ids, err))
 		return false;
 	q->common = common;
 	q->config = config;
 	q->rules = rules;
 	q->flush_sites = flush_sites;
+	q->dirs = dirs;
 	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
 	return true;
 }
@@ -52,17 +56,12 @@ static bool
 init(struct daemon *d, struct err *err)
 {
 	struct qmgr *q = ARENA_NEW(d->mem, struct qmgr);
-	int root;
 
 	q->daemon = d;
-	if (!load(q, d->mem, d->config, err))
-		return false;
-	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (root < 0)
+	q->dirs.root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (q->dirs.root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");
-	if (!queue_dirs_init(&q->dirs, root, q->common.hash_queue_names,
-			     q->common.hash_queue_depth, q->common.enable_long_queue_ids,
-			     err))
+	if (!load(q, d->mem, d->config, err))
 		return false;
 	sched_init(&q->sched);
 	q->active = map_new_in(d->mem);

@@ -187,6 +187,18 @@ class Both:
             self.assertIn(b"administratively expired", report.text)
             s.mta.wait_empty()
 
+    def test_other_hash_depth(self):
+        """Deferred mail is found after a reload that changes where it lies."""
+        with self.scenario() as s:
+            message = s.defer("a@example.org")["a@example.org"]
+            s.mta.configure(hash_queue_depth="3")
+            s.mta.reload()
+            until(lambda: os.path.exists(os.path.join(
+                s.mta.queue, "deferred", *message[:3], message)), "moved")
+            s.sink.start()
+            until(lambda: s.mta.run("postqueue", "-f") and not s.mta.queued(), "empty")
+            self.assertEqual(s.ledger.check([s.sink], [s.mta]).delivered, 1)
+
     def test_requeue(self):
         with self.scenario() as s:
             ids = s.defer("a@example.org")

@@ -175,6 +175,20 @@ run_program(const struct instance *in, const char *program, const char *const *a
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+bool
+start_program(const struct instance *in, const char *program, const char *const *args)
+{
+	char **argv = make_argv(in, program, args);
+	pid_t pid = sys_fork();
+
+	if (pid == 0) {
+		setsid();
+		sys_execve(program, argv, environ);
+		_exit(126);
+	}
+	return pid > 0;
+}
+
 void
 become_program(const struct instance *in, const char *program, const char *const *args)
 {

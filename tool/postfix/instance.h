@@ -54,6 +54,9 @@ const char *path_in(const struct instance *in, struct str dir, const char *name)
 /* Run program (path) with arguments ended by NULL; the exit status, 128 + signal if it
  * was killed, -1 if it could not be started. */
 int run_program(const struct instance *in, const char *program, const char *const *args);
+/* Start it and leave it to itself: it outlives us. False if it could not be started. */
+bool start_program(const struct instance *in, const char *program,
+		   const char *const *args) MUST_CHECK;
 /* Become it. */
 NORETURN void become_program(const struct instance *in, const char *program,
 			     const char *const *args);
