@@ -285,10 +285,12 @@ record_result(struct delivery *x, struct sched_recipient *r,
 			mark_done(x, r);
 		return;
 	}
-	if (result->outcome == DELIVER_DEFERRED && !verify)
+	if (result->outcome == DELIVER_DEFERRED && !verify) {
 		x->m->deferred = true;
-	else
+		notify_flush_site(x->m, r->address);
+	} else {
 		mark_done(x, r);
+	}
 }
 
 static enum sched_outcome
