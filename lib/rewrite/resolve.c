@@ -347,8 +347,11 @@ choose_default(struct resolution *x)
 	}
 	because(x, "transport", "sender_dependent_default_transport_maps", hit.hit.value,
 		&hit);
-	if (nexthop.len > 0)
+	if (nexthop.len > 0) {
 		x->route->nexthop = nexthop;
+		because(x, "next hop", "sender_dependent_default_transport_maps",
+			hit.hit.value, &hit);
+	}
 	return RESOLVE_OK;
 }
 
@@ -416,7 +419,10 @@ apply_transport_maps(struct resolution *x)
 	}
 	if (nexthop.len > 0)
 		x->route->nexthop = nexthop;
-	because(x, "transport", "transport_maps", hit.hit.value, &hit);
+	if (transport.len > 0)
+		because(x, "transport", "transport_maps", hit.hit.value, &hit);
+	if (transport.len > 0 || nexthop.len > 0)
+		because(x, "next hop", "transport_maps", hit.hit.value, &hit);
 	return RESOLVE_OK;
 }
 

@@ -7,10 +7,10 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-#include "config/value.h"
 #include "dns/lookup.h"
 #include "mail/address.h"
 #include "rewrite/own.h"
+#include "smtp/lookups.h"
 #include "smtp/nexthop.h"
 
 #include "check_rows.h"
@@ -228,33 +228,26 @@ check_fallback_same(struct check *c)
 
 /* ---- as the DNS has it ---- */
 
-static struct lookup_rules
-lookup_rules(const struct check *c)
+/* False: bad values, which are told as such. */
+static bool
+lookup_rules(const struct check *c, struct lookup_rules *out)
 {
-	struct str host_lookup = c->smtp.smtp_host_lookup;
+	struct err err;
 
-	return (struct lookup_rules){
-		.dns_disabled =
-			str_ieq(c->smtp.smtp_dns_support_level, STR("disabled")) ||
-			c->smtp.disable_dns_lookups,
-		.native = list_has(host_lookup, STR("native")),
-		.dns = list_has(host_lookup, STR("dns")),
-		.ignore_mx_error = c->smtp.ignore_mx_lookup_error,
-		.check_loops = true,
-		.use_ipv4 = !str_ieq(c->common.inet_protocols, STR("ipv6")),
-		.use_ipv6 = !str_ieq(c->common.inet_protocols, STR("ipv4")),
-		.own = c->rules.own_addresses,
-		.n_own = c->rules.n_own_addresses,
-	};
+	*out = (struct lookup_rules){.own = c->rules.own_addresses,
+				     .n_own = c->rules.n_own_addresses};
+	return smtp_lookup_rules(&c->smtp, &c->common, out, &err);
 }
 
 static struct lookup_answer
 look_up(struct check *c, const struct nexthop *to)
 {
-	struct lookup_rules rules = lookup_rules(c);
-	struct lookup_answer answer;
+	struct lookup_answer answer = {.result = LOOKUP_HAVE_HOSTS};
+	struct lookup_rules rules;
 
-	lookup_hosts(c->mem, &c->dns.dns, &rules, to->host, to->mx, to->port, 1, &answer);
+	if (lookup_rules(c, &rules))
+		lookup_hosts(c->mem, &c->dns.dns, &rules, to->host, to->mx, to->port, 1,
+			     &answer);
 	return answer;
 }
 
@@ -263,13 +256,15 @@ check_relay_no_mx(struct check *c)
 {
 	size_t n;
 	const struct hop *hops = all_hops(c, &n, NULL);
+	struct lookup_rules rules;
 
+	if (!lookup_rules(c, &rules) || rules.dns_disabled)
+		return;
 	for (size_t i = 0; i < n; i++) {
 		const struct hop *h = &hops[i];
 		struct dns_answer mx;
 
-		if (!h->to.mx || is_one_word(h) || hostaddr_is_valid(h->to.host) ||
-		    lookup_rules(c).dns_disabled)
+		if (!h->to.mx || is_one_word(h) || hostaddr_is_valid(h->to.host))
 			continue;
 		c->dns.dns.ask(&c->dns, c->mem, h->to.host, DNS_TYPE_MX, false, &mx);
 		if (mx.result != DNS_NODATA)
@@ -299,7 +294,7 @@ check_relay_not_found(struct check *c)
 		    answer.dsn.status.text[0] != '5')
 			continue;
 		finding_add(c, place_hop(c, hops[i].parameter),
-			    str_printf(c->mem, PRI_STR ": mail for it is returned.",
+			    str_printf(c->mem, PRI_STR ": mail cannot go there.",
 				       STR_ARG(answer.dsn.reason)),
 			    STR("Correct the name, or the DNS."));
 	}

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/macros.h"
 
 void
 finding_add(struct check *c, struct place place, struct str text, struct str advice)
@@ -59,18 +60,25 @@ place_file(const char *path)
 struct place
 place_from_text(const struct check *c, struct str *text)
 {
-	struct str sep = STR(", line ");
-	size_t at = str_find(*text, sep);
-	struct str rest = str_skip(*text, at + sep.len);
-	const char *file = str_c(c->mem, str_head(*text, at));
-	struct str number, tail;
-	uint64_t line;
+	static const char *const separators[] = {", line ", ": line "};
 
-	if (at == text->len || !str_split(rest, ':', &number, &tail) ||
-	    !str_to_u64(number, UINT32_MAX, &line))
-		return (struct place){.what = STR_EMPTY};
-	*text = str_trim(tail);
-	return (struct place){.file = file, .line = (unsigned)line, .what = STR_EMPTY};
+	for (size_t i = 0; i < ARRAY_LEN(separators); i++) {
+		struct str sep = str_from(separators[i]);
+		size_t at = str_find(*text, sep);
+		struct str number, tail;
+		const char *file;
+		uint64_t line;
+
+		if (at == text->len ||
+		    !str_split(str_skip(*text, at + sep.len), ':', &number, &tail) ||
+		    !str_to_u64(number, UINT32_MAX, &line))
+			continue;
+		file = str_c(c->mem, str_head(*text, at));
+		*text = str_trim(tail);
+		return (struct place){
+			.file = file, .line = (unsigned)line, .what = STR_EMPTY};
+	}
+	return (struct place){.what = STR_EMPTY};
 }
 
 struct str

@@ -79,7 +79,7 @@ struct place place_setting(const struct check *c, const struct config_setting *s
 struct place place_service(const struct check *c, const struct master_service *s);
 struct place place_file(const char *path);
 
-/* Takes "FILE, line 3: " off a text that begins so. */
+/* Takes "FILE, line 3: " or "FILE: line 3: " off a text that begins so. */
 struct place place_from_text(const struct check *c, struct str *text);
 
 /* The expanded value, empty if it cannot be expanded (another check tells of that). */

@@ -286,5 +286,7 @@ stub_server_answers(struct stub *s, size_t i, struct str name)
 
 	IGNORE(getrandom(&id, sizeof(id), 0) < 0);
 	len = put_question(question, id, name, DNS_TYPE_A);
+	if (len == 0)
+		len = put_question(question, id, STR_EMPTY, DNS_TYPE_A);
 	return exchange(s, s->servers.list[i], question, len, answer) >= 0;
 }

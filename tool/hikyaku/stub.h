@@ -31,5 +31,6 @@ struct stub {
 
 void stub_init(struct stub *s, const struct servers *servers, int64_t budget_ms);
 
-/* Whether the i-th server answers a question (for name) with anything at all. */
+/* Whether the i-th server answers a question for name (for the root
+ * if that is no name) with anything at all. */
 bool stub_server_answers(struct stub *s, size_t i, struct str name);
