@@ -18,6 +18,9 @@
 #include "bounce.h"
 #include "log.h"
 
+/* The size record tells qmgr what was asked for, as bits above its own. */
+enum { NOTIFY_SHIFT = 1 };
+
 static void
 write_string(struct message *m, char letter, struct str data)
 {
@@ -57,6 +60,8 @@ write_recipient(struct message *m, struct str address)
 	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
 	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
 	write_string(m, RECORD_LETTER(RECIPIENT), address);
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
+	m->has_utf8_recipient = m->has_utf8_recipient || !str_is_ascii(address);
 	m->n_recipients++;
 }
 
@@ -113,12 +118,13 @@ expand_and_write(struct message *m, struct str address)
 void
 envelope_recipient(struct message *m, struct str address)
 {
-	struct str form;
+	struct str form = rewrite_form(m->mem, &m->cleanup->rules,
+				       address.len > 0
+					       ? address
+					       : m->cleanup->common.empty_address_recipient);
 
-	if (address.len == 0)
-		address = m->cleanup->common.empty_address_recipient;
-	form = rewrite_form(m->mem, &m->cleanup->rules, address);
-	m->original = str_dup(m->mem, m->original.len > 0 ? m->original : address);
+	if (m->original.len == 0)
+		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)
 		m->dsn_orcpt = make_orcpt(m, form);
 	expand_and_write(m, form);
@@ -179,10 +185,10 @@ take_attribute(struct message *m, struct str data)
 	/* Ours to say. */
 	if (str_eq(name, STR("create_time")))
 		return;
-	if (str_eq(name, STR("encoding"))) {
+	if (str_eq(name, STR("encoding")))
 		m->encoding = str_dup(m->mem, value);
-		return;
-	}
+	if (str_eq(name, STR("rewrite_context")))
+		m->is_remote = str_eq(value, STR("remote"));
 	if (!take_recipient_attribute(m, name, value))
 		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }
@@ -206,7 +212,7 @@ write_sender(struct message *m)
 {
 	int64_t delay = m->cleanup->delay_warning_s;
 
-	if (m->full_name.len > 0)
+	if (m->has_full_name)
 		write_string(m, RECORD_LETTER(FULL_NAME), m->full_name);
 	write_string(m, RECORD_LETTER(SENDER), m->sender);
 	/* Reports are not themselves reported on. */
@@ -226,9 +232,10 @@ envelope_record(struct message *m, const struct record *r)
 	}
 	if (m->segment == SEGMENT_ENVELOPE)
 		write_beginning(m);
-	if (type == RECORD_FULL_NAME)
+	if (type == RECORD_FULL_NAME) {
 		m->full_name = str_dup(m->mem, r->data);
-	else if (type == RECORD_SENDER && !m->has_sender) {
+		m->has_full_name = true;
+	} else if (type == RECORD_SENDER && !m->has_sender) {
 		take_sender(m, r->data);
 		write_sender(m);
 	} else if (type == RECORD_RECIPIENT && m->has_sender)
