@@ -422,26 +422,6 @@ put_found(struct sendmail *s)
 	put(s, RECORD_LETTER_END, STR_EMPTY);
 }
 
-/* -bv: there is no message; this stands for it. */
-static void
-put_probe(struct sendmail *s)
-{
-	const char *lead = "To:\t";
-	struct arena *mem = s->command.mem;
-	struct str sender = address_quote_header(mem, sender_of(s));
-
-	submit_text(&s->submit, str_printf(mem, "From: " PRI_STR, STR_ARG(sender)),
-		    s->line_limit, true);
-	submit_text(&s->submit, STR("Subject: probe"), s->line_limit, true);
-	for (char **arg = s->options.recipients; *arg != NULL; arg++) {
-		struct str line =
-			str_printf(mem, "%s%s%s", lead, *arg, arg[1] != NULL ? "," : "");
-
-		submit_text(&s->submit, line, s->line_limit, true);
-		lead = "\t";
-	}
-}
-
 /* ---- submission ---- */
 
 static enum line_endings
@@ -521,7 +501,6 @@ static int
 submit(struct sendmail *s)
 {
 	struct command *c = &s->command;
-	int status;
 	struct str verp;
 	enum line_endings endings;
 
@@ -548,11 +527,7 @@ submit(struct sendmail *s)
 	else
 		copy_content(s);
 	put_found(s);
-	status = finish(s);
-	if (s->options.probe || s->options.verbose == 1)
-		printf("Mail Delivery Status Report will be mailed to <" PRI_STR ">.\n",
-		       STR_ARG(sender_of(s)));
-	return status;
+	return finish(s);
 }
 
 /* The names of modes in complaints. */
