@@ -57,6 +57,7 @@ struct report {
 	int64_t arrival_us;
 	int64_t expires_us; /* REPORT_DELAY: Will-Retry-Until */
 	bool is_8bit;       /* the original has 8-bit content */
+	bool utf8_text;     /* smtputf8_enable: what is said may have UTF-8 */
 	bool utf8;          /* global forms */
 	bool headers_only;  /* what is returned of the original */
 	const struct report_recipient *recipients;

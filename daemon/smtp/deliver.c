@@ -285,6 +285,9 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 
 	use_connection(a, c);
 	a->mail.line_broken = false;
+	for (size_t i = 0; i < a->mail.n_rcpts; i++)
+		a->r->recipients[i].passed_on =
+			(c->client.features & SMTP_FEATURE_DSN) != 0;
 	ok = smtp_client_send(&c->client, &a->mail, &dsn) == SMTP_SESSION_OK;
 	if (a->mail.line_broken)
 		log_line_broken(a->r->daemon->log, a->r->msg.queue_id,

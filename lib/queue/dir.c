@@ -273,6 +273,29 @@ queue_open(const struct queue_dirs *dirs, enum queue_name q, struct str id, bool
 }
 
 bool
+queue_open_append(const struct queue_dirs *dirs, enum queue_name q, struct str id,
+		  int *fd_out, struct err *err)
+{
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	struct arena *mem = arena_new();
+	struct str path = queue_path(mem, dirs, q, id);
+	int fd = sys_openat(dirs->root, path.p, flags, 0600);
+	bool ok = true;
+
+	if (fd < 0 && errno == ENOENT) {
+		ok = make_parents(mem, dirs, path, err);
+		if (ok)
+			fd = sys_openat(dirs->root, path.p, flags, 0600);
+	}
+	if (ok && fd < 0)
+		ok = err_errno(err, ERR_TEMP, "open file %s", path.p);
+	arena_free(&mem);
+	if (ok)
+		*fd_out = fd;
+	return ok;
+}
+
+bool
 queue_set_time(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 	       int64_t time_us, struct err *err)
 {

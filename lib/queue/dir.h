@@ -91,6 +91,10 @@ bool queue_remove(const struct queue_dirs *dirs, enum queue_name q, struct str i
 bool queue_open(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 		bool write, int *fd_out, struct err *err) MUST_CHECK;
 
+/* Open for appending; creates the file (mode 0600) and its subdirectory. */
+bool queue_open_append(const struct queue_dirs *dirs, enum queue_name q, struct str id,
+		       int *fd_out, struct err *err) MUST_CHECK;
+
 /* Set both time stamps. */
 bool queue_set_time(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 		    int64_t time_us, struct err *err) MUST_CHECK;

@@ -643,6 +643,7 @@ read_final_replies(struct smtp_client *c, struct smtp_mail *mail, struct dsn *ds
 		result = said(c, &r, "end of DATA command");
 		if (r.code / 100 == 2)
 			result.reason = smtp_reply_one_line(c->mem, &r);
+		result.action = c->options.lmtp ? DSN_DELIVERED : DSN_RELAYED;
 		if (r.code / 100 == 3) /* not an answer to a finished mail */
 			result.status = dsn_status_with_class(result.status, '4');
 		if (!c->options.lmtp) {

@@ -10,7 +10,7 @@
 void
 check_dns_server(struct check *c)
 {
-	bool answers[SERVERS_MAX];
+	bool answers[SERVERS_MAX] = {false};
 	size_t n_answer = 0;
 
 	for (size_t i = 0; i < c->dns.servers.n; i++) {

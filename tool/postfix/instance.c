@@ -218,6 +218,20 @@ run_and_read(const struct instance *in, const char *program, const char *const *
 	return ok && status >= 0 && status < 126;
 }
 
+bool
+launch_program(const struct instance *in, const char *program, const char *const *args)
+{
+	char **argv = make_argv(in, program, args);
+	pid_t pid = sys_fork();
+
+	if (pid == 0) {
+		setsid();
+		sys_execve(program, argv, environ);
+		_exit(126);
+	}
+	return pid > 0;
+}
+
 void
 become_program(const struct instance *in, const char *program, const char *const *args)
 {

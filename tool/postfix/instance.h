@@ -58,6 +58,9 @@ int run_program(const struct instance *in, const char *program, const char *cons
  * to its end; its status does not matter. */
 bool run_and_read(const struct instance *in, const char *program, const char *const *args,
 		  struct str *text_out);
+/* Start it and leave it to itself: it outlives us. False if it could not be started. */
+bool launch_program(const struct instance *in, const char *program,
+		    const char *const *args) MUST_CHECK;
 /* Become it. */
 NORETURN void become_program(const struct instance *in, const char *program,
 			     const char *const *args);

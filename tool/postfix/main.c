@@ -170,6 +170,18 @@ do_drain(const struct instance *in)
 
 /* -- the others -------------------------------------------------------------- */
 
+/* Files move to where a changed hash_queue_depth wants them. That may take long, and the
+ * queue manager finds what has not moved yet at its next look. */
+static void
+sort_queue(const struct instance *in)
+{
+	const char *const args[] = {"-c", config_dir(in->config), NULL};
+	const char *program = path_in(in, in->common.command_directory, "postsuper");
+
+	if (access(program, X_OK) == 0 && !launch_program(in, program, args))
+		say_warning(in, "cannot start %s: %s", program, strerror(errno));
+}
+
 static int
 do_reload(const struct instance *in)
 {
@@ -180,6 +192,7 @@ do_reload(const struct instance *in)
 			      "configuration");
 	say_info(in, "refreshing the Postfix mail system");
 	must_signal(in, pid, SIGHUP);
+	sort_queue(in);
 	return 0;
 }
 
