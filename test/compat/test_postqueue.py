@@ -192,6 +192,16 @@ class Compat(unittest.TestCase):
         self.same(pair, ["-qRexample.org"], program="sendmail")
         self.same(pair, ["-qIbad.id"], program="sendmail")
 
+    def test_by_the_name_of_mailq(self):
+        ours, theirs = [
+            [ask(mta, arguments, program=mta.parameters["mailq_path"])
+             for arguments in ([], ["recipient"], ["-qIbad.id"])]
+            for mta in self.pair()]
+        for a, b in zip(ours, theirs):
+            self.assertEqual((a[0], blocks(a[1]), comparable(a[2])),
+                             (b[0], blocks(b[1]), comparable(b[2])))
+        self.assertIn(b"Requests.", ours[0][1])
+
     def test_what_is_said(self):
         pair = self.pair()
         for user in (None, "tester"):

@@ -306,12 +306,22 @@ sendmail_options_directory(struct arena *mem, struct log *log, int argc, char **
 	return dir;
 }
 
+/* Programs of old were links to one file, and so are these. */
+static enum sendmail_mode
+mode_of_name(const char *name)
+{
+	if (strcmp(name, "mailq") == 0)
+		return MODE_LIST;
+	return strcmp(name, "newaliases") == 0 ? MODE_ALIASES : MODE_SUBMIT;
+}
+
 void
 sendmail_options_parse(struct log *log, int argc, char **argv, struct sendmail_options *o)
 {
 	struct parser p = {.log = log, .o = o};
 	int c;
 
+	o->mode = mode_of_name(argv[0]);
 	optind = 0;
 	while (current_word(argv) != NULL) {
 		const char *word = current_word(argv);
