@@ -193,13 +193,16 @@ class Compat(unittest.TestCase):
         self.same(pair, ["-qIbad.id"], program="sendmail")
 
     def test_by_the_name_of_mailq(self):
-        ours, theirs = [
-            [ask(mta, arguments, program=mta.parameters["mailq_path"])
-             for arguments in ([], ["recipient"], ["-qIbad.id"])]
-            for mta in self.pair()]
-        for a, b in zip(ours, theirs):
+        asked = [("mailq_path", arguments) for arguments in
+                 ([], ["recipient"], ["-q"], ["-qIABCDE1"], ["-qRexample.org"])]
+        asked += [("sendmail_path", ["-bp", "-qIABCDE1"]), ("newaliases_path", ["recipient"]),
+                  ("newaliases_path", ["-bp"]), ("sendmail_path", ["-qIABCDE1", "-qRexample.org"]),
+                  ("sendmail_path", ["-qRexample.org", "-qIABCDE1"])]
+        ours, theirs = [[ask(mta, arguments, program=mta.parameters[name])
+                         for name, arguments in asked] for mta in self.pair()]
+        for what, a, b in zip(asked, ours, theirs):
             self.assertEqual((a[0], blocks(a[1]), comparable(a[2])),
-                             (b[0], blocks(b[1]), comparable(b[2])))
+                             (b[0], blocks(b[1]), comparable(b[2])), what)
         self.assertIn(b"Requests.", ours[0][1])
 
     def test_what_is_said(self):
