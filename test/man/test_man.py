@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PARTS = ("scripts", "tool", "daemon", "lib/config")
+PARTS = ("scripts", "tool", "daemon", "lib/config", "lib/daemon")
 
 
 def check(tree):
@@ -55,6 +55,17 @@ class TheCheckItself(unittest.TestCase):
         self.change("tool/hikyaku/hikyaku.1", "-offline", "-off")
         self.finds("hikyaku.1: option --offline is not in it")
 
+    def test_option_that_there_is_not(self):
+        self.change("tool/postlog/postlog.1", r"Op Fl iv", "Op Fl ivz")
+        self.change("tool/hikyaku/hikyaku.1", r"\.It Fl -untold", ".It Fl -untold , -extra")
+        self.change("tool/sendmail/sendmail.1", r"\.It Fl bp", ".It Fl kp")
+        self.change("daemon/master/master.8", r"\.It Fl m Ar", ".It Fl y Ar")
+        for text in ("postlog.1: postlog has no option -z",
+                     "hikyaku.1: hikyaku has no option --extra",
+                     "sendmail.1: sendmail has no option -k",
+                     "master.8: master has no option -y"):
+            self.finds(text)
+
     def test_missing_page(self):
         os.unlink(os.path.join(self.tree, "daemon/qmgr/qmgr.8"))
         self.finds("daemon/qmgr/: no page qmgr.8")
@@ -79,6 +90,11 @@ class TheCheckItself(unittest.TestCase):
     def test_form(self):
         self.change("daemon/smtp/smtp.8", r"\.Sh DESCRIPTION\n", ".Sh DESCRIPTION\n.Xx y\n")
         self.finds("smtp.8:")
+
+    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
+    def test_form_of_the_page_that_is_made(self):
+        self.change("scripts/params-to-mdoc", r"\.Sh PARAMETERS", ".Sh PARAMETERS\n.Xx y")
+        self.finds("<stdin>:")
 
 
 if __name__ == "__main__":
