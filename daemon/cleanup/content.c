@@ -102,10 +102,9 @@ complete_address(void *arg, struct arena *mem, struct str external, struct str *
 	const struct message *m = arg;
 
 	(void)err;
-	*new_out =
-		rewrite_form_external(mem, &m->cleanup->rules,
-				      m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
-				      external);
+	*new_out = rewrite_form_external(mem, &m->cleanup->rules,
+					 m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
+					 external);
 	return true;
 }
 
@@ -268,7 +267,8 @@ make_from(struct message *m)
 		return address_quote_header(m->mem, m->sender);
 	out = buf_new(m->mem, SIZE_MAX / 4);
 	add_phrase(out, m->full_name);
-	buf_printf(out, "<" PRI_STR ">", STR_ARG(address_quote_header(m->mem, m->sender)));
+	buf_printf(out, "<" PRI_STR ">",
+		   STR_ARG(address_quote_header(m->mem, m->sender)));
 	return buf_str(out);
 }
 

@@ -118,10 +118,9 @@ expand_and_write(struct message *m, struct str address)
 void
 envelope_recipient(struct message *m, struct str address)
 {
-	struct str form = rewrite_form(m->mem, &m->cleanup->rules,
-				       address.len > 0
-					       ? address
-					       : m->cleanup->common.empty_address_recipient);
+	struct str form = rewrite_form(
+		m->mem, &m->cleanup->rules,
+		address.len > 0 ? address : m->cleanup->common.empty_address_recipient);
 
 	if (m->original.len == 0)
 		m->original = str_dup(m->mem, address);
