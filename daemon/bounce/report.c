@@ -189,8 +189,10 @@ add_status_of_recipient(struct arena *mem, struct buf *out, const struct report 
 		buf_printf(out, "Original-Recipient: rfc822;" PRI_STR "\n",
 			   STR_ARG(field_value(mem, r,
 					       address_quote_header(mem, original))));
+	/* What was delayed until its time was up has failed now. */
 	buf_printf(out, "Action: " PRI_STR "\nStatus: " PRI_STR "\n",
-		   STR_ARG(rcpt->action), STR_ARG(rcpt->dsn));
+		   STR_ARG(r->kind == REPORT_FAILURE ? STR("failed") : rcpt->action),
+		   STR_ARG(rcpt->dsn));
 	if (rcpt->mta_name.len > 0)
 		buf_printf(out, "Remote-MTA: dns; " PRI_STR "\n",
 			   STR_ARG(field_value(mem, r, rcpt->mta_name)));

@@ -31,15 +31,18 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	struct common_config common;
 	struct qmgr_config config;
 	struct rewrite_rules rules;
+	struct master_services services;
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !qmgr_config_load(mem, cfg, &config, err) ||
+	    !master_cf_load(mem, cfg, &services, err) ||
 	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
 				q->rules.n_own_addresses, &rules, err))
 		return false;
 	q->common = common;
 	q->config = config;
 	q->rules = rules;
+	q->services = services;
 	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
 	return true;
 }
@@ -98,6 +101,7 @@ trigger(struct qmgr *q, char c)
 		scan_want(q, SCAN_IGNORE_TIME);
 		return;
 	case 'F':
+		q->scan_wanted |= SCAN_FLUSH; /* with the D that follows */
 		sched_revive_all(&q->sched, loop_now_ms(q->daemon->loop));
 		event_signal_all(&q->dispatch);
 		return;
@@ -174,12 +178,15 @@ reload(struct daemon *d, const struct config *fresh, struct err *err)
 	d->config = fresh;
 	while ((e = map_next(q->sched.transports, &at)) != NULL) {
 		struct sched_params params;
+		struct sched_transport *t;
 
 		if (!params_load(q, e->key, &params, err)) {
 			d->config = old;
 			return false;
 		}
 		sched_transport_set_params(e->value, &params);
+		t = e->value;
+		t->agents_max = params_agents_max(q, e->key);
 	}
 	q->generation++;
 	deliver_forget_agents(q);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "config/common_config.h"
+#include "config/master_cf.h"
 #include "config/qmgr_config.h"
 #include "fiber/event.h"
 #include "queue/dir.h"
@@ -31,6 +32,7 @@ struct qmgr {
 	struct daemon *daemon;
 	struct common_config common;
 	struct qmgr_config config;
+	struct master_services services; /* master.cf: agents at once */
 	struct rewrite_rules rules;
 	struct queue_dirs dirs;
 	struct sched sched;
@@ -39,6 +41,8 @@ struct qmgr {
 	struct event dispatch; /* something may be deliverable */
 	struct event scan;     /* something to scan for, or room in active */
 	unsigned scan_wanted;  /* enum scan_want */
+	bool flushing;         /* the present scan is a SCAN_FLUSH */
+	int64_t n_recipients;  /* in memory, of all messages */
 	int64_t next_deferred_scan_ms;
 	uint64_t generation; /* of the configuration */
 };
@@ -47,15 +51,21 @@ struct message {
 	struct sched_message sched; /* first: the scheduler hands it back */
 	struct qmgr *qmgr;
 	struct arena *mem;
+	struct arena *scratch; /* while one recipient is routed */
 	struct str id;
 	struct queue_file file;
 	int fd;
 	int64_t active_us; /* when it entered the active queue */
-	int64_t next_rcpt; /* where the next batch of recipients begins; 0: none left */
-	int64_t n_busy;    /* results that are being recorded */
-	bool deferred;     /* somebody must wait */
-	bool flush;        /* deliver whatever is dead: postqueue -i */
+	int64_t next_rcpt; /* where the next part of the recipients begins; 0: none left
+			    */
+	int64_t n_recipients; /* in memory */
+	int64_t n_after_read; /* the same when a part was read last */
+	int64_t last_read_ms;
+	bool is_damaged; /* the rest of the recipients cannot be read */
+	bool deferred;   /* somebody must wait */
+	bool flush;      /* deliver whatever is dead: postqueue -i */
 	bool force_expire;
+	bool flush_transports; /* defer_transports does not count: postqueue -f */
 	bool finishing;
 };
 
@@ -80,7 +90,8 @@ void scan_run(void *qmgr);
 enum scan_want {
 	SCAN_INCOMING = 1u << 0,
 	SCAN_DEFERRED = 1u << 1,
-	SCAN_IGNORE_TIME = 1u << 2
+	SCAN_IGNORE_TIME = 1u << 2,
+	SCAN_FLUSH = 1u << 3 /* what is found is tried in defer_transports too */
 };
 void scan_want(struct qmgr *q, unsigned want);
 /* At start: what was active when we stopped goes back to incoming. */
@@ -91,3 +102,5 @@ void deliver_forget_agents(struct qmgr *q);
 /* Parameters of a transport from the configuration. */
 bool params_load(struct qmgr *q, struct str transport, struct sched_params *out,
 		 struct err *err) MUST_CHECK;
+/* Deliveries of a transport at a time: the maxproc column of its service; 0: no limit. */
+int64_t params_agents_max(const struct qmgr *q, struct str transport);

@@ -116,6 +116,7 @@ scan_run(void *arg)
 		unsigned want = q->scan_wanted;
 
 		q->scan_wanted = 0;
+		q->flushing = (want & SCAN_FLUSH) != 0;
 		if (loop_now_ms(loop) >= q->next_deferred_scan_ms) {
 			want |= SCAN_DEFERRED | SCAN_INCOMING;
 			q->next_deferred_scan_ms =
@@ -125,6 +126,7 @@ scan_run(void *arg)
 			scan_queue(q, QUEUE_INCOMING, (want & SCAN_IGNORE_TIME) != 0);
 		if ((want & SCAN_DEFERRED) != 0)
 			scan_queue(q, QUEUE_DEFERRED, (want & SCAN_IGNORE_TIME) != 0);
+		q->flushing = false;
 		if (q->scan_wanted == 0 &&
 		    event_wait(&q->scan, q->next_deferred_scan_ms) == FIBER_CANCELLED)
 			break;
