@@ -434,15 +434,18 @@ log_end(struct supervisor *s, const struct process *c, int status)
 	return true;
 }
 
+/* A process that cannot start will not be able to in a moment either. One that somebody
+ * killed meanwhile (an operator, the kernel short of memory) may well be. */
 static void
-process_failed(struct service *v, const struct process *c)
+process_failed(struct service *v, const struct process *c, int status)
 {
+	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	int64_t now = loop_now_ms(v->s->o.loop);
 	int64_t limit = v->s->plan->master.service_throttle_time * 1000;
 
 	if (timer_is_active(&v->restart))
 		return;
-	if (!c->ready) {
+	if (!c->ready && !was_killed) {
 		log_warning(v->s->o.log, "%s: bad command startup -- throttling",
 			    c->program);
 		pause_service(v, limit);
@@ -461,7 +464,7 @@ process_ended(struct supervisor *s, struct process *c, int status)
 	if (v != NULL && s->stopping == WAVE_NONE) {
 		v->processes--;
 		if (failed)
-			process_failed(v, c);
+			process_failed(v, c, status);
 		else if (v->processes == 0 && v->state == SERVICE_UP)
 			rest_service(v);
 	}

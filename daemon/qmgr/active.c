@@ -18,6 +18,7 @@
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "mail/address.h"
+#include "queue/log_file.h"
 #include "rewrite/resolve.h"
 
 #include "log.h"
@@ -145,9 +146,11 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 	struct str dsn;
 	struct str reason;
 
-	if (m->flush)
+	if (m->flush) {
+		sched_revive(&m->qmgr->sched, t, d, now_ms);
 		return false;
-	if (!m->flush_transports && list_has(m->qmgr->config.defer_transports, t->name)) {
+	}
+	if (!m->flush_all && list_has(m->qmgr->config.defer_transports, t->name)) {
 		add_problem(m, "retry", STR("4.3.2"), STR("deferred transport"), r);
 		return true;
 	}
@@ -205,6 +208,11 @@ route_one(struct message *m, struct sched_recipient *r)
 	struct route route;
 	struct err err = {0};
 
+	if (m->force_expire && map_find(m->reasons, r->address) != NULL) {
+		m->deferred = true;
+		recipients_drop(m, r);
+		return;
+	}
 	if (m->force_expire) {
 		add_problem(m, "retry", STR("4.7.0"),
 			    STR("message is administratively expired"), r);
@@ -310,6 +318,8 @@ active_route_all(struct qmgr *q)
 
 /* ---- leaving the active queue ---- */
 
+static const enum queue_name message_logs[] = {QUEUE_DEFER, QUEUE_BOUNCE, QUEUE_TRACE};
+
 static void
 forget(struct message *m)
 {
@@ -343,6 +353,28 @@ has_log(struct message *m, enum queue_name q)
 	       st.st_size > 0;
 }
 
+/* postsuper has taken the file away while it was being delivered: on hold it keeps what
+ * was said about its deliveries, removed it does not. */
+static void
+lose(struct message *m)
+{
+	static const enum queue_name places[] = {QUEUE_HOLD, QUEUE_DEFERRED,
+						 QUEUE_INCOMING, QUEUE_MAILDROP};
+	const struct queue_dirs *dirs = &m->qmgr->dirs;
+	struct stat st;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct str path = queue_path(m->mem, dirs, places[i], m->id);
+
+		if (sys_fstatat(dirs->root, path.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return;
+	}
+	log_info(m->qmgr->daemon->log, PRI_STR ": was removed by hand", STR_ARG(m->id));
+	for (size_t i = 0; i < ARRAY_LEN(message_logs); i++)
+		IGNORE(!queue_remove(dirs, message_logs[i], m->id, &err));
+}
+
 /* Back to deferred, to be tried again in `delay`. */
 static void
 put_back(struct message *m, int64_t delay_s)
@@ -352,8 +384,13 @@ put_back(struct message *m, int64_t delay_s)
 
 	if (!queue_set_time(&q->dirs, QUEUE_ACTIVE, m->id,
 			    sys_now_us() + delay_s * 1000000, &err) ||
-	    !queue_move(&q->dirs, QUEUE_ACTIVE, QUEUE_DEFERRED, m->id, &err))
-		log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
+	    !queue_move(&q->dirs, QUEUE_ACTIVE, QUEUE_DEFERRED, m->id, &err)) {
+		if (err.errnum == ENOENT)
+			lose(m);
+		else
+			log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+				  err.text);
+	}
 	forget(m);
 }
 
@@ -377,9 +414,14 @@ lifetime_s(const struct message *m)
 	return MIN_OF(c->bounce_queue_lifetime, c->maximal_queue_lifetime);
 }
 
+/* postsuper -e may have come while the message was being delivered. */
 static bool
-is_expired(const struct message *m)
+is_expired(struct message *m)
 {
+	struct stat st;
+
+	if (sys_fstat(m->fd, &st) == 0 && (st.st_mode & QUEUE_MODE_EXPIRE) != 0)
+		m->force_expire = true;
 	return m->force_expire ||
 	       sys_now_us() / 1000000 >= m->file.create_s + lifetime_s(m);
 }
@@ -387,12 +429,17 @@ is_expired(const struct message *m)
 static void
 remove_message(struct message *m)
 {
-	static const enum queue_name logs[] = {QUEUE_DEFER, QUEUE_BOUNCE, QUEUE_TRACE};
 	struct qmgr *q = m->qmgr;
+	struct stat st;
 	struct err err;
 
-	for (size_t i = 0; i < ARRAY_LEN(logs); i++)
-		IGNORE(!queue_remove(&q->dirs, logs[i], m->id, &err));
+	if (sys_fstat(m->fd, &st) == 0 && st.st_nlink == 0) {
+		lose(m);
+		forget(m);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(message_logs); i++)
+		IGNORE(!queue_remove(&q->dirs, message_logs[i], m->id, &err));
 	if (!queue_remove(&q->dirs, QUEUE_ACTIVE, m->id, &err))
 		log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	else
@@ -439,6 +486,8 @@ conclude(struct message *m)
 		remove_message(m);
 		return;
 	}
+	if (m->file.trace_flags != 0 && !queue_file_end_trace(&m->file, &err))
+		log_warning(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	if (!is_expired(m)) {
 		warn_of_delay(m);
 		put_back(m, next_delay_s(m));
@@ -495,7 +544,6 @@ message_new(struct qmgr *q, struct str id, int fd)
 	m->scratch = arena_new_child(mem);
 	m->id = str_dup(mem, id);
 	m->fd = fd;
-	m->flush_transports = q->flushing;
 	m->active_us = sys_now_us();
 	sched_message_init(&m->sched, loop_now_ms(q->daemon->loop));
 	map_set(q->active, id, m);
@@ -518,6 +566,26 @@ read_marks(struct message *m)
 						 ~(mode_t)QUEUE_MODE_UNTHROTTLE) < 0);
 }
 
+/* The return message shall say why it was late: who is in the defer log is not tried
+ * again. */
+static void
+remember_reasons(struct message *m)
+{
+	struct log_entry *entries;
+	size_t count = 0;
+	struct err err;
+
+	m->reasons = map_new_in(m->mem);
+	if (!log_file_read(m->mem, &m->qmgr->dirs, QUEUE_DEFER, m->id, &entries, &count,
+			   &err)) {
+		log_warning(m->qmgr->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+			    err.text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		map_set(m->reasons, entries[i].recipient, m);
+}
+
 static void
 begin(struct message *m)
 {
@@ -535,10 +603,12 @@ begin(struct message *m)
 		return;
 	}
 	read_marks(m);
-	/* The old reasons are tried again. */
-	IGNORE(!queue_remove(&q->dirs, QUEUE_DEFER, m->id, &err));
+	if (m->force_expire)
+		remember_reasons(m);
+	else /* what was the reason is tried again */
+		IGNORE(!queue_remove(&q->dirs, QUEUE_DEFER, m->id, &err));
 	log_active(q->daemon->log, m->id, m->file.sender, m->file.content_size,
-		   m->file.rcpt_count);
+		   m->file.size_rcpt_count);
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
 	if (m->next_rcpt != 0 && !recipients_read(m, &err)) {
@@ -549,7 +619,7 @@ begin(struct message *m)
 }
 
 void
-active_take(struct qmgr *q, enum queue_name from, struct str id, int fd)
+active_take(struct qmgr *q, enum queue_name from, struct str id, int fd, bool flush_all)
 {
 	struct message *m;
 	struct err err;
@@ -567,5 +637,6 @@ active_take(struct qmgr *q, enum queue_name from, struct str id, int fd)
 		return;
 	}
 	m = message_new(q, id, fd);
+	m->flush_all = flush_all;
 	begin(m);
 }

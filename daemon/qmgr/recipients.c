@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipients.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -87,6 +89,21 @@ room(const struct message *m, const struct sched_transport *t)
 	return MIN_OF(MAX_OF(all, least), PART_MAX - m->n_recipients);
 }
 
+/* By address, upper and lower case alike, so that the order does not depend on how an
+ * alias was written; the same address as it came. */
+static int
+by_address(const void *left, const void *right)
+{
+	const struct queue_recipient *a = left;
+	const struct queue_recipient *b = right;
+	size_t n = MIN_OF(a->address.len, b->address.len);
+	int order = n == 0 ? 0 : strncasecmp(a->address.p, b->address.p, n);
+
+	if (order == 0 && a->address.len != b->address.len)
+		order = a->address.len < b->address.len ? -1 : 1;
+	return order != 0 ? order : (a->offset > b->offset) - (a->offset < b->offset);
+}
+
 static bool
 read_part(struct message *m, int64_t max, struct err *err)
 {
@@ -101,6 +118,7 @@ read_part(struct message *m, int64_t max, struct err *err)
 		arena_free(&mem);
 		return false;
 	}
+	qsort(list, n, sizeof(*list), by_address);
 	for (size_t i = 0; i < n; i++) {
 		*last = recipient_new(&list[i]);
 		last = &(*last)->next;
@@ -140,8 +158,7 @@ refill(struct message *m, const struct sched_transport *t)
 }
 
 void
-recipients_done(struct message *m, const struct sched_transport *t,
-		struct sched_recipient *list)
+recipients_drop(struct message *m, struct sched_recipient *list)
 {
 	while (list != NULL) {
 		struct recipient *r = recipient_of(list);
@@ -152,5 +169,12 @@ recipients_done(struct message *m, const struct sched_transport *t,
 		m->n_recipients--;
 		m->qmgr->n_recipients--;
 	}
+}
+
+void
+recipients_done(struct message *m, const struct sched_transport *t,
+		struct sched_recipient *list)
+{
+	recipients_drop(m, list);
 	refill(m, t);
 }

@@ -11,7 +11,7 @@
  *	TRANSPORT_recipient_refill_limit, _delay	when the next part is read
  *
  * Each recipient is an allocation of its own with its addresses in it: a part may have
- *one that waits for days, and must not keep the others.
+ * one that waits for days, and must not keep the others.
  */
 
 #include <stdbool.h>
@@ -29,5 +29,7 @@ bool recipients_read(struct message *m, struct err *err) MUST_CHECK;
  * read more if there is room and reason. */
 void recipients_done(struct message *m, const struct sched_transport *t,
 		     struct sched_recipient *list);
+/* The same for one that nobody delivers, without reading more. */
+void recipients_drop(struct message *m, struct sched_recipient *list);
 /* Give it another address (routing does). */
 void recipient_set_address(struct sched_recipient *r, struct str address);

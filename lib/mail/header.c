@@ -105,19 +105,23 @@ header_splitter_init(struct arena *mem, struct header_splitter *s, size_t max_by
 	s->finished = buf_new(mem, max_bytes);
 }
 
-/* Append a line to the field, as much of it as there is room for. */
-static void
-collect(struct header_splitter *s, struct str line)
+/* Append to the field as much as there is room for. */
+void
+header_splitter_more(struct header_splitter *s, struct str piece)
 {
 	size_t room = s->max_bytes - s->text->len;
 
-	if (s->text->len > 0 && room > 0) {
-		buf_add_char(s->text, '\n');
-		room--;
-	}
-	if (line.len > room)
+	if (piece.len > room)
 		s->cut = true;
-	buf_add(s->text, str_head(line, room));
+	buf_add(s->text, str_head(piece, room));
+}
+
+static void
+collect(struct header_splitter *s, struct str line)
+{
+	if (s->text->len > 0 && s->text->len < s->max_bytes)
+		buf_add_char(s->text, '\n');
+	header_splitter_more(s, line);
 }
 
 /* The collected field becomes the finished one. */

@@ -98,5 +98,9 @@ void header_splitter_init(struct arena *mem, struct header_splitter *s, size_t m
 enum header_event header_splitter_line(struct header_splitter *s, struct str line,
 				       struct str *field_out);
 
+/* More of the line that was fed last, for a line that comes in pieces, when that was
+ * HEADER_MORE or HEADER_FIELD. */
+void header_splitter_more(struct header_splitter *s, struct str piece);
+
 /* At the end of the input: the last field, or false if there is none. */
 bool header_splitter_end(struct header_splitter *s, struct str *field_out);

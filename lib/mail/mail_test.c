@@ -221,6 +221,15 @@ test_splitter(void **state)
 	assert_true(str_eq(field, STR("Subject: m")));
 	assert_true(s.cut);
 	assert_false(header_splitter_end(&s, &field));
+
+	/* a line in pieces */
+	header_splitter_init(mem, &s, 12);
+	assert_int_equal(header_splitter_line(&s, STR("To: "), &field), HEADER_MORE);
+	header_splitter_more(&s, STR("one,"));
+	header_splitter_more(&s, STR("two,three"));
+	assert_true(s.cut);
+	assert_int_equal(header_splitter_line(&s, STR(""), &field), HEADER_END_LINE);
+	assert_true(str_eq(field, STR("To: one,two,")));
 	assert_true(header_field_parse(STR("to:\n <a@b>"), &f));
 	assert_int_equal(f.row->kind, HEADER_TO);
 	assert_true(str_eq(f.value, STR("<a@b>")));

@@ -222,8 +222,11 @@ take_other(struct arena *mem, struct queue_file *f, const struct record *r,
 	}
 	if (r->letter == RECORD_LETTER(TIME))
 		return parse_time(f, r->data, err);
-	if (r->letter == RECORD_LETTER(ATTRIBUTE))
+	if (r->letter == RECORD_LETTER(ATTRIBUTE)) {
+		if (str_starts(r->data, STR("trace_flags=")))
+			f->trace_offset = r->offset;
 		return take_attribute(mem, f, r->data, err);
+	}
 	if (r->letter == RECORD_LETTER(WARN)) {
 		f->warn_offset = r->offset;
 		f->warn_us = number(r->data, &n) && n > 0 && n < INT64_MAX / 1000000
@@ -414,6 +417,17 @@ queue_file_mark_done(int fd, int64_t recipient_offset, struct err *err)
 
 	return write_at(fd, recipient_offset, str_from_mem(&done, 1),
 			"mark recipient as done", err);
+}
+
+bool
+queue_file_end_trace(struct queue_file *f, struct err *err)
+{
+	const char killed = RECORD_LETTER(KILLED);
+
+	f->trace_flags = 0;
+	return f->trace_offset == 0 ||
+	       write_at(f->fd, f->trace_offset, str_from_mem(&killed, 1),
+			"end the trace request", err);
 }
 
 bool

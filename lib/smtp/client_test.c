@@ -230,9 +230,11 @@ test_outcomes(void **state)
 		 "lost connection with mx.example[192.0.2.1] while sending RCPT TO",
 		 SMTP_SESSION_FAILED},
 		{"not SMTP", "250 ok\r\nHTTP/1.1 200 OK\r\n", "PPP",
-		 "malformed reply from mx.example[192.0.2.1] while sending RCPT TO: "
-		 "HTTP/1.1 200 OK",
+		 "lost connection with mx.example[192.0.2.1] while sending RCPT TO",
 		 SMTP_SESSION_FAILED},
+		{"a line without a code, then the reply",
+		 "250 ok\r\nnote\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 done\r\n",
+		 "SSS", "250 done", SMTP_SESSION_OK},
 		{"success out of range",
 		 "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 already\r\n", "PPP",
 		 "host mx.example[192.0.2.1] said: 250 already (in reply to DATA "

@@ -64,14 +64,16 @@ smtp_reply_read(struct stream *s, struct arena *mem, struct smtp_reply *reply_ou
 			*stream_out = status;
 			return REPLY_LOST;
 		}
-		r.code = line_code(line, &last);
-		if (r.code == 0 || lines >= REPLY_LINES_MAX) {
+		if (lines >= REPLY_LINES_MAX) {
 			*reply_out = (struct smtp_reply){.text = line};
 			return REPLY_BAD;
 		}
 		if (text->len > 0)
 			buf_add_char(text, '\n');
 		buf_add(text, line);
+		r.code = line_code(line, &last);
+		if (r.code == 0)
+			continue; /* something else that the server had to say */
 		rest = without_code(line);
 		r.status = dsn_status_from_reply(r.code, rest);
 	}

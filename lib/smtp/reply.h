@@ -3,7 +3,8 @@
 /*
  * SMTP replies as a client reads them (RFC 5321 section 4.2): one or more lines with the
  * same code, joined into one text. Tolerant where servers are sloppy and bounded where
- * they are hostile.
+ * they are hostile: lines without a code are kept in the text and otherwise skipped, as
+ * Postfix does, and what matters is the code of the line that ends the reply.
  */
 
 #include "base/str.h"
@@ -15,7 +16,7 @@ struct arena;
 
 enum {
 	REPLY_LINE_MAX = 2048,  /* bytes kept of a line; the rest is thrown away */
-	REPLY_LINES_MAX = 512,  /* more lines are a protocol error */
+	REPLY_LINES_MAX = 512,  /* more lines are no reply */
 	REPLY_TEXT_MAX = 65536, /* bytes kept of all lines */
 };
 
@@ -27,7 +28,7 @@ struct smtp_reply {
 
 enum smtp_reply_result {
 	REPLY_READ,
-	REPLY_BAD,  /* not an SMTP reply: *text_out of smtp_reply_read() says what came */
+	REPLY_BAD,  /* too many lines; the reply's text is the last that came */
 	REPLY_LOST, /* the stream failed: *stream_out says how */
 };
 

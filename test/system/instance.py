@@ -6,8 +6,9 @@
         mta.log.wait("smtp: .*status=sent")
 
 Both kinds take the same keywords: parameters of main.cf (a value of None leaves one out)
-and `services=`, lines of master.cf that replace those of the same name and type. Leaving
-the `with` stops it, kills what does not stop, and fails if something had to be killed.
+and `services=`, lines of master.cf that replace those of the same name and type; `where=` is
+a directory for it, if not on the private world's tmpfs. Leaving the `with` stops it, kills
+what does not stop, and fails if something had to be killed.
 """
 import json
 import os
@@ -15,6 +16,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -48,7 +50,7 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 # Ours serves these services without a process, or does not have them yet.
-NOT_OURS = {"rewrite", "flush", "proxymap", "proxywrite", "local", "virtual", "lmtp",
+NOT_OURS = {"rewrite", "proxymap", "proxywrite", "local", "virtual", "lmtp",
             "anvil", "scache"}
 
 
@@ -56,9 +58,10 @@ class Instance:
     """Ours; see OracleInstance. Made stopped; `with` or start() starts it."""
     kind = "ours"
 
-    def __init__(self, name="", services="", **parameters):
+    def __init__(self, name="", services="", where=None, **parameters):
         self.world = self._need()
-        self.dir = tempfile.mkdtemp(prefix=f"{self.kind}-{name}", dir=self.world.dir)
+        self.dir = tempfile.mkdtemp(prefix=f"{self.kind}-{name}",
+                                    dir=where or self.world.dir)
         os.chmod(self.dir, 0o755)
         self.config = os.path.join(self.dir, "etc")
         self.queue = os.path.join(self.dir, "spool")
@@ -275,20 +278,47 @@ class Instance:
                             for name in names]
         return found
 
+    def _is_ready(self, queue):
+        """For each file of a queue, whether it is a message (x bit) or one in the making."""
+        for folder, _, names in os.walk(os.path.join(self.queue, queue)):
+            for name in names:
+                try:
+                    yield os.stat(os.path.join(folder, name)).st_mode & 0o100 != 0
+                except FileNotFoundError:
+                    pass
+
     def queued(self):
-        """How many message files there are outside corrupt/."""
-        return sum(len(ids) for queue, ids in self.queue_files().items()
-                   if queue != "corrupt")
+        """How many messages there are outside corrupt/. A file that is still being written
+        is none yet: what it is made from is counted, and if its writer died it never
+        becomes one."""
+        return sum(sum(self._is_ready(queue))
+                   for queue in ("maildrop", "incoming", "active", "deferred", "hold"))
+
+    def unfinished(self):
+        """How many files in incoming/ are no messages yet, or will never be."""
+        return sum(not ready for ready in self._is_ready("incoming"))
 
     def queue_list(self):
         """postqueue -j: one dict per message."""
         out = self.run("postqueue", "-c", self.config, "-j").stdout.decode("utf-8", "replace")
         return [json.loads(line) for line in out.splitlines()]
 
+    def flush(self):
+        """Ask qmgr for what `postqueue -f` asks for: try everything now."""
+        for service, request in (("pickup", b"W"), ("qmgr", b"FADI")):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(os.path.join(self.queue, "public", service))
+                try:
+                    s.sendall(request)
+                except BrokenPipeError:
+                    pass  # pickup needs no more than the connection
+
     def wait_empty(self, seconds=30):
         """Wait until nothing is queued."""
         end = time.monotonic() + seconds
-        while self.queued():
+        # Twice, as a file may move from where it was not yet looked for to where it was.
+        while self.queued() or self.queued():
             if time.monotonic() > end:
                 raise AssertionError(f"still queued after {seconds} s: {self.queue_files()}\n"
                                      + "\n".join(self.log.raw()[-30:]))

@@ -105,7 +105,10 @@ class Ledger:
     def check(self, sinks=(), instances=(), max_duplicates=0):
         """Compare; AssertionError with every difference, or the Count."""
         problems = []
-        queued = self._read_spools(instances)  # first: what moves on is seen at the sink
+        # First the spools: what moves on is then seen at the sink. Notices that are still
+        # queued carry the message, too, but are for its sender.
+        expected = {(e.mark, r) for e in self._written.values() for r in e.recipients}
+        queued = self._read_spools(instances) & expected
         delivered, bounced = self._read_sinks(sinks, problems)
         accepted = {(mark, r) for mark in self._accepted
                     for r in self._written[mark].recipients}
@@ -114,7 +117,6 @@ class Ledger:
             problems.append(f"lost: {pair[0]} to {pair[1]}")
         for pair in sorted(reached & bounced):
             problems.append(f"delivered and bounced: {pair[0]} to {pair[1]}")
-        expected = {(e.mark, r) for e in self._written.values() for r in e.recipients}
         for pair in sorted((reached | bounced) - expected):
             problems.append(f"to somebody it was not for: {pair[0]} to {pair[1]}")
         duplicates = len(delivered) - len(reached)

@@ -16,6 +16,7 @@ rule that matches and is not used up decides. DROP closes the connection without
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 
 from . import world
@@ -35,6 +36,7 @@ class Message:
     mail_args: str = ""    # what followed the address: "SIZE=12 BODY=8BITMIME"
     rcpt_args: list = field(default_factory=list)
     connection: int = 0    # number of the connection, from 1
+    at: float = field(default_factory=time.monotonic)  # when it was complete
 
     @property
     def text(self):
@@ -123,6 +125,13 @@ class Sink:
                                      f"port {self.port} in {seconds} s")
             return list(self.messages)
 
+    def wait_connections(self, count, seconds=20):
+        """Wait until there have been so many connections."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self.connections >= count, seconds):
+                raise AssertionError(f"{self.connections} of {count} connections to port "
+                                     f"{self.port} in {seconds} s")
+
     def wait_command(self, pattern, seconds=20):
         """Wait until a command line matches; the line."""
         def found():
@@ -152,6 +161,7 @@ class Sink:
             self.connections += 1
             number = self.connections
             self._open.add(conn)
+            self._lock.notify_all()
         try:
             with conn:
                 _Session(self, conn, number).run()

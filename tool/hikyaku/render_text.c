@@ -303,6 +303,7 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 	case LOG_RATE_LIMIT:
 	case LOG_POSTSCREEN:
 	case LOG_TLS:
+	case LOG_TLS_FAILED:
 		name = l->severity == LOG_SEV_INFO ? "note" : "warning";
 		break;
 	case LOG_CLIENT:

@@ -91,7 +91,6 @@ input_next(struct input *in, struct str *text, struct err *err)
 {
 	size_t used = in->used;
 	bool in_line = in->in_line;
-	bool skipping = false;
 
 	if (in->finished)
 		return INPUT_END;
@@ -105,10 +104,9 @@ input_next(struct input *in, struct str *text, struct err *err)
 		if (result == INPUT_END || result == INPUT_FAILED)
 			return result;
 		mend_ending(in, result, text);
-		if (!in->started && (skipping || is_mbox_line(*text))) {
-			skipping = result == INPUT_PART;
+		/* Postfix keeps one that is longer than the limit, or not ended. */
+		if (!in->started && result == INPUT_LINE && is_mbox_line(*text))
 			continue;
-		}
 		in->started = true;
 		in->in_line = result == INPUT_PART;
 		if (in->dot_ends && !in_line && str_eq(*text, STR("."))) {
