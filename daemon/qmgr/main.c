@@ -128,9 +128,14 @@ take_announcements(struct qmgr *q, struct stream *s)
 			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file,
 				    false);
 		} else {
+			const struct msg_qmgr_full full = {
+				.active = (int64_t)map_count(q->active)};
+
 			if (arrived.file >= 0)
 				sys_close(arrived.file);
 			scan_want(q, SCAN_INCOMING);
+			IGNORE(ipc_send(&ipc, &ipc_qmgr_full, &full, &err) &&
+			       ipc_flush(&ipc, &err));
 		}
 		arena_reset(mem);
 	}
