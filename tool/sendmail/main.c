@@ -606,6 +606,19 @@ run(struct sendmail *s)
 	return EX_OK;
 }
 
+/* For messages; whoever starts us chooses argv[0]. */
+static const char *
+known_name(const char *name)
+{
+	static const char *const names[] = {"mailq", "newaliases"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return names[i];
+	}
+	return "sendmail";
+}
+
 int
 main(int argc, char **argv)
 {
@@ -617,7 +630,7 @@ main(int argc, char **argv)
 
 	if (slash != NULL)
 		argv[0] = argv[0] + (slash + 1 - argv[0]);
-	command_init(&s.command, mem, "sendmail");
+	command_init(&s.command, mem, known_name(argv[0]));
 	dir = sendmail_options_directory(mem, s.command.log, argc, argv);
 	if (dir != NULL && setenv("MAIL_CONFIG", dir, 1) != 0)
 		log_fatal(s.command.log, STATUS_FAILED, "setenv: %s", strerror(errno));
