@@ -142,8 +142,8 @@ read_recipients(struct notice *n, struct err *err)
 static bool
 headers_only(const struct notice *n, enum report_audience audience)
 {
-	return n->kind == REPORT_DELAY || n->kind == REPORT_SUCCESS ||
-	       audience == REPORT_TO_POSTMASTER_COPY || n->dsn_return == DSN_RET_HDRS ||
+	return n->kind != REPORT_FAILURE || audience == REPORT_TO_POSTMASTER_COPY ||
+	       n->dsn_return == DSN_RET_HDRS ||
 	       n->file.content_size > n->b->config.bounce_size_limit;
 }
 
@@ -216,7 +216,9 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 		.now_us = sys_now_us(),
 		.arrival_us = n->arrival_us,
 		.expires_us = n->expires_us,
-		.is_8bit = n->has_file && str_eq(n->file.encoding, STR("8bit")),
+		.is_8bit = n->b->common.smtputf8_enable ||
+			   (n->has_file && str_eq(n->file.encoding, STR("8bit"))),
+		.utf8_text = n->b->common.smtputf8_enable,
 		.headers_only = headers_only(n, audience),
 		.recipients = n->recipients,
 		.n_recipients = n->n_recipients,
@@ -227,6 +229,7 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 	if (!submit_begin(&s, n->b->daemon, n->mem, from, to,
 			  (int)n->b->common.ipc_timeout, err))
 		return false;
+	report_trace(n->mem, text, &r, s.queue_id);
 	report_begin(n->mem, text, &r);
 	submit_text(&s, buf_str(text));
 	copy_original(n, &s, r.headers_only);

@@ -10,7 +10,6 @@
 
 #include "mail/address.h"
 #include "mail/date.h"
-#include "mail/xtext.h"
 
 enum { WRAP_COLUMN = 79, INDENT = 4 };
 
@@ -88,6 +87,20 @@ date_of(struct arena *mem, int64_t us)
 	return date_format(mem, (time_t)(us / 1000000));
 }
 
+void
+report_trace(struct arena *mem, struct buf *out, const struct report *r,
+	     struct str queue_id)
+{
+	struct str date = date_of(mem, r->now_us);
+
+	buf_printf(out,
+		   "Received: by " PRI_STR " (" PRI_STR ")\n\tid " PRI_STR "; " PRI_STR
+		   "\n",
+		   STR_ARG(r->reporting_mta), STR_ARG(r->mail_name), STR_ARG(queue_id),
+		   STR_ARG(date));
+	buf_printf(out, "Date: " PRI_STR "\n", STR_ARG(date));
+}
+
 static void
 add_header(struct arena *mem, struct buf *out, const struct report *r)
 {
@@ -118,7 +131,8 @@ add_part(struct arena *mem, struct buf *out, const struct report *r,
 {
 	buf_printf(out, "--" PRI_STR "\nContent-Description: %s\nContent-Type: %s\n",
 		   STR_ARG(boundary(mem, r)), description, type);
-	if (r->is_8bit || r->utf8)
+	/* A message/delivery-status is always ASCII. */
+	if (r->utf8 || (r->is_8bit && !str_starts(str_from(type), STR("message/del"))))
 		buf_add_c(out, "Content-Transfer-Encoding: 8bit\n");
 	buf_add_char(out, '\n');
 }
@@ -131,7 +145,8 @@ has_original(const struct report_recipient *rcpt)
 
 /* "<address> (expanded from <original>): reason" */
 static void
-explain_recipient(struct arena *mem, struct buf *out, const struct report_recipient *rcpt)
+explain_recipient(struct arena *mem, struct buf *out, const struct report *r,
+		  const struct report_recipient *rcpt)
 {
 	struct str to = address_quote_header(mem, rcpt->address);
 	struct str text;
@@ -145,14 +160,15 @@ explain_recipient(struct arena *mem, struct buf *out, const struct report_recipi
 		text = str_printf(mem, "<" PRI_STR ">: " PRI_STR, STR_ARG(to),
 				  STR_ARG(rcpt->reason));
 	buf_add_char(out, '\n');
-	report_wrap(out, text);
+	report_wrap(out, str_printable(mem, text, r->utf8_text));
 }
 
 static void
 add_explanation(struct arena *mem, struct buf *out, const struct report *r)
 {
 	add_part(mem, out, r, "Notification",
-		 r->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+		 r->is_8bit ? "text/plain; charset=utf-8"
+			    : "text/plain; charset=us-ascii");
 	if (r->audience != REPORT_TO_POSTMASTER_UNDELIVERABLE) {
 		buf_printf(out, "This is the mail system at host " PRI_STR ".\n\n",
 			   STR_ARG(r->reporting_mta));
@@ -161,7 +177,7 @@ add_explanation(struct arena *mem, struct buf *out, const struct report *r)
 			   STR_ARG(r->mail_name));
 	}
 	for (size_t i = 0; i < r->n_recipients; i++)
-		explain_recipient(mem, out, &r->recipients[i]);
+		explain_recipient(mem, out, r, &r->recipients[i]);
 	buf_add_char(out, '\n');
 }
 
@@ -169,7 +185,14 @@ add_explanation(struct arena *mem, struct buf *out, const struct report *r)
 static struct str
 field_value(struct arena *mem, const struct report *r, struct str value)
 {
-	return str_printable(mem, value, r->utf8);
+	return str_printable(mem, value, r->utf8_text);
+}
+
+/* What was put off counts as failed once it is given up. */
+static struct str
+final_action(const struct report *r, const struct report_recipient *rcpt)
+{
+	return r->kind == REPORT_FAILURE ? STR("failed") : rcpt->action;
 }
 
 static void
@@ -190,7 +213,7 @@ add_status_of_recipient(struct arena *mem, struct buf *out, const struct report 
 			   STR_ARG(field_value(mem, r,
 					       address_quote_header(mem, original))));
 	buf_printf(out, "Action: " PRI_STR "\nStatus: " PRI_STR "\n",
-		   STR_ARG(rcpt->action), STR_ARG(rcpt->dsn));
+		   STR_ARG(final_action(r, rcpt)), STR_ARG(rcpt->dsn));
 	if (rcpt->mta_name.len > 0)
 		buf_printf(out, "Remote-MTA: dns; " PRI_STR "\n",
 			   STR_ARG(field_value(mem, r, rcpt->mta_name)));
@@ -215,7 +238,7 @@ add_status(struct arena *mem, struct buf *out, const struct report *r)
 	buf_printf(out, "Reporting-MTA: dns; " PRI_STR "\n", STR_ARG(r->reporting_mta));
 	if (r->envelope_id.len > 0)
 		buf_printf(out, "Original-Envelope-Id: " PRI_STR "\n",
-			   STR_ARG(xtext_encode(mem, r->envelope_id)));
+			   STR_ARG(field_value(mem, r, r->envelope_id)));
 	buf_printf(out, "X-Postfix-Queue-ID: " PRI_STR "\n", STR_ARG(r->queue_id));
 	if (r->sender.len > 0)
 		buf_printf(out, "X-Postfix-Sender: rfc822; " PRI_STR "\n",
@@ -233,7 +256,7 @@ add_status(struct arena *mem, struct buf *out, const struct report *r)
 static void
 add_original(struct arena *mem, struct buf *out, const struct report *r)
 {
-	bool failed = r->kind == REPORT_FAILURE;
+	bool failed = r->kind == REPORT_FAILURE || r->kind == REPORT_DELAY;
 	const char *type;
 
 	if (r->headers_only)

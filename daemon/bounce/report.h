@@ -3,7 +3,7 @@
 /*
  * The text of a delivery report: multipart/report (RFC 3462) with an explanation, the
  * machine-readable part (RFC 3464, or RFC 6533 for UTF-8), and the original message or
- * its header. Pure: values in, lines out. Date, Message-Id and the qualification of
+ * its header. Pure: values in, lines out. Message-Id and the qualification of
  * MAILER-DAEMON are cleanup's work, as for any local mail.
  */
 
@@ -57,13 +57,18 @@ struct report {
 	int64_t arrival_us;
 	int64_t expires_us; /* REPORT_DELAY: Will-Retry-Until */
 	bool is_8bit;       /* the original has 8-bit content */
+	bool utf8_text;     /* smtputf8_enable: what is said may have UTF-8 */
 	bool utf8;          /* global forms */
 	bool headers_only;  /* what is returned of the original */
 	const struct report_recipient *recipients;
 	size_t n_recipients;
 };
 
-/* From the first header line to the head of the part that carries the original,
+/* The trace header that a message made here begins with, and its date. queue_id: of the
+ * report itself. */
+void report_trace(struct arena *mem, struct buf *out, const struct report *r,
+		  struct str queue_id);
+/* From the next header line to the head of the part that carries the original,
  * inclusive. Then the caller copies the original's lines and calls report_end(). */
 void report_begin(struct arena *mem, struct buf *out, const struct report *r);
 void report_end(struct arena *mem, struct buf *out, const struct report *r);

@@ -17,7 +17,7 @@
 #include "cleanup.h"
 #include "log.h"
 
-enum { BATCH = 1000 };
+enum { BATCH = 1000, CONNECT_MS = 10000 };
 
 static bool
 ask(struct ipc *ipc, struct arena *mem, const struct ipc_message *message,
@@ -108,6 +108,36 @@ complete_file(struct message *m, struct err *err)
 	return true;
 }
 
+bool
+bounce_expanded(struct message *m, struct str address, struct err *err)
+{
+	const struct msg_bounce_append entry = {
+		.queue_id = m->id,
+		.recipient = address,
+		.orig_recipient = m->original,
+		.dsn_orcpt = m->dsn_orcpt,
+		.dsn_notify = m->dsn_notify,
+		.dsn = STR("2.0.0"),
+		.action = STR("expanded"),
+		.reason = STR("alias expanded"),
+		.mta_type = STR_EMPTY,
+		.mta_name = STR_EMPTY,
+		.diag_type = STR_EMPTY,
+		.diag_text = STR_EMPTY,
+	};
+	struct stream *s;
+	struct ipc ipc;
+	bool ok;
+
+	if (!daemon_connect(m->cleanup->daemon, "private/trace", CONNECT_MS, &s, err))
+		return false;
+	stream_set_timeout_ms(s, m->cleanup->common.ipc_timeout * 1000);
+	ipc_init(&ipc, s);
+	ok = ask(&ipc, m->mem, &ipc_bounce_append, &entry, err);
+	stream_close(&s);
+	return ok;
+}
+
 void
 bounce_message(struct message *m)
 {
@@ -116,7 +146,7 @@ bounce_message(struct message *m)
 	struct err err;
 
 	if (complete_file(m, &err) &&
-	    daemon_connect(m->cleanup->daemon, "private/bounce", 10000, &s, &err)) {
+	    daemon_connect(m->cleanup->daemon, "private/bounce", CONNECT_MS, &s, &err)) {
 		stream_set_timeout_ms(s, m->cleanup->common.ipc_timeout * 1000);
 		ipc_init(&ipc, s);
 		if (report(m, &ipc, &err)) {

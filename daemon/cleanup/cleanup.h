@@ -23,6 +23,7 @@
 
 struct daemon;
 struct map;
+struct mime;
 struct offload;
 
 struct cleanup {
@@ -53,7 +54,9 @@ struct message {
 	struct str sender;
 	bool has_sender;
 	int64_t arrival_us;
+	bool is_remote; /* rewrite_context: mail of others */
 	struct str full_name;
+	bool has_full_name;
 	bool envelope_written;
 	/* of the next recipient */
 	struct str original;
@@ -61,12 +64,14 @@ struct message {
 	int64_t dsn_notify;
 	struct map *recipients; /* those that were written, against duplicates */
 	size_t n_recipients;
+	bool has_utf8_recipient;
 
 	/* content */
-	struct header_splitter header;
-	bool header_done;
-	bool inside_line; /* of the header: the next text goes on with it */
-	bool has_8bit;
+	struct mime *mime;
+	bool has_8bit_header;
+	bool has_message_id;
+	bool line_is_open;   /* the last piece did not end its line */
+	struct str encoding; /* "7bit", "8bit"; empty: nobody said */
 	uint64_t seen_headers;
 	int64_t hops;
 };

@@ -4,9 +4,11 @@
  * completed, and what is missing is added at its end. The body passes line by line.
  */
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/macros.h"
 
@@ -14,12 +16,15 @@
 #include "mail/address.h"
 #include "mail/address_list.h"
 #include "mail/date.h"
+#include "mail/mime.h"
 #include "queue/cleanup_status.h"
 #include "queue/id.h"
 #include "rewrite/form.h"
 
 #include "cleanup.h"
 #include "log.h"
+
+enum { FILL_COLUMNS = 70 };
 
 static uint64_t
 bit(enum header_kind kind)
@@ -33,33 +38,59 @@ has(const struct message *m, enum header_kind kind)
 	return (m->seen_headers & bit(kind)) != 0;
 }
 
-/* In pieces if it is long, as readers of queue files expect. */
+/* A line of the header, in pieces if it is long. */
 static void
 write_line(struct message *m, struct str line)
 {
 	size_t limit = (size_t)m->cleanup->common.line_length_limit;
 
-	for (; line.len > limit; line = str_skip(line, limit))
+	while (line.len > limit) {
 		queue_writer_record(&m->writer, RECORD_LETTER(PART),
 				    str_head(line, limit));
+		line = str_skip(line, limit);
+	}
 	queue_writer_record(&m->writer, RECORD_LETTER(LINE), line);
 }
 
-/* A field of one or more lines. */
+/* A field of one or more lines; blanks between name and colon are not kept, as not
+ * everybody takes them for a field. */
 static void
-write_field(struct message *m, struct str text)
+write_header(struct message *m, struct str text)
 {
+	size_t n = header_name_length(text);
 	struct str line;
 
+	m->has_8bit_header = m->has_8bit_header || !str_is_ascii(text);
+	if (n > 0 && text.p[n] != ':')
+		text = str_concat(m->mem, str_head(text, n),
+				  str_skip(text, str_index(text, ':')));
 	while (str_line(&text, &line))
 		write_line(m, line);
 }
 
-static void
-write_header(struct message *m, struct str text)
+/* Addresses come one a line; as many share one as fit. */
+static struct str
+fill_lines(struct arena *mem, struct str text)
 {
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
-	write_field(m, text);
+	struct buf *out = buf_new(mem, SIZE_MAX / 4);
+	size_t column = 0;
+	struct str line;
+
+	while (str_line(&text, &line)) {
+		struct str words = str_trim(line);
+
+		if (column > 0 && column + 1 + words.len < FILL_COLUMNS) {
+			buf_add_char(out, ' ');
+			line = words;
+			column++;
+		} else if (column > 0) {
+			buf_add_char(out, '\n');
+			column = 0;
+		}
+		buf_add(out, line);
+		column += line.len;
+	}
+	return buf_str(out);
 }
 
 /* ---- single fields ---- */
@@ -72,7 +103,9 @@ complete_address(void *arg, struct arena *mem, struct str external, struct str *
 
 	(void)err;
 	*new_out =
-		rewrite_form_external(mem, &m->cleanup->rules, REWRITE_LOCAL, external);
+		rewrite_form_external(mem, &m->cleanup->rules,
+				      m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
+				      external);
 	return true;
 }
 
@@ -89,7 +122,7 @@ rewrite_addresses(struct message *m, const struct header_field *f, struct str te
 				 (size_t)m->cleanup->config.header_address_token_limit,
 				 complete_address, m, &value, &changed, &err) &&
 	    changed)
-		write_header(m, header_fold(mem, f->name, value));
+		write_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
 	else
 		write_header(m, text);
 	arena_free(&mem);
@@ -118,6 +151,18 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
+/* What the header says of the body is worth more than what the client said. */
+static void
+note_encoding(struct message *m, struct str value)
+{
+	struct str word = str_trim(str_head(value, str_index(value, '(')));
+
+	if (str_ieq(word, STR("7bit")))
+		m->encoding = STR("7bit");
+	else if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
+		m->encoding = STR("8bit");
+}
+
 static void
 note_field(struct message *m, const struct header_field *f)
 {
@@ -125,13 +170,24 @@ note_field(struct message *m, const struct header_field *f)
 	struct arena *mem = arena_new();
 
 	m->seen_headers |= bit(f->row->kind);
+	m->has_message_id = m->has_message_id || f->row->kind == HEADER_MESSAGE_ID;
 	if (f->row->kind == HEADER_MESSAGE_ID)
 		log_message_id(log, m->id, header_unfold(mem, f->value));
 	else if (f->row->kind == HEADER_RESENT_MESSAGE_ID)
 		log_resent_message_id(log, m->id, header_unfold(mem, f->value));
 	else if (f->row->kind == HEADER_RECEIVED)
 		count_hop(m);
+	else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
+		note_encoding(m, f->value);
 	arena_free(&mem);
+}
+
+/* Mail of others is left alone unless there is a domain for it. */
+static bool
+rewrites_headers(const struct message *m)
+{
+	return !m->is_remote ||
+	       m->cleanup->rules.config.remote_header_rewrite_domain.len > 0;
 }
 
 static void
@@ -147,7 +203,7 @@ take_field(struct message *m, struct str text)
 		note_field(m, &f);
 	if (is_dropped(m, &f))
 		return;
-	if (f.row != NULL &&
+	if (f.row != NULL && rewrites_headers(m) &&
 	    (f.row->flags & (HEADER_IS_SENDER | HEADER_IS_RECIPIENT)) != 0)
 		rewrite_addresses(m, &f, text);
 	else
@@ -172,27 +228,48 @@ make_message_id(struct message *m)
 			  tm.tm_min, tm.tm_sec, STR_ARG(m->id), STR_ARG(host));
 }
 
-/* A name as a phrase: quoted unless it is plain words. */
-static struct str
-phrase(struct message *m, struct str name)
+/* A name as a phrase (RFC 5322 section 3.2.5): words with one blank between them, or
+ * quoted as it is. */
+static void
+add_phrase(struct buf *out, struct str name)
 {
-	return address_quote_local(m->mem, name);
+	static const char specials[] = "()<>[]:;@\\,.\"!%";
+	struct str word;
+	bool quoted = false;
+
+	for (size_t i = 0; i < name.len; i++)
+		quoted = quoted || memchr(specials, name.p[i], sizeof(specials) - 1) ||
+			 (!char_is_blank(name.p[i]) && (unsigned char)name.p[i] < 32) ||
+			 name.p[i] == 127;
+	if (!quoted) {
+		while (str_token(&name, " \t", &word)) {
+			buf_add(out, word);
+			buf_add_char(out, ' ');
+		}
+		return;
+	}
+	buf_add_char(out, '"');
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.p[i] == '"' || name.p[i] == '\\')
+			buf_add_char(out, '\\');
+		buf_add_char(out, name.p[i]);
+	}
+	buf_add_c(out, "\" ");
 }
 
 static struct str
 make_from(struct message *m)
 {
-	struct str address =
-		m->sender.len > 0
-			? m->sender
-			: rewrite_form(m->mem, &m->cleanup->rules,
-				       m->cleanup->common.empty_address_recipient);
-	struct str quoted = address_quote_header(m->mem, address);
+	struct buf *out;
 
+	if (m->sender.len == 0)
+		return m->cleanup->common.empty_address_recipient;
 	if (m->full_name.len == 0)
-		return quoted;
-	return str_printf(m->mem, PRI_STR " <" PRI_STR ">",
-			  STR_ARG(phrase(m, m->full_name)), STR_ARG(quoted));
+		return address_quote_header(m->mem, m->sender);
+	out = buf_new(m->mem, SIZE_MAX / 4);
+	add_phrase(out, m->full_name);
+	buf_printf(out, "<" PRI_STR ">", STR_ARG(address_quote_header(m->mem, m->sender)));
+	return buf_str(out);
 }
 
 static void
@@ -212,6 +289,7 @@ add_missing(struct message *m)
 			log_resent_message_id(m->cleanup->daemon->log, m->id, id);
 		else
 			log_message_id(m->cleanup->daemon->log, m->id, id);
+		m->has_message_id = m->has_message_id || !resent;
 	}
 	if (!has(m, resent ? HEADER_RESENT_DATE : HEADER_DATE))
 		write_line(m,
@@ -226,32 +304,62 @@ add_missing(struct message *m)
 		write_line(m, undisclosed);
 }
 
+/* ---- lines ---- */
+
 static void
-end_header(struct message *m)
+on_header(void *arg, enum mime_header_class which, const struct header_name *row,
+	  struct str text)
 {
-	add_missing(m);
-	m->header_done = true;
+	(void)which;
+	(void)row;
+	take_field(arg, text);
 }
 
-/* ---- lines ---- */
+static void
+on_header_end(void *arg)
+{
+	struct message *m = arg;
+
+	if (!m->is_remote || m->cleanup->config.always_add_missing_headers)
+		add_missing(m);
+	if (!m->has_message_id)
+		log_message_id(m->cleanup->daemon->log, m->id, STR("<>"));
+}
+
+static void
+on_body(void *arg, struct str text, bool whole)
+{
+	struct message *m = arg;
+
+	m->line_is_open = !whole;
+	queue_writer_record(&m->writer, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART),
+			    text);
+}
 
 void
 content_begin(struct message *m)
 {
+	const struct mime_limits limits = {
+		.header_bytes = (size_t)m->cleanup->config.header_size_limit,
+		.nesting = 1,
+		.boundary_bytes = 1};
+	const struct mime_events events = {
+		.header = on_header, .header_end = on_header_end, .body = on_body};
+
 	queue_writer_content(&m->writer);
-	header_splitter_init(m->mem, &m->header,
-			     (size_t)m->cleanup->config.header_size_limit);
+	/* Nobody here looks into the parts of a message. */
+	m->mime = mime_new(m->mem, MIME_OFF, &limits, &events, m);
 }
 
-/* A bare CR or NUL would end a line for somebody else: a blank does not. */
+/* A bare CR would end a line for somebody else: a blank does not. */
 static struct str
-without_stray_bytes(struct message *m, struct str text)
+without_stray_bytes(struct arena *mem, struct str text)
 {
 	char *copy;
 
 	if (!str_contains(text, '\r') && !str_contains(text, '\n'))
 		return text;
-	copy = str_c(m->mem, text);
+	copy = str_c(mem, text);
 	for (size_t i = 0; i < text.len; i++) {
 		if (copy[i] == '\r' || copy[i] == '\n')
 			copy[i] = ' ';
@@ -259,62 +367,21 @@ without_stray_bytes(struct message *m, struct str text)
 	return str_from_mem(copy, text.len);
 }
 
-static void
-body_text(struct message *m, struct str text, bool whole)
-{
-	m->has_8bit = m->has_8bit || !str_is_ascii(text);
-	queue_writer_record(&m->writer, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART),
-			    text);
-}
-
 void
 content_text(struct message *m, struct str text, bool whole)
 {
-	struct str field;
+	struct arena *mem = arena_new();
 
-	text = without_stray_bytes(m, text);
-	if (m->header_done) {
-		body_text(m, text, whole);
-		return;
-	}
-	if (m->inside_line) {
-		header_splitter_more(&m->header, text);
-		m->inside_line = !whole;
-		return;
-	}
-	m->inside_line = !whole;
-	switch (header_splitter_line(&m->header, text, &field)) {
-	case HEADER_MORE:
-		break;
-	case HEADER_FIELD:
-		take_field(m, field);
-		break;
-	case HEADER_END_LINE:
-		take_field(m, field);
-		end_header(m);
-		write_line(m, STR_EMPTY);
-		break;
-	case HEADER_END_TEXT:
-		take_field(m, field);
-		end_header(m);
-		write_line(m, STR_EMPTY);
-		body_text(m, text, whole);
-		break;
-	case HEADER_BODY:
-		body_text(m, text, whole);
-		break;
-	}
+	mime_line(m->mime, without_stray_bytes(mem, text), whole);
+	arena_free(&mem);
 }
 
 void
 content_end(struct message *m)
 {
-	struct str field;
-
-	if (!m->header_done) {
-		if (header_splitter_end(&m->header, &field))
-			take_field(m, field);
-		end_header(m);
-	}
+	mime_end(m->mime);
+	/* Every message ends with a line end. */
+	if (m->line_is_open)
+		queue_writer_record(&m->writer, RECORD_LETTER(LINE), STR_EMPTY);
 	queue_writer_extracted(&m->writer);
 }

@@ -10,11 +10,16 @@
 
 #include "daemon/daemon.h"
 #include "mail/address.h"
+#include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
 #include "rewrite/expand.h"
 #include "rewrite/form.h"
 
+#include "bounce.h"
 #include "log.h"
+
+/* The size record tells qmgr what was asked for, as bits above its own. */
+enum { NOTIFY_SHIFT = 1 };
 
 static void
 write_string(struct message *m, char letter, struct str data)
@@ -25,17 +30,18 @@ write_string(struct message *m, char letter, struct str data)
 /* ---- recipients ---- */
 
 /* Key of the duplicate filter: the same recipient may come by two ways that are reported
- * differently. */
+ * differently. Upper and lower case are the same. */
 static bool
 is_duplicate(struct message *m, struct str address)
 {
 	const struct cleanup_config *c = &m->cleanup->config;
-	struct str key = str_lower(m->mem, address);
+	struct str key = address;
 
 	if (c->enable_original_recipient)
 		key = str_printf(m->mem, PRI_STR "\n%" PRId64 "\n" PRI_STR "\n" PRI_STR,
 				 STR_ARG(m->dsn_orcpt), m->dsn_notify,
 				 STR_ARG(m->original), STR_ARG(key));
+	key = str_lower(m->mem, key);
 	if (map_find(m->recipients, key) != NULL)
 		return true;
 	if (map_count(m->recipients) < (size_t)c->duplicate_filter_limit)
@@ -54,16 +60,38 @@ write_recipient(struct message *m, struct str address)
 	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
 	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
 	write_string(m, RECORD_LETTER(RECIPIENT), address);
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
+	m->has_utf8_recipient = m->has_utf8_recipient || !str_is_ascii(address);
 	m->n_recipients++;
 }
 
-/* The address as its sender wrote it, in the form of ORCPT, where no ORCPT came. */
+/* The address with its domain, in the form of ORCPT, where no ORCPT came. */
 static struct str
-make_orcpt(struct message *m, struct str original)
+make_orcpt(struct message *m, struct str form)
 {
-	return str_printf(m->mem, "%s;" PRI_STR,
-			  str_is_ascii(original) ? "rfc822" : "utf-8",
-			  STR_ARG(address_quote_header(m->mem, original)));
+	bool utf8 = m->cleanup->common.smtputf8_enable && !str_is_ascii(form);
+
+	return str_printf(m->mem, "%s;" PRI_STR, utf8 ? "utf-8" : "rfc822",
+			  STR_ARG(form));
+}
+
+/* Who asked to hear of success hears that the address stands for others, and nothing from
+ * those (RFC 3461 section 5.2.7.3). */
+static void
+report_expansion(struct message *m, struct str address)
+{
+	struct err err;
+
+	if ((m->dsn_notify & DSN_NOTIFY_SUCCESS) == 0)
+		return;
+	if (!bounce_expanded(m, address, &err)) {
+		log_warning(m->cleanup->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+			    err.text);
+		message_fail(m, CLEANUP_DEFER, STR_EMPTY);
+	}
+	m->dsn_notify &= ~(int64_t)DSN_NOTIFY_SUCCESS;
+	if (m->dsn_notify == 0)
+		m->dsn_notify = DSN_NOTIFY_NEVER;
 }
 
 static void
@@ -81,6 +109,8 @@ expand_and_write(struct message *m, struct str address)
 		message_fail(m, CLEANUP_DEFER, STR_EMPTY);
 		return;
 	}
+	if (x.n_addresses > 1 || !str_eq(x.addresses[0], address))
+		report_expansion(m, address);
 	for (size_t i = 0; i < x.n_addresses; i++)
 		write_recipient(m, x.addresses[i]);
 }
@@ -88,14 +118,15 @@ expand_and_write(struct message *m, struct str address)
 void
 envelope_recipient(struct message *m, struct str address)
 {
-	struct str form;
+	struct str form = rewrite_form(m->mem, &m->cleanup->rules,
+				       address.len > 0
+					       ? address
+					       : m->cleanup->common.empty_address_recipient);
 
-	if (address.len == 0)
-		address = m->cleanup->common.empty_address_recipient;
-	form = rewrite_form(m->mem, &m->cleanup->rules, address);
-	m->original = str_dup(m->mem, m->original.len > 0 ? m->original : address);
+	if (m->original.len == 0)
+		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)
-		m->dsn_orcpt = make_orcpt(m, m->original);
+		m->dsn_orcpt = make_orcpt(m, form);
 	expand_and_write(m, form);
 	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
@@ -152,8 +183,12 @@ take_attribute(struct message *m, struct str data)
 		return;
 	}
 	/* Ours to say. */
-	if (str_eq(name, STR("encoding")) || str_eq(name, STR("create_time")))
+	if (str_eq(name, STR("create_time")))
 		return;
+	if (str_eq(name, STR("encoding")))
+		m->encoding = str_dup(m->mem, value);
+	if (str_eq(name, STR("rewrite_context")))
+		m->is_remote = str_eq(value, STR("remote"));
 	if (!take_recipient_attribute(m, name, value))
 		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }
@@ -177,7 +212,7 @@ write_sender(struct message *m)
 {
 	int64_t delay = m->cleanup->delay_warning_s;
 
-	if (m->full_name.len > 0)
+	if (m->has_full_name)
 		write_string(m, RECORD_LETTER(FULL_NAME), m->full_name);
 	write_string(m, RECORD_LETTER(SENDER), m->sender);
 	/* Reports are not themselves reported on. */
@@ -197,9 +232,10 @@ envelope_record(struct message *m, const struct record *r)
 	}
 	if (m->segment == SEGMENT_ENVELOPE)
 		write_beginning(m);
-	if (type == RECORD_FULL_NAME)
+	if (type == RECORD_FULL_NAME) {
 		m->full_name = str_dup(m->mem, r->data);
-	else if (type == RECORD_SENDER && !m->has_sender) {
+		m->has_full_name = true;
+	} else if (type == RECORD_SENDER && !m->has_sender) {
 		take_sender(m, r->data);
 		write_sender(m);
 	} else if (type == RECORD_RECIPIENT && m->has_sender)

@@ -23,6 +23,9 @@
 
 enum { FILE_SLACK = 1 << 16 };
 
+/* In the size record: what delivery agents must tell or ask the next server. */
+enum { SENDOPT_UTF8 = 1, SENDOPT_UTF8_HEADER = 2, SENDOPT_UTF8_SENDER = 4 };
+
 void
 message_fail(struct message *m, unsigned status, struct str why)
 {
@@ -148,13 +151,27 @@ commit(void *arg)
 	c->ok = queue_writer_commit(c->fd, QUEUE_MODE_READY, &c->err);
 }
 
+/* Where a message turns out to need SMTPUTF8 (RFC 6531). */
+static int64_t
+sendopts(const struct message *m)
+{
+	int64_t opts = (m->has_8bit_header ? SENDOPT_UTF8_HEADER : 0) |
+		       (str_is_ascii(m->sender) ? 0 : SENDOPT_UTF8_SENDER);
+
+	return (m->flags & CLEANUP_FLAG_AUTOUTF8) != 0 &&
+			       (opts != 0 || m->has_utf8_recipient)
+		       ? opts | SENDOPT_UTF8
+		       : opts;
+}
+
 static void
 finish_file(struct message *m)
 {
 	struct commit c = {.fd = m->fd};
 
-	queue_writer_attribute(&m->writer, "encoding",
-			       m->has_8bit ? STR("8bit") : STR("7bit"));
+	if (m->encoding.len > 0)
+		queue_writer_attribute(&m->writer, "encoding", m->encoding);
+	m->writer.sendopts |= sendopts(m);
 	if (!queue_writer_end(&m->writer)) {
 		note_writer(m);
 		return;
@@ -208,6 +225,7 @@ remove_file(struct message *m)
 	if (!queue_remove(&m->cleanup->dirs, QUEUE_INCOMING, m->id, &err))
 		log_warning(m->cleanup->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
 			    err.text);
+	IGNORE(queue_remove(&m->cleanup->dirs, QUEUE_TRACE, m->id, &err));
 }
 
 /* The message is whole: where does it go? */
@@ -264,7 +282,8 @@ open_message(struct message *m, struct err *err)
 		return false;
 	arena_defer_close(m->mem, m->fd);
 	m->recipients = map_new_in(m->mem);
-	m->sender = m->full_name = m->original = m->dsn_orcpt = m->why = STR_EMPTY;
+	m->sender = m->full_name = m->original = m->dsn_orcpt = STR_EMPTY;
+	m->encoding = m->why = STR_EMPTY;
 	queue_writer_init(m->mem, &m->writer, m->fd,
 			  c->common.message_size_limit > 0
 				  ? c->common.message_size_limit + FILE_SLACK

@@ -190,8 +190,7 @@ send_time(struct job *j)
 		str_printf(j->mem, "%" PRId64 " %" PRId64, MIN_OF(us, now_us) / 1000000,
 			   MIN_OF(us, now_us) % 1000000);
 
-	return send_record(j, RECORD_LETTER(TIME), text) &&
-	       send_record(j, RECORD_LETTER(ATTRIBUTE), STR("rewrite_context=local"));
+	return send_record(j, RECORD_LETTER(TIME), text);
 }
 
 static enum outcome
@@ -223,7 +222,8 @@ connect_cleanup(struct job *j, struct err *err)
 {
 	const struct msg_cleanup_start start = {
 		.flags = CLEANUP_FLAG_BOUNCE | CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK |
-			 CLEANUP_FLAG_MAP_OK | (j->requeued ? 0 : CLEANUP_FLAG_MILTER)};
+			 CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_AUTOUTF8 |
+			 (j->requeued ? 0 : CLEANUP_FLAG_MILTER)};
 	struct msg_cleanup_hello hello;
 
 	if (!daemon_connect(j->p->daemon, "public/cleanup", 10000, &j->cleanup, err))

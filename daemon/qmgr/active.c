@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -18,6 +20,7 @@
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "mail/address.h"
+#include "queue/log_file.h"
 #include "rewrite/resolve.h"
 
 #include "log.h"
@@ -115,12 +118,14 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 {
 	int64_t now_ms = loop_now_ms(m->qmgr->daemon->loop);
 	struct sched_destination *d = sched_destination_find(t, destination);
-	struct str dsn = STR_EMPTY;
-	struct str reason = STR_EMPTY;
+	struct str dsn;
+	struct str reason;
 
-	if (m->flush)
+	if (m->flush) {
+		sched_revive(&m->qmgr->sched, t, d, now_ms);
 		return false;
-	if (list_has(m->qmgr->config.defer_transports, t->name)) {
+	}
+	if (!m->flush_all && list_has(m->qmgr->config.defer_transports, t->name)) {
 		add_problem(m, "retry", STR("4.3.2"), STR("deferred transport"), r);
 		return true;
 	}
@@ -177,6 +182,10 @@ route_one(struct message *m, struct sched_recipient *r)
 	struct route route;
 	struct err err = {0};
 
+	if (m->force_expire && map_find(m->reasons, r->address) != NULL) {
+		m->deferred = true;
+		return;
+	}
 	if (m->force_expire) {
 		add_problem(m, "retry", STR("4.7.0"),
 			    STR("message is administratively expired"), r);
@@ -279,6 +288,21 @@ active_route_all(struct qmgr *q)
 
 /* ---- reading recipients ---- */
 
+/* By address, upper and lower case alike, so that the order does not depend on how an
+ * alias was written; the same address as it came. */
+static int
+by_address(const void *left, const void *right)
+{
+	const struct queue_recipient *a = left;
+	const struct queue_recipient *b = right;
+	size_t n = MIN_OF(a->address.len, b->address.len);
+	int order = n == 0 ? 0 : strncasecmp(a->address.p, b->address.p, n);
+
+	if (order == 0 && a->address.len != b->address.len)
+		order = a->address.len < b->address.len ? -1 : 1;
+	return order != 0 ? order : (a->offset > b->offset) - (a->offset < b->offset);
+}
+
 static bool
 read_batch(struct message *m, struct err *err)
 {
@@ -290,6 +314,7 @@ read_batch(struct message *m, struct err *err)
 	if (!queue_file_recipients(m->mem, &m->file, false, BATCH, &m->next_rcpt, &list,
 				   &n, err))
 		return false;
+	qsort(list, n, sizeof(*list), by_address);
 	for (size_t i = 0; i < n; i++) {
 		struct sched_recipient *r = ARENA_NEW(m->mem, struct sched_recipient);
 
@@ -310,6 +335,8 @@ read_batch(struct message *m, struct err *err)
 }
 
 /* ---- leaving the active queue ---- */
+
+static const enum queue_name message_logs[] = {QUEUE_DEFER, QUEUE_BOUNCE, QUEUE_TRACE};
 
 static void
 forget(struct message *m)
@@ -344,6 +371,28 @@ has_log(struct message *m, enum queue_name q)
 	       st.st_size > 0;
 }
 
+/* postsuper has taken the file away while it was being delivered: on hold it keeps what
+ * was said about its deliveries, removed it does not. */
+static void
+lose(struct message *m)
+{
+	static const enum queue_name places[] = {QUEUE_HOLD, QUEUE_DEFERRED,
+						 QUEUE_INCOMING, QUEUE_MAILDROP};
+	const struct queue_dirs *dirs = &m->qmgr->dirs;
+	struct stat st;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct str path = queue_path(m->mem, dirs, places[i], m->id);
+
+		if (sys_fstatat(dirs->root, path.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return;
+	}
+	log_info(m->qmgr->daemon->log, PRI_STR ": was removed by hand", STR_ARG(m->id));
+	for (size_t i = 0; i < ARRAY_LEN(message_logs); i++)
+		IGNORE(!queue_remove(dirs, message_logs[i], m->id, &err));
+}
+
 /* Back to deferred, to be tried again in `delay`. */
 static void
 put_back(struct message *m, int64_t delay_s)
@@ -353,8 +402,13 @@ put_back(struct message *m, int64_t delay_s)
 
 	if (!queue_set_time(&q->dirs, QUEUE_ACTIVE, m->id,
 			    sys_now_us() + delay_s * 1000000, &err) ||
-	    !queue_move(&q->dirs, QUEUE_ACTIVE, QUEUE_DEFERRED, m->id, &err))
-		log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
+	    !queue_move(&q->dirs, QUEUE_ACTIVE, QUEUE_DEFERRED, m->id, &err)) {
+		if (err.errnum == ENOENT)
+			lose(m);
+		else
+			log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+				  err.text);
+	}
 	forget(m);
 }
 
@@ -378,9 +432,14 @@ lifetime_s(const struct message *m)
 	return MIN_OF(c->bounce_queue_lifetime, c->maximal_queue_lifetime);
 }
 
+/* postsuper -e may have come while the message was being delivered. */
 static bool
-is_expired(const struct message *m)
+is_expired(struct message *m)
 {
+	struct stat st;
+
+	if (sys_fstat(m->fd, &st) == 0 && (st.st_mode & QUEUE_MODE_EXPIRE) != 0)
+		m->force_expire = true;
 	return m->force_expire ||
 	       sys_now_us() / 1000000 >= m->file.create_s + lifetime_s(m);
 }
@@ -388,12 +447,17 @@ is_expired(const struct message *m)
 static void
 remove_message(struct message *m)
 {
-	static const enum queue_name logs[] = {QUEUE_DEFER, QUEUE_BOUNCE, QUEUE_TRACE};
 	struct qmgr *q = m->qmgr;
+	struct stat st;
 	struct err err;
 
-	for (size_t i = 0; i < ARRAY_LEN(logs); i++)
-		IGNORE(!queue_remove(&q->dirs, logs[i], m->id, &err));
+	if (sys_fstat(m->fd, &st) == 0 && st.st_nlink == 0) {
+		lose(m);
+		forget(m);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(message_logs); i++)
+		IGNORE(!queue_remove(&q->dirs, message_logs[i], m->id, &err));
 	if (!queue_remove(&q->dirs, QUEUE_ACTIVE, m->id, &err))
 		log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	else
@@ -440,6 +504,8 @@ conclude(struct message *m)
 		remove_message(m);
 		return;
 	}
+	if (m->file.trace_flags != 0 && !queue_file_end_trace(&m->file, &err))
+		log_warning(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	if (!is_expired(m)) {
 		warn_of_delay(m);
 		put_back(m, next_delay_s(m));
@@ -517,6 +583,26 @@ read_marks(struct message *m)
 						 ~(mode_t)QUEUE_MODE_UNTHROTTLE) < 0);
 }
 
+/* The return message shall say why it was late: who is in the defer log is not tried
+ * again. */
+static void
+remember_reasons(struct message *m)
+{
+	struct log_entry *entries;
+	size_t count = 0;
+	struct err err;
+
+	m->reasons = map_new_in(m->mem);
+	if (!log_file_read(m->mem, &m->qmgr->dirs, QUEUE_DEFER, m->id, &entries, &count,
+			   &err)) {
+		log_warning(m->qmgr->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
+			    err.text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		map_set(m->reasons, entries[i].recipient, m);
+}
+
 static void
 begin(struct message *m)
 {
@@ -534,10 +620,12 @@ begin(struct message *m)
 		return;
 	}
 	read_marks(m);
-	/* The old reasons are tried again. */
-	IGNORE(!queue_remove(&q->dirs, QUEUE_DEFER, m->id, &err));
+	if (m->force_expire)
+		remember_reasons(m);
+	else /* what was the reason is tried again */
+		IGNORE(!queue_remove(&q->dirs, QUEUE_DEFER, m->id, &err));
 	log_active(q->daemon->log, m->id, m->file.sender, m->file.content_size,
-		   m->file.rcpt_count);
+		   m->file.size_rcpt_count);
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
 	if (m->next_rcpt != 0 && !read_batch(m, &err)) {
@@ -548,7 +636,7 @@ begin(struct message *m)
 }
 
 void
-active_take(struct qmgr *q, enum queue_name from, struct str id, int fd)
+active_take(struct qmgr *q, enum queue_name from, struct str id, int fd, bool flush_all)
 {
 	struct message *m;
 	struct err err;
@@ -566,5 +654,6 @@ active_take(struct qmgr *q, enum queue_name from, struct str id, int fd)
 		return;
 	}
 	m = message_new(q, id, fd);
+	m->flush_all = flush_all;
 	begin(m);
 }

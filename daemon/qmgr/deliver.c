@@ -20,6 +20,7 @@
 #include "ipc/deliver.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
+#include "mail/dsn_request.h"
 
 #include "log.h"
 #include "notify.h"
@@ -238,27 +239,44 @@ mark_done(struct delivery *x, struct sched_recipient *r)
 	}
 }
 
+/* For the report of sendmail -v and -bv, and for whoever asked to hear of success: unless
+ * the next system does that. */
+static bool
+append_trace(struct delivery *x, struct sched_recipient *r,
+	     const struct msg_deliver_result *result, struct err *err)
+{
+	bool asked = (x->m->file.trace_flags & (TRACE_VERIFY | TRACE_RECORD)) != 0;
+	struct msg_deliver_result entry = *result;
+	struct arena *mem;
+	bool ok;
+
+	if (!asked && (result->outcome != DELIVER_SENT || result->passed_on != 0 ||
+		       (r->dsn_notify & DSN_NOTIFY_SUCCESS) == 0))
+		return true;
+	mem = arena_new();
+	if (result->via.len > 0)
+		entry.reason = str_printf(mem, "delivery via " PRI_STR ": " PRI_STR,
+					  STR_ARG(result->via), STR_ARG(result->reason));
+	ok = notify_append(x->m, "trace", r, &entry, err);
+	arena_free(&mem);
+	return ok;
+}
+
 /* The order matters: what the report needs is on disk before the recipient counts as
  * done. */
 static void
 record_result(struct delivery *x, struct sched_recipient *r,
 	      const struct msg_deliver_result *result)
 {
-	const char *service = result->outcome == DELIVER_BOUNCED    ? "bounce"
-			      : result->outcome == DELIVER_DEFERRED ? "defer"
-								    : "trace";
-	bool traced = (x->m->file.trace_flags & (TRACE_VERIFY | TRACE_RECORD)) != 0 ||
-		      (r->dsn_notify & 2) != 0;
+	bool verify = (x->m->file.trace_flags & TRACE_VERIFY) != 0;
+	const char *service = verify || result->outcome == DELIVER_SENT ? "trace"
+			      : result->outcome == DELIVER_BOUNCED      ? "bounce"
+									: "defer";
 	struct err err;
 
-	if (result->outcome == DELIVER_SENT && !traced) {
-		mark_done(x, r);
-		return;
-	}
-	if (!notify_append(x->m,
-			   (x->m->file.trace_flags & TRACE_VERIFY) != 0 ? "trace"
-									: service,
-			   r, result, &err)) {
+	if (!append_trace(x, r, result, &err) ||
+	    (!verify && result->outcome != DELIVER_SENT &&
+	     !notify_append(x->m, service, r, result, &err))) {
 		log_warning(x->q->daemon->log, PRI_STR ": %s service: %s",
 			    STR_ARG(x->m->id), service, err.text);
 		/* A bounce that cannot be recorded is tried again. */
@@ -267,11 +285,19 @@ record_result(struct delivery *x, struct sched_recipient *r,
 			mark_done(x, r);
 		return;
 	}
-	if (result->outcome == DELIVER_DEFERRED &&
-	    (x->m->file.trace_flags & TRACE_VERIFY) == 0)
+	if (result->outcome == DELIVER_DEFERRED && !verify) {
 		x->m->deferred = true;
-	else
+		notify_flush_site(x->m, r->address);
+	} else {
 		mark_done(x, r);
+	}
+}
+
+static enum sched_outcome
+stranger(struct err *err)
+{
+	IGNORE(err_set(err, ERR_PERM, "answer for an unknown recipient"));
+	return SCHED_AGENT;
 }
 
 static enum sched_outcome
@@ -293,10 +319,8 @@ receive_results(struct delivery *x, struct msg_deliver_done *done, struct err *e
 			return done->site_dsn.len > 0 ? SCHED_SITE : SCHED_OK;
 		}
 		r = find_recipient(x, ((struct msg_deliver_result *)value)->offset);
-		if (r == NULL) {
-			IGNORE(err_set(err, ERR_PERM, "answer for an unknown recipient"));
-			return SCHED_AGENT;
-		}
+		if (r == NULL)
+			return stranger(err);
 		x->answered++;
 		/* Its own offset marks it as answered. */
 		record_result(x, r, value);

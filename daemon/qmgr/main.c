@@ -14,6 +14,7 @@
 #include "fiber/stream.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
+#include "rewrite/flush_site.h"
 
 #include "qmgr.h"
 
@@ -31,15 +32,22 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	struct common_config common;
 	struct qmgr_config config;
 	struct rewrite_rules rules;
+	struct match *flush_sites;
+	struct queue_dirs dirs;
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !qmgr_config_load(mem, cfg, &config, err) ||
 	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
-				q->rules.n_own_addresses, &rules, err))
+				q->rules.n_own_addresses, &rules, err) ||
+	    !flush_sites_open(mem, cfg, &flush_sites, err) ||
+	    !queue_dirs_init(&dirs, q->dirs.root, common.hash_queue_names,
+			     common.hash_queue_depth, common.enable_long_queue_ids, err))
 		return false;
 	q->common = common;
 	q->config = config;
 	q->rules = rules;
+	q->flush_sites = flush_sites;
+	q->dirs = dirs;
 	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
 	return true;
 }
@@ -48,17 +56,12 @@ static bool
 init(struct daemon *d, struct err *err)
 {
 	struct qmgr *q = ARENA_NEW(d->mem, struct qmgr);
-	int root;
 
 	q->daemon = d;
-	if (!load(q, d->mem, d->config, err))
-		return false;
-	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (root < 0)
+	q->dirs.root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (q->dirs.root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");
-	if (!queue_dirs_init(&q->dirs, root, q->common.hash_queue_names,
-			     q->common.hash_queue_depth, q->common.enable_long_queue_ids,
-			     err))
+	if (!load(q, d->mem, d->config, err))
 		return false;
 	sched_init(&q->sched);
 	q->active = map_new_in(d->mem);
@@ -100,6 +103,7 @@ trigger(struct qmgr *q, char c)
 	case 'F':
 		sched_revive_all(&q->sched, loop_now_ms(q->daemon->loop));
 		event_signal_all(&q->dispatch);
+		scan_want(q, SCAN_FLUSH);
 		return;
 	default:
 		log_warning(q->daemon->log, "request '%c' is not known",
@@ -118,7 +122,8 @@ take_announcements(struct qmgr *q, struct stream *s)
 	ipc_init(&ipc, s);
 	while (ipc_receive(&ipc, mem, &ipc_qmgr_arrived, &arrived, &err) == IPC_DONE) {
 		if (active_has_room(q)) {
-			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file);
+			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file,
+				    false);
 		} else {
 			if (arrived.file >= 0)
 				sys_close(arrived.file);

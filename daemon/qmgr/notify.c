@@ -2,40 +2,53 @@
 #include "notify.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/macros.h"
 
 #include "daemon/daemon.h"
+#include "fiber/loop.h"
 #include "fiber/stream.h"
+#include "ipc/deliver.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
+#include "mail/address.h"
 
 #include "qmgr.h"
 
-enum { CONNECT_MS = 10000 };
+enum { CONNECT_MS = 10000, FLUSH_WARNING_MS = 60000 };
+
+/* One question, one answer, on a connection of its own. */
+static bool
+exchange(struct message *m, struct arena *mem, const char *path,
+	 const struct ipc_message *message, const void *value,
+	 const struct ipc_message *answer, void *answer_out, struct err *err)
+{
+	struct stream *s = NULL;
+	struct ipc ipc;
+	bool ok;
+
+	if (!daemon_connect(m->qmgr->daemon, path, CONNECT_MS, &s, err))
+		return false;
+	stream_set_timeout_ms(s, m->qmgr->common.ipc_timeout * 1000);
+	ipc_init(&ipc, s);
+	ok = ipc_send(&ipc, message, value, err) &&
+	     (ipc_receive(&ipc, mem, answer, answer_out, err) == IPC_DONE ||
+	      err_set(err, ERR_TEMP, "no answer from %s", path));
+	stream_close(&s);
+	return ok;
+}
 
 static bool
 ask(struct message *m, const char *service, const struct ipc_message *message,
     const void *value, struct err *err)
 {
-	struct daemon *d = m->qmgr->daemon;
 	struct arena *mem = arena_new();
 	struct msg_bounce_done done = {0};
-	struct stream *s = NULL;
-	struct ipc ipc;
-	bool ok;
+	bool ok = exchange(m, mem, str_printf(mem, "private/%s", service).p, message,
+			   value, &ipc_bounce_done, &done, err);
 
-	ok = daemon_connect(d, str_printf(mem, "private/%s", service).p, CONNECT_MS, &s,
-			    err);
-	if (ok) {
-		stream_set_timeout_ms(s, m->qmgr->common.ipc_timeout * 1000);
-		ipc_init(&ipc, s);
-		ok = ipc_send(&ipc, message, value, err) &&
-		     (ipc_receive(&ipc, mem, &ipc_bounce_done, &done, err) == IPC_DONE ||
-		      err_set(err, ERR_TEMP, "no answer from service %s", service));
-		if (ok && done.ok == 0)
-			ok = err_set(err, ERR_TEMP, PRI_STR, STR_ARG(done.reason));
-		stream_close(&s);
-	}
+	if (ok && done.ok == 0)
+		ok = err_set(err, ERR_TEMP, PRI_STR, STR_ARG(done.reason));
 	arena_free(&mem);
 	return ok;
 }
@@ -101,4 +114,43 @@ notify_warn(struct message *m, int64_t expires_us, struct err *err)
 	};
 
 	return ask(m, "defer", &ipc_bounce_warn, &warn, err);
+}
+
+/* A user may have no flush service, and much deferred mail: one line a minute says it. */
+static void
+warn_of_flush(struct qmgr *q, const char *why)
+{
+	int64_t now_ms = loop_now_ms(q->daemon->loop);
+
+	if (now_ms < q->next_flush_warning_ms)
+		return;
+	q->next_flush_warning_ms = now_ms + FLUSH_WARNING_MS;
+	log_warning(q->daemon->log, PRI_STR " service: %s",
+		    STR_ARG(q->config.flush_service_name), why);
+}
+
+void
+notify_flush_site(struct message *m, struct str recipient)
+{
+	struct qmgr *q = m->qmgr;
+	struct msg_flush_add add = {.queue_id = m->id};
+	struct msg_flush_done done = {.status = FLUSH_OK};
+	struct arena *mem;
+	struct str path;
+	struct str local;
+	struct err err;
+
+	if (!address_split(recipient, &local, &add.site) || add.site.len == 0 ||
+	    str_ieq(add.site, m->flush_site) ||
+	    match_find(q->flush_sites, add.site, NULL, &err) != MATCH_YES)
+		return;
+	/* The next recipients are often of the same domain. */
+	m->flush_site = add.site;
+	mem = arena_new();
+	path = str_printf(mem, "public/" PRI_STR, STR_ARG(q->config.flush_service_name));
+	if (!exchange(m, mem, path.p, &ipc_flush_add, &add, &ipc_flush_done, &done, &err))
+		warn_of_flush(q, err.text);
+	else if (done.status != FLUSH_OK)
+		warn_of_flush(q, "request was refused");
+	arena_free(&mem);
 }

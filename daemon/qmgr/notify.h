@@ -21,5 +21,8 @@ bool notify_append(struct message *m, const char *service,
 		   const struct msg_deliver_result *result, struct err *err) MUST_CHECK;
 /* Report to the sender what the service's log has, and end the log. */
 bool notify_flush(struct message *m, const char *service, struct err *err) MUST_CHECK;
+/* Tell flush(8) that the message waits for the recipient's domain, if that is one of
+ * fast_flush_domains. A failure is logged, but not for every recipient. */
+void notify_flush_site(struct message *m, struct str recipient);
 /* Tell the sender of the delay. */
 bool notify_warn(struct message *m, int64_t expires_us, struct err *err) MUST_CHECK;

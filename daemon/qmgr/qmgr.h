@@ -32,6 +32,8 @@ struct qmgr {
 	struct common_config common;
 	struct qmgr_config config;
 	struct rewrite_rules rules;
+	struct match *flush_sites; /* fast_flush_domains */
+	int64_t next_flush_warning_ms;
 	struct queue_dirs dirs;
 	struct sched sched;
 	struct map *active;    /* of struct message, by id */
@@ -54,14 +56,18 @@ struct message {
 	int64_t next_rcpt; /* where the next batch of recipients begins; 0: none left */
 	int64_t n_busy;    /* results that are being recorded */
 	bool deferred;     /* somebody must wait */
-	bool flush;        /* deliver whatever is dead: postqueue -i */
+	bool flush;        /* deliver whatever is dead: postqueue -i, -s */
+	bool flush_all;    /* found by postqueue -f: defer_transports does not apply */
+	struct str flush_site; /* the last one that flush(8) was told of */
 	bool force_expire;
+	struct map *reasons; /* force_expire: recipients that the defer log has */
 	bool finishing;
 };
 
 /* Take a complete file of `from` into the active queue. fd: open for reading and writing,
- * taken; -1: open it here. Fiber only. */
-void active_take(struct qmgr *q, enum queue_name from, struct str id, int fd);
+ * taken; -1: open it here. flush_all: see struct message. Fiber only. */
+void active_take(struct qmgr *q, enum queue_name from, struct str id, int fd,
+		 bool flush_all);
 bool active_has_room(const struct qmgr *q);
 /* The entry or what was waiting is over: is there more to do for this message? */
 void active_progress(struct message *m);
@@ -80,7 +86,8 @@ void scan_run(void *qmgr);
 enum scan_want {
 	SCAN_INCOMING = 1u << 0,
 	SCAN_DEFERRED = 1u << 1,
-	SCAN_IGNORE_TIME = 1u << 2
+	SCAN_IGNORE_TIME = 1u << 2,
+	SCAN_FLUSH = 1u << 3 /* what is dead is revived before */
 };
 void scan_want(struct qmgr *q, unsigned want);
 /* At start: what was active when we stopped goes back to incoming. */

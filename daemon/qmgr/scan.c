@@ -82,7 +82,7 @@ wait_for_room(struct qmgr *q)
 }
 
 static void
-scan_queue(struct qmgr *q, enum queue_name from, bool ignore_time)
+scan_queue(struct qmgr *q, enum queue_name from, unsigned want)
 {
 	struct queue_scan *scan = queue_scan_new(&q->dirs, from);
 	struct arena *mem = arena_new();
@@ -90,8 +90,8 @@ scan_queue(struct qmgr *q, enum queue_name from, bool ignore_time)
 	int n = 0;
 
 	while (wait_for_room(q) && queue_scan_next(scan, mem, &id)) {
-		if (is_due(q, from, id, ignore_time))
-			active_take(q, from, id, -1);
+		if (is_due(q, from, id, (want & SCAN_IGNORE_TIME) != 0))
+			active_take(q, from, id, -1, (want & SCAN_FLUSH) != 0);
 		arena_reset(mem);
 		if (++n % TURN == 0 && !fiber_yield(q->daemon->loop))
 			break;
@@ -121,10 +121,13 @@ scan_run(void *arg)
 			q->next_deferred_scan_ms =
 				loop_deadline_ms(loop, q->config.queue_run_delay * 1000);
 		}
+		/* Meanwhile a delivery that was under way may have failed. */
+		if ((want & SCAN_FLUSH) != 0)
+			sched_revive_all(&q->sched, loop_now_ms(loop));
 		if ((want & SCAN_INCOMING) != 0)
-			scan_queue(q, QUEUE_INCOMING, (want & SCAN_IGNORE_TIME) != 0);
+			scan_queue(q, QUEUE_INCOMING, want);
 		if ((want & SCAN_DEFERRED) != 0)
-			scan_queue(q, QUEUE_DEFERRED, (want & SCAN_IGNORE_TIME) != 0);
+			scan_queue(q, QUEUE_DEFERRED, want);
 		if (q->scan_wanted == 0 &&
 		    event_wait(&q->scan, q->next_deferred_scan_ms) == FIBER_CANCELLED)
 			break;

@@ -755,6 +755,17 @@ sched_take_back(struct sched *s, struct sched_transport *t, struct sched_destina
 /* ---- time ---- */
 
 void
+sched_revive(struct sched *s, struct sched_transport *t, struct sched_destination *d,
+	     int64_t now_ms)
+{
+	t->dead_until_ms = 0;
+	if (d == NULL || d->dead_until_ms == 0)
+		return;
+	destination_revive(d);
+	destination_rest(s, d, now_ms);
+}
+
+void
 sched_revive_all(struct sched *s, int64_t now_ms)
 {
 	const struct map_entry *et;
@@ -766,14 +777,8 @@ sched_revive_all(struct sched *s, int64_t now_ms)
 		size_t at_d = 0;
 
 		t->dead_until_ms = 0;
-		while ((ed = map_next(t->destinations, &at_d)) != NULL) {
-			struct sched_destination *d = ed->value;
-
-			if (d->dead_until_ms == 0)
-				continue;
-			destination_revive(d);
-			destination_rest(s, d, now_ms);
-		}
+		while ((ed = map_next(t->destinations, &at_d)) != NULL)
+			sched_revive(s, t, ed->value, now_ms);
 	}
 }
 

@@ -209,6 +209,9 @@ bool sched_take_back(struct sched *s, struct sched_transport *t,
 		     struct sched_destination *d, struct sched_message **m,
 		     struct sched_recipient **r);
 
+/* Forget that the transport and the destination (may be NULL) are dead. */
+void sched_revive(struct sched *s, struct sched_transport *t, struct sched_destination *d,
+		  int64_t now_ms);
 /* Forget death and pauses (flush): of everything. */
 void sched_revive_all(struct sched *s, int64_t now_ms);
 

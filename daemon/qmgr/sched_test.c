@@ -398,6 +398,35 @@ test_revive_all(void **state)
 	stop(&f);
 }
 
+/* One message that was asked for revives what it needs, nothing else. */
+static void
+test_revive_one(void **state)
+{
+	static const char *const names[] = {"a.example", "b.example"};
+	struct sched_destination *d[2];
+	struct sched_message *m;
+	struct sched_recipient *r;
+	struct sched_params p = defaults;
+	struct fixture f;
+
+	(void)state;
+	p.initial_concurrency = 1;
+	start(&f, &p);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		add(&f, message(&f, 0), names[i], 1);
+		assert_true(done(&f, sched_take(&f.s, f.t, 0), SCHED_SITE, 0));
+		d[i] = sched_destination_find(f.t, str_from(names[i]));
+		assert_false(sched_take_back(&f.s, f.t, d[i], &m, &r));
+	}
+	sched_revive(&f.s, f.t, d[0], 5);
+	assert_false(sched_destination_is_dead(d[0], 5));
+	assert_true(sched_destination_is_dead(d[1], 5));
+	sched_revive(&f.s, f.t, NULL, 5);
+	add(&f, message(&f, 5), "a.example", 1);
+	assert_int_equal(drain(&f, 5), 1);
+	stop(&f);
+}
+
 /* A destination that has been idle for long is forgotten; until then its window is kept.
  */
 static void
@@ -454,6 +483,7 @@ main(void)
 		cmocka_unit_test(test_transport_rate_delay),
 		cmocka_unit_test(test_agents_max),
 		cmocka_unit_test(test_revive_all),
+		cmocka_unit_test(test_revive_one),
 		cmocka_unit_test(test_idle_destination_goes),
 		cmocka_unit_test(test_connection_hints),
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unbound.h>
@@ -96,9 +97,9 @@ set_cache(struct ub_ctx *ub, int64_t bytes)
 	char text[32];
 
 	/* Two caches; the library recommends twice as much for record sets. */
-	snprintf(text, sizeof(text), "%lld", (long long)(bytes / 3));
+	snprintf(text, sizeof(text), "%" PRId64, bytes / 3);
 	ub_ctx_set_option(ub, "msg-cache-size:", text);
-	snprintf(text, sizeof(text), "%lld", (long long)(bytes / 3 * 2));
+	snprintf(text, sizeof(text), "%" PRId64, bytes / 3 * 2);
 	ub_ctx_set_option(ub, "rrset-cache-size:", text);
 }
 
@@ -242,7 +243,7 @@ take_data(struct arena *mem, enum dns_type type, const struct ub_result *r,
 	size_t n = 0;
 	struct str canonical;
 
-	for (; r->data[n] != NULL && n < DNS_RECORDS_MAX; n++)
+	for (; n < DNS_RECORDS_MAX && r->data[n] != NULL; n++)
 		data[n] = str_from_mem(r->data[n], (size_t)r->len[n]);
 	dns_answer_parse(mem, type, data, n, r->ttl, answer);
 	canonical = str_from(r->canonname);

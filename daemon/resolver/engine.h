@@ -23,8 +23,7 @@
 #include "base/str.h"
 
 #include "dns/dns.h"
-
-#include "servers.h"
+#include "dns/servers.h"
 
 struct arena;
 struct engine;

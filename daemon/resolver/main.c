@@ -11,6 +11,7 @@
 #include "config/resolver_config.h"
 #include "daemon/daemon.h"
 #include "dns/dns.h"
+#include "dns/servers.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "fiber/offload.h"
@@ -21,7 +22,6 @@
 
 #include "engine.h"
 #include "native.h"
-#include "servers.h"
 
 enum {
 	MAX_QUESTIONS = 1000,

@@ -91,17 +91,19 @@ prepare_mail(struct attempt *a)
 						 .notify = (unsigned)rcpt->dsn_notify};
 	}
 	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
-	a->mail = (struct smtp_mail){.sender = m->sender,
-				     .size = m->content_size,
-				     .is_8bit = str_eq(m->encoding, STR("8bit")),
-				     .is_7bit = str_eq(m->encoding, STR("7bit")),
-				     .envelope_id = m->envelope_id,
-				     .dsn_ret = (int)m->dsn_return,
-				     .rcpts = a->rcpts,
-				     .n_rcpts = a->r->n_recipients,
-				     .next = next_text,
-				     .rewind = rewind_text,
-				     .arg = a};
+	a->mail = (struct smtp_mail){
+		.sender = m->sender,
+		.size = m->content_size,
+		.is_8bit = str_eq(m->encoding, STR("8bit")),
+		.is_7bit = str_eq(m->encoding, STR("7bit")),
+		.probe = (m->flags & (DELIVER_VERIFY | DELIVER_MTA_VERIFY)) != 0,
+		.envelope_id = m->envelope_id,
+		.dsn_ret = (int)m->dsn_return,
+		.rcpts = a->rcpts,
+		.n_rcpts = a->r->n_recipients,
+		.next = next_text,
+		.rewind = rewind_text,
+		.arg = a};
 }
 
 /* ---- the resolver ---- */
@@ -127,6 +129,8 @@ ask_resolver(void *arg, struct arena *mem, struct str name, enum dns_type type,
 	bool was_open = a->resolver != NULL;
 	struct err err;
 
+	/* Answers refer to the question: host names come back in its letters. */
+	name = str_lower(mem, name);
 	if (resolver_open(a, &err) &&
 	    dns_exchange(&a->resolver_ipc, mem, name, type, native, out, &err))
 		return;
@@ -164,20 +168,35 @@ soften(struct attempt *a, struct smtp_rcpt *rcpt)
 	rcpt->dsn.status = dsn_status_with_class(rcpt->dsn.status, '4');
 }
 
-/* Tell qmgr of everybody who is decided. */
 static void
-answer_decided(struct attempt *a)
+answer_one(struct attempt *a, size_t i)
+{
+	const struct smtp_rcpt *rcpt = &a->rcpts[i];
+	enum deliver_outcome outcome = rcpt->outcome == SMTP_RCPT_SENT ? DELIVER_SENT
+				       : rcpt->outcome == SMTP_RCPT_REJECTED
+					       ? DELIVER_BOUNCED
+					       : DELIVER_DEFERRED;
+
+	agent_answer(a->r, &a->r->recipients[i], outcome, a->relay, a->reuse, &rcpt->dsn);
+}
+
+/* Tell qmgr of everybody who is decided, in the order of the server's words: first those
+ * whom it turned away by name. last_host: no other is left, so that those turned away
+ * for now are decided as well. */
+static void
+answer_decided(struct attempt *a, bool last_host)
 {
 	for (size_t i = 0; i < a->mail.n_rcpts; i++) {
 		struct smtp_rcpt *rcpt = &a->rcpts[i];
 
 		soften(a, rcpt);
-		if (rcpt->outcome == SMTP_RCPT_PENDING || a->r->recipients[i].done)
-			continue;
-		agent_answer(a->r, &a->r->recipients[i],
-			     rcpt->outcome == SMTP_RCPT_SENT ? DELIVER_SENT
-							     : DELIVER_BOUNCED,
-			     a->relay, a->reuse, &rcpt->dsn);
+		if (rcpt->turned_away &&
+		    (rcpt->outcome == SMTP_RCPT_REJECTED || last_host))
+			answer_one(a, i);
+	}
+	for (size_t i = 0; i < a->mail.n_rcpts; i++) {
+		if (a->rcpts[i].outcome != SMTP_RCPT_PENDING)
+			answer_one(a, i);
 	}
 }
 
@@ -259,13 +278,20 @@ use_connection(struct attempt *a, struct connection *c)
 
 /* Send over a connection that is ready. Returns true when the session went to its end. */
 static bool
-transfer(struct attempt *a, struct connection *c, bool keep)
+transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 {
 	struct dsn dsn;
 	bool ok;
 
 	use_connection(a, c);
+	a->mail.line_broken = false;
+	for (size_t i = 0; i < a->mail.n_rcpts; i++)
+		a->r->recipients[i].passed_on =
+			(c->client.features & SMTP_FEATURE_DSN) != 0;
 	ok = smtp_client_send(&c->client, &a->mail, &dsn) == SMTP_SESSION_OK;
+	if (a->mail.line_broken)
+		log_line_broken(a->r->daemon->log, a->r->msg.queue_id,
+				c->client.options.line_length_limit);
 	for (size_t i = 0; i < a->mail.n_rcpts; i++)
 		a->rcpts[i].dsn = dsn_dup(a->mem, &a->rcpts[i].dsn);
 	if (ok) {
@@ -279,7 +305,7 @@ transfer(struct attempt *a, struct connection *c, bool keep)
 		a->last = dsn_dup(a->mem, &dsn);
 		a->last_was_site = false;
 	}
-	answer_decided(a);
+	answer_decided(a, last_host);
 	if (keep)
 		cache_give_back(a->smtp, c);
 	else
@@ -302,7 +328,7 @@ try_cached(struct attempt *a, struct str key)
 	if ((a->r->msg.flags & DELIVER_CONN_LOAD) == 0)
 		return;
 	while (count_pending(a) > 0 && (c = cache_take(a->smtp, key)) != NULL) {
-		if (transfer(a, c, wants_to_keep(a)))
+		if (transfer(a, c, wants_to_keep(a), false))
 			return;
 	}
 }
@@ -334,10 +360,13 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 			note_failure(a, dsn, true);
 			if (dsn.status.text[0] != '4')
 				a->final = true;
+			/* A connection that was not made has had its line. */
+			else if (!last_host && !str_eq(a->relay, STR("none")))
+				log_before_next(a, true);
 			continue;
 		}
 		sessions++;
-		ok = transfer(a, c, wants_to_keep(a));
+		ok = transfer(a, c, wants_to_keep(a), last_host);
 		if (!last_host && count_pending(a) > 0)
 			log_before_next(a, !ok);
 	}

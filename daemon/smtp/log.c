@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 
+#include <inttypes.h>
+
 #include "base/log.h"
 
 void
@@ -13,6 +15,13 @@ void
 log_try_next(struct log *log, struct str queue_id, struct str reason)
 {
 	log_info(log, PRI_STR ": " PRI_STR, STR_ARG(queue_id), STR_ARG(reason));
+}
+
+void
+log_line_broken(struct log *log, struct str queue_id, int64_t limit)
+{
+	log_info(log, PRI_STR ": breaking line > %" PRId64 " bytes with <CR><LF>SPACE",
+		 STR_ARG(queue_id), limit);
 }
 
 void

@@ -13,6 +13,8 @@ void log_connect_failed(struct log *log, struct str server, unsigned port,
 			const char *why);
 /* What went wrong at one host while there are others to try. */
 void log_try_next(struct log *log, struct str queue_id, struct str reason);
+/* smtp_line_length_limit was exceeded; once for each time the message is sent. */
+void log_line_broken(struct log *log, struct str queue_id, int64_t limit);
 void log_greeted_as_us(struct log *log, struct str relay, struct str hostname);
 void log_no_mx_address(struct log *log, struct str domain);
 void log_relay_problem(struct log *log, const char *parameter);

@@ -12,22 +12,11 @@
 #include "config/config.h"
 #include "config/rewrite_config.h"
 #include "daemon/daemon.h"
+#include "smtp/lookups.h"
 
 #include "smtp.h"
 
 enum { OWN_MAX = 1000 };
-
-static bool
-has_word(struct str list, const char *word)
-{
-	struct str item;
-
-	while (str_token(&list, ", \t\r\n", &item)) {
-		if (str_ieq(item, str_from(word)))
-			return true;
-	}
-	return false;
-}
 
 /* ---- our own addresses ---- */
 
@@ -105,46 +94,14 @@ own_add_names(struct own *o, const char *parameter, struct str list, struct err 
 static bool
 load_rules(struct smtp *s, struct err *err)
 {
-	const struct smtp_config *c = &s->config;
 	struct own own = {.mem = s->daemon->mem};
-	struct lookup_rules *r = &s->rules;
 
 	own.list = arena_alloc_array(own.mem, OWN_MAX, sizeof(*own.list));
 	if (!own_add_names(&own, "inet_interfaces", s->common.inet_interfaces, err) ||
 	    !own_add_names(&own, "proxy_interfaces", s->common.proxy_interfaces, err))
 		return false;
-	*r = (struct lookup_rules){
-		.dns_disabled =
-			c->smtp_dns_support_level.len > 0
-				? str_ieq(c->smtp_dns_support_level, STR("disabled"))
-				: c->disable_dns_lookups,
-		.native = has_word(c->smtp_host_lookup, "native"),
-		.dns = has_word(c->smtp_host_lookup, "dns"),
-		.ignore_mx_error = c->ignore_mx_lookup_error,
-		.defer_if_no_mx_address = c->smtp_defer_if_no_mx_address_found,
-		.randomize = c->smtp_randomize_addresses,
-		.balance = c->smtp_balance_inet_protocols,
-		.check_loops = true,
-		.use_ipv4 = has_word(s->common.inet_protocols, "all") ||
-			    has_word(s->common.inet_protocols, "ipv4"),
-		.use_ipv6 = has_word(s->common.inet_protocols, "all") ||
-			    has_word(s->common.inet_protocols, "ipv6"),
-		.address_limit = c->smtp_mx_address_limit,
-		.own = own.list,
-		.n_own = own.n,
-	};
-	if (!r->native && !r->dns)
-		return err_set(err, ERR_CONFIG, "bad smtp_host_lookup value: " PRI_STR,
-			       STR_ARG(c->smtp_host_lookup));
-	if (str_ieq(c->smtp_address_preference, STR("ipv6")))
-		r->preference = LOOKUP_IPV6;
-	else if (str_ieq(c->smtp_address_preference, STR("ipv4")))
-		r->preference = LOOKUP_IPV4;
-	else if (!str_ieq(c->smtp_address_preference, STR("any")))
-		return err_set(err, ERR_CONFIG,
-			       "bad smtp_address_preference value: " PRI_STR,
-			       STR_ARG(c->smtp_address_preference));
-	return true;
+	s->rules = (struct lookup_rules){.own = own.list, .n_own = own.n};
+	return smtp_lookup_rules(&s->config, &s->common, &s->rules, err);
 }
 
 static bool

@@ -101,6 +101,8 @@ agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
 		.diag_type = dsn->diag_type.p == NULL ? STR_EMPTY : dsn->diag_type,
 		.diag_text = dsn->diag_text.p == NULL ? STR_EMPTY
 						      : str_head(dsn->diag_text, 4096),
+		.via = str_eq(relay, STR("none")) ? STR_EMPTY : str_head(relay, 400),
+		.passed_on = rcpt->passed_on,
 	};
 	struct err err;
 

@@ -23,7 +23,8 @@ struct stream;
 
 struct agent_recipient {
 	struct msg_deliver_recipient msg;
-	bool done; /* answered */
+	bool done;      /* answered */
+	bool passed_on; /* set by the agent: the next system reports success (DSN) */
 };
 
 /* One request; lives until the agent's function returns. */

@@ -38,3 +38,10 @@ bool err_errno(struct err *err, enum err_kind kind, const char *format, ...)
 
 /* Put "context: " before the text that is there. Always false. */
 bool err_prefix(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#ifdef __clang_analyzer__
+/* The analyzer does not look into another file: tell it what "always false" means. */
+#define err_set(...)    ((void)err_set(__VA_ARGS__), false)
+#define err_errno(...)  ((void)err_errno(__VA_ARGS__), false)
+#define err_prefix(...) ((void)err_prefix(__VA_ARGS__), false)
+#endif

@@ -33,6 +33,7 @@ struct log {
 	int facility;
 	int fd;
 	unsigned dropped;
+	bool ascii;
 };
 
 static const struct {
@@ -137,6 +138,12 @@ void
 log_set_level(struct log *log, enum log_level level)
 {
 	log->level = level;
+}
+
+void
+log_set_ascii(struct log *log, bool ascii)
+{
+	log->ascii = ascii;
 }
 
 unsigned
@@ -278,7 +285,7 @@ emit(struct log *log, enum log_level level, const char *format, va_list ap)
 	struct arena *mem = arena_new();
 	struct str text = str_head(str_vprintf(mem, format, ap), TEXT_MAX);
 
-	text = str_printable(mem, text, true);
+	text = str_printable(mem, text, !log->ascii);
 	if (log->dropped > 0) {
 		unsigned n = log->dropped;
 		struct str told = str_printf(mem, "%u log lines were dropped", n);

@@ -5,8 +5,9 @@
  * to do about something logs it, once. Lines that outside tools parse are made by the
  * typed functions of a daemon's log.c, which end here.
  *
- * Text is cut at 2000 bytes, unprintable bytes become '?' (valid UTF-8 stays). Severity
- * above info is written before the text as Postfix does: "warning: ", "error: ", "fatal:
+ * Text is cut at 2000 bytes, unprintable bytes become '?' (valid UTF-8 stays, see
+ * log_set_ascii()). Severity above info is written before the text as Postfix does:
+ * "warning: ", "error: ", "fatal:
  * ", "panic: ". A line is on its way when the call returns; a logger that does not read
  * delays us at most 1 s per line, then lines are dropped, counted, and the count is
  * logged when the logger is back.
@@ -55,6 +56,9 @@ void log_copy_stderr(struct log *log, enum log_level from);
 
 /* Lines below this level are dropped; default LOG_LEVEL_INFO. */
 void log_set_level(struct log *log, enum log_level level);
+
+/* Every byte above 127 becomes '?' (smtputf8_enable = no); default false. */
+void log_set_ascii(struct log *log, bool ascii);
 
 /* How many lines were dropped since the last call that told of them. */
 unsigned log_dropped(const struct log *log);

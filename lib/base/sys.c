@@ -80,12 +80,14 @@ fault_load(void)
 	const char *spec = getenv("HIKYAKU_FAULT");
 	char program[64];
 	char action[16];
+	char at[16];
 	char mode[8] = "once";
 
 	fault.loaded = true;
-	if (spec == NULL || sscanf(spec, "%63[^:]:%31[^:]:%ld:%15[^:]:%7s", program,
-				   fault.call, &fault.at, action, mode) < 4)
+	if (spec == NULL || sscanf(spec, "%63[^:]:%31[^:]:%15[^:]:%15[^:]:%7s", program,
+				   fault.call, at, action, mode) < 4)
 		return;
+	fault.at = strtol(at, NULL, 10);
 	if (strcmp(program, "*") != 0 &&
 	    strcmp(program, program_invocation_short_name) != 0)
 		return;

@@ -16,6 +16,7 @@
  *appends "PROGRAM N" when the process exits, N being its number of calls that matched.
  */
 
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/file.h>
 #include <sys/socket.h>

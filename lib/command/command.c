@@ -137,6 +137,17 @@ command_get_int(struct command *c, const char *name)
 	return value;
 }
 
+int64_t
+command_get_time(struct command *c, const char *name)
+{
+	int64_t value;
+	struct err err;
+
+	if (!config_get_time(c->config, str_from(name), &value, &err))
+		log_fatal(c->log, 1, "%s", err.text);
+	return value;
+}
+
 bool
 command_get_bool(struct command *c, const char *name)
 {

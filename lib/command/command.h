@@ -39,6 +39,8 @@ void command_load(struct command *c, const char *dir, enum log_level shown, int 
 /* A parameter's expanded value; ends the process with status 1 if it cannot be had. */
 struct str command_get(struct command *c, const char *name);
 int64_t command_get_int(struct command *c, const char *name);
+/* In seconds. */
+int64_t command_get_time(struct command *c, const char *name);
 bool command_get_bool(struct command *c, const char *name);
 
 /* Set the environment to what the list allows: NAME keeps a variable, NAME=value sets it.

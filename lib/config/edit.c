@@ -65,7 +65,7 @@ write_entry(struct buf *out, struct str raw, enum edit_mode mode)
 }
 
 bool
-edit_main(struct arena *mem, struct str old, const char *file, enum edit_mode mode,
+edit_main(struct arena *mem, struct str old, enum edit_mode mode,
 	  const struct config_override *items, size_t count, struct str *out_text,
 	  struct edit_notes *notes, struct err *err)
 {
@@ -103,7 +103,7 @@ edit_main(struct arena *mem, struct str old, const char *file, enum edit_mode mo
 		if (++c->seen == 2)
 			note(notes,
 			     str_printf(mem, "%s: multiple entries for \"" PRI_STR "\"",
-					file, STR_ARG(name)));
+					notes->file, STR_ARG(name)));
 		if (mode == EDIT_SET)
 			write_setting(out, c->item);
 		write_entry(out, line.raw, mode);
@@ -116,7 +116,7 @@ edit_main(struct arena *mem, struct str old, const char *file, enum edit_mode mo
 			write_setting(out, changes[i].item);
 	}
 	if (!buf_ok(out))
-		return err_set(err, ERR_CONFIG, "%s: larger than %d bytes", file,
+		return err_set(err, ERR_CONFIG, "%s: larger than %d bytes", notes->file,
 			       FILE_BYTES_MAX);
 	*out_text = buf_str(out);
 	return true;

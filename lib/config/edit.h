@@ -25,12 +25,13 @@ enum edit_mode {
 
 /* Warnings of an edit, in order. */
 struct edit_notes {
+	const char *file; /* set by the caller: its name for the texts */
 	struct str *at;
 	size_t count;
 };
 
-/* main.cf: items[].value is not looked at unless EDIT_SET. file: for messages. */
-bool edit_main(struct arena *mem, struct str old, const char *file, enum edit_mode mode,
+/* main.cf: items[].value is not looked at unless EDIT_SET. */
+bool edit_main(struct arena *mem, struct str old, enum edit_mode mode,
 	       const struct config_override *items, size_t count, struct str *out,
 	       struct edit_notes *notes, struct err *err) MUST_CHECK;
 

@@ -67,11 +67,11 @@ texts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct str out;
-		struct edit_notes notes;
+		struct edit_notes notes = {.file = "main.cf"};
 		struct err err;
 
-		assert_true(edit_main(mem, str_from(before), "main.cf", rows[i].mode,
-				      rows[i].items, rows[i].count, &out, &notes, &err));
+		assert_true(edit_main(mem, str_from(before), rows[i].mode, rows[i].items,
+				      rows[i].count, &out, &notes, &err));
 		if (strcmp(out.p, rows[i].after) != 0)
 			fail_msg("%s: %s", rows[i].name, out.p);
 		assert_int_equal(notes.count, rows[i].notes);
@@ -85,12 +85,11 @@ missing_last_newline(void **state)
 	struct arena *mem = arena_new();
 	const struct config_override item = {STR("c"), STR("d")};
 	struct str out;
-	struct edit_notes notes;
+	struct edit_notes notes = {.file = "main.cf"};
 	struct err err;
 
 	(void)state;
-	assert_true(edit_main(mem, STR("a = b"), "main.cf", EDIT_SET, &item, 1, &out,
-			      &notes, &err));
+	assert_true(edit_main(mem, STR("a = b"), EDIT_SET, &item, 1, &out, &notes, &err));
 	assert_string_equal(out.p, "a = b\nc = d\n");
 	arena_free(&mem);
 }

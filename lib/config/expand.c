@@ -423,11 +423,18 @@ expand_text(struct str text, expand_lookup_fn *lookup, void *closure, struct buf
 	return text_expand(&x, text, out);
 }
 
+static enum expand_found
+nothing_known(void *closure UNUSED, struct str name UNUSED, struct str *value UNUSED)
+{
+	return EXPAND_UNKNOWN;
+}
+
 void
 expand_names(struct str text, void (*fn)(void *closure, struct str name), void *closure)
 {
 	struct err err;
-	struct expander x = {.seen = fn, .closure = closure, .err = &err};
+	struct expander x = {
+		.lookup = nothing_known, .seen = fn, .closure = closure, .err = &err};
 	struct buf out;
 
 	buf_init(&out, EXPAND_BYTES_MAX);

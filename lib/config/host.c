@@ -124,6 +124,18 @@ interface_selected(struct str only, const struct raw_addr *a, bool loopback)
 	return false;
 }
 
+static unsigned
+network_bits(const struct ifaddrs *i, const struct raw_addr *a, struct str style)
+{
+	unsigned all = (unsigned)a->len * 8;
+	struct raw_addr mask;
+	unsigned bits = raw_addr_from(i->ifa_netmask, &mask) ? mask_bits(&mask) : all;
+
+	if (str_ieq(style, STR("host")))
+		return all;
+	return str_ieq(style, STR("class")) ? class_bits(a, bits) : bits;
+}
+
 struct str
 config_networks(struct arena *mem, struct str style, struct str only,
 		struct str protocols)
@@ -140,21 +152,14 @@ config_networks(struct arena *mem, struct str style, struct str only,
 		if (!any && !list_has(protocols, str_from(names[f])))
 			continue;
 		for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-			struct raw_addr a, mask;
-			unsigned bits;
+			struct raw_addr a;
 
 			if (!raw_addr_from(i->ifa_addr, &a) || a.family != families[f] ||
 			    !(i->ifa_flags & IFF_UP))
 				continue;
 			if (!interface_selected(only, &a, i->ifa_flags & IFF_LOOPBACK))
 				continue;
-			bits = raw_addr_from(i->ifa_netmask, &mask) ? mask_bits(&mask)
-								    : (unsigned)a.len * 8;
-			if (str_ieq(style, STR("host")))
-				bits = (unsigned)a.len * 8;
-			else if (str_ieq(style, STR("class")))
-				bits = class_bits(&a, bits);
-			network_add(out, a, bits);
+			network_add(out, a, network_bits(i, &a, style));
 		}
 	}
 	freeifaddrs(all);

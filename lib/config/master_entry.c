@@ -166,8 +166,10 @@ parse_args(struct arena *mem, struct str rest, struct master_entry *out,
 	bool options = true, value_next = false;
 
 	while (words_next(&rest, &word)) {
-		if (value_next) {
-			value_next = false;
+		bool is_value = value_next;
+
+		value_next = false;
+		if (is_value) {
 			if (*word.p == '{')
 				word = setting_normal(mem, unbrace(mem, word, notes),
 						      notes);
@@ -176,11 +178,12 @@ parse_args(struct arena *mem, struct str rest, struct master_entry *out,
 				word = unbrace(mem, word, notes);
 			options = str_starts(word, STR("-")) && !str_eq(word, STR("--"));
 			value_next = str_eq(word, STR("-o"));
-			if (options && !value_next && str_starts(word, STR("-o"))) {
-				if (!add_arg(out, STR("-o")))
-					return false;
-				word = str_skip(word, 2);
-			}
+		}
+		/* "-oname=value" in one word. */
+		if (options && !is_value && !value_next && str_starts(word, STR("-o"))) {
+			if (!add_arg(out, STR("-o")))
+				return false;
+			word = str_skip(word, 2);
 		}
 		if (!add_arg(out, word))
 			return false;

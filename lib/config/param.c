@@ -66,6 +66,28 @@ param_count(void)
 
 enum { NAME_MAX_COMPARED = 64 };
 
+/* The next row of the matrix for a's letter i (from 1); the least number in it. */
+static unsigned
+next_row(struct str a, struct str b, size_t i,
+	 unsigned row[static 3][NAME_MAX_COMPARED + 1])
+{
+	unsigned *now = row[i % 3];
+	const unsigned *last = row[(i + 2) % 3];
+	const unsigned *before = row[(i + 1) % 3];
+	unsigned least = now[0] = (unsigned)i;
+
+	for (size_t j = 1; j <= b.len; j++) {
+		unsigned cost = a.p[i - 1] != b.p[j - 1];
+
+		now[j] = MIN_OF(last[j - 1] + cost, MIN_OF(last[j], now[j - 1]) + 1);
+		if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] &&
+		    a.p[i - 2] == b.p[j - 1])
+			now[j] = MIN_OF(now[j], before[j - 2] + 1);
+		least = MIN_OF(least, now[j]);
+	}
+	return least;
+}
+
 unsigned
 param_distance(struct str a, struct str b, unsigned limit)
 {
@@ -77,21 +99,7 @@ param_distance(struct str a, struct str b, unsigned limit)
 	for (size_t j = 0; j <= b.len; j++)
 		row[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= a.len; i++) {
-		unsigned *now = row[i % 3], *last = row[(i + 2) % 3];
-		const unsigned *before = row[(i + 1) % 3];
-		unsigned least = now[0] = (unsigned)i;
-
-		for (size_t j = 1; j <= b.len; j++) {
-			unsigned cost = a.p[i - 1] != b.p[j - 1];
-
-			now[j] = MIN_OF(last[j - 1] + cost,
-					MIN_OF(last[j], now[j - 1]) + 1);
-			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] &&
-			    a.p[i - 2] == b.p[j - 1])
-				now[j] = MIN_OF(now[j], before[j - 2] + 1);
-			least = MIN_OF(least, now[j]);
-		}
-		if (least > limit)
+		if (next_row(a, b, i, row) > limit)
 			return limit + 1;
 	}
 	return MIN_OF(row[a.len % 3][b.len], limit + 1);

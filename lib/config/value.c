@@ -33,7 +33,7 @@ unit_seconds(char unit)
 	case 'd':
 		return 86400;
 	case 'w':
-		return 7 * 86400;
+		return INT64_C(7) * 86400;
 	}
 	return 0;
 }

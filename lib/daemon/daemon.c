@@ -153,22 +153,27 @@ raw_ready(struct watch *w, unsigned ready UNUSED, void *arg)
 }
 
 static void
+serve_raw(struct process *p, int i)
+{
+	int fd = FIRST_SOCKET + i;
+
+	IGNORE(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0);
+	watch_init(&p->raw[i], p->d.loop, fd, WATCH_READ, raw_ready, p);
+	watch_start(&p->raw[i]);
+}
+
+static void
 serve(struct process *p)
 {
 	/* 0 means no limit. */
 	size_t limit = p->d.max_sessions > 0 ? p->d.max_sessions : SIZE_MAX;
 
 	for (int i = 0; i < p->options.sockets; i++) {
-		int fd = FIRST_SOCKET + i;
-
-		if (p->d.program->raw_listener != NULL) {
-			IGNORE(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0);
-			watch_init(&p->raw[i], p->d.loop, fd, WATCH_READ, raw_ready, p);
-			watch_start(&p->raw[i]);
-		} else if (p->d.program->session != NULL) {
-			p->listeners[i] =
-				listener_new(p->d.loop, fd, limit, run_session, p);
-		}
+		if (p->d.program->raw_listener != NULL)
+			serve_raw(p, i);
+		else if (p->d.program->session != NULL)
+			p->listeners[i] = listener_new(p->d.loop, FIRST_SOCKET + i, limit,
+						       run_session, p);
 	}
 }
 

@@ -93,6 +93,7 @@ logging_open(struct log *log, struct arena *mem, const struct config *cfg,
 				 : str_printf(mem, PRI_STR "/%s",
 					      STR_ARG(common.syslog_name), program)
 					   .p);
+	log_set_ascii(log, !common.smtputf8_enable);
 	if (c.maillog_file.len == 0) {
 		log_to_syslog(log, facility);
 		return true;

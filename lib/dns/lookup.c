@@ -161,8 +161,8 @@ gather_host(struct gathering *g, struct str name, int64_t preference)
 		add_address(g, name, name, preference);
 		if (g->n_hosts == before)
 			g->last_error = dsn_printf(g->mem, "5.4.4",
-						   "all network protocols for " PRI_STR
-						   " are disabled",
+						   "Name service error for " PRI_STR
+						   ": invalid host or domain name",
 						   STR_ARG(name));
 		return g->n_hosts > before;
 	}

@@ -167,7 +167,7 @@ starving_client(void *arg)
 	static const struct rlimit small = {64, 64};
 	struct rlimit old;
 	struct rlimit now;
-	int fds[64];
+	int fds[64] = {0};
 	int count;
 	int64_t begin;
 	struct stream *s;

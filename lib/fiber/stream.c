@@ -288,7 +288,7 @@ make_room(struct stream *s, size_t room)
 			MAX_OF(need, MAX_OF(s->in_size * 2, (size_t)STREAM_IN_BYTES));
 		char *in = mem_alloc(size);
 
-		if (have > 0)
+		if (s->in != NULL)
 			memcpy(in, s->in + s->in_start, have);
 		mem_free(s->in);
 		s->in = in;
@@ -381,7 +381,7 @@ line_look(struct str have, size_t max_bytes, size_t scanned, size_t *lf_out)
 		return text <= max_bytes ? LINE_COMPLETE : LINE_LONG;
 	}
 	if (have.len >= max_bytes + 2 ||
-	    (have.len == max_bytes + 1 && have.p[max_bytes] != '\r'))
+	    (have.len == max_bytes + 1 && !str_ends(have, STR("\r"))))
 		return LINE_LONG;
 	return LINE_MORE;
 }

@@ -20,7 +20,7 @@ enum deliver_outcome {
 
 enum flush_status {
 	FLUSH_OK,
-	FLUSH_FAILED,
-	FLUSH_UNKNOWN_SITE,
+	FLUSH_FAILED,       /* try again */
+	FLUSH_UNKNOWN_SITE, /* fast_flush_domains does not name it */
 	FLUSH_BAD_REQUEST,
 };

@@ -82,9 +82,26 @@ address_quote_smtp(struct arena *mem, struct str internal)
 		     "\r\n\"\\");
 }
 
+/* "@a,@b:" in front of an address: how long it is; 0 if there is none. */
+static size_t
+route_len(struct str internal)
+{
+	size_t colon = str_index(internal, ':');
+
+	if (internal.len == 0 || internal.p[0] != '@' || colon + 1 >= internal.len)
+		return 0;
+	return colon + 1;
+}
+
 struct str
 address_quote_header(struct arena *mem, struct str internal)
 {
+	size_t route = route_len(internal);
+
+	if (route > 0)
+		return str_printf(
+			mem, PRI_STR PRI_STR, STR_ARG(str_head(internal, route)),
+			STR_ARG(address_quote_header(mem, str_skip(internal, route))));
 	return quote(mem, internal, str_rindex(internal, '@'), "()<>@,;:\\\"[]",
 		     "\r\"\\");
 }

@@ -18,9 +18,9 @@ count_addresses(struct token_list list)
 	return n;
 }
 
-void
-address_list_parse(struct arena *mem, struct str value, size_t token_limit,
-		   struct address_list *out)
+static void
+parse(struct arena *mem, struct str value, size_t token_limit, bool keep_empty,
+      struct address_list *out)
 {
 	struct address_list result = {0};
 	struct token_list list = token_parse(mem, value, token_limit, &result.cut);
@@ -31,10 +31,24 @@ address_list_parse(struct arena *mem, struct str value, size_t token_limit,
 	     t = token_next_address(list, t)) {
 		struct str address = token_print(mem, t->inner, TOKEN_INTERNAL);
 
-		if (address.len > 0)
+		if (address.len > 0 || keep_empty)
 			result.internal[result.count++] = address;
 	}
 	*out = result;
+}
+
+void
+address_list_parse(struct arena *mem, struct str value, size_t token_limit,
+		   struct address_list *out)
+{
+	parse(mem, value, token_limit, false, out);
+}
+
+void
+address_list_parse_all(struct arena *mem, struct str value, size_t token_limit,
+		       struct address_list *out)
+{
+	parse(mem, value, token_limit, true, out);
 }
 
 struct str

@@ -23,6 +23,11 @@ struct address_list {
 void address_list_parse(struct arena *mem, struct str value, size_t token_limit,
 			struct address_list *out);
 
+/* The same with empty addresses: where one stands for a recipient of its own
+ * (empty_address_recipient). */
+void address_list_parse_all(struct arena *mem, struct str value, size_t token_limit,
+			    struct address_list *out);
+
 /* The one address of a command line or a table value, in internal form: the first
  * address of the text, empty if there is none. */
 struct str address_parse(struct arena *mem, struct str text);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -197,6 +198,49 @@ queue_move(const struct queue_dirs *dirs, enum queue_name from, enum queue_name 
 	return ok;
 }
 
+/* Where the file system knows no "do not replace", we look before we rename. */
+static bool
+rename_to_new(const struct queue_dirs *dirs, const char *from, const char *to)
+{
+	struct stat st;
+
+	if (sys_renameat2(dirs->root, from, dirs->root, to, RENAME_NOREPLACE) == 0)
+		return true;
+	if (errno != EINVAL && errno != ENOSYS)
+		return false;
+	if (sys_fstatat(dirs->root, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return false;
+	}
+	return errno == ENOENT && sys_renameat(dirs->root, from, dirs->root, to) == 0;
+}
+
+bool
+queue_rename(const struct queue_dirs *dirs, struct str from, struct str to,
+	     struct err *err)
+{
+	struct arena *mem = arena_new();
+	const char *source = str_c(mem, from);
+	const char *target = str_c(mem, to);
+	bool ok = rename_to_new(dirs, source, target);
+	struct stat st;
+
+	if (!ok && errno == ENOENT) {
+		if (sys_fstatat(dirs->root, source, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			ok = err_errno(err, ERR_PERM, "rename file %s", source);
+		else
+			ok = make_parents(mem, dirs, to, err) &&
+			     (rename_to_new(dirs, source, target) ||
+			      err_errno(err, errno == EEXIST ? ERR_PERM : ERR_TEMP,
+					"rename file %s as %s", source, target));
+	} else if (!ok) {
+		ok = err_errno(err, errno == EEXIST ? ERR_PERM : ERR_TEMP,
+			       "rename file %s as %s", source, target);
+	}
+	arena_free(&mem);
+	return ok;
+}
+
 bool
 queue_remove(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 	     struct err *err)
@@ -222,6 +266,29 @@ queue_open(const struct queue_dirs *dirs, enum queue_name q, struct str id, bool
 	bool ok = fd >= 0 || err_errno(err, errno == ENOENT ? ERR_PERM : ERR_TEMP,
 				       "open %s", path.p);
 
+	arena_free(&mem);
+	if (ok)
+		*fd_out = fd;
+	return ok;
+}
+
+bool
+queue_open_append(const struct queue_dirs *dirs, enum queue_name q, struct str id,
+		  int *fd_out, struct err *err)
+{
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	struct arena *mem = arena_new();
+	struct str path = queue_path(mem, dirs, q, id);
+	int fd = sys_openat(dirs->root, path.p, flags, 0600);
+	bool ok = true;
+
+	if (fd < 0 && errno == ENOENT) {
+		ok = make_parents(mem, dirs, path, err);
+		if (ok)
+			fd = sys_openat(dirs->root, path.p, flags, 0600);
+	}
+	if (ok && fd < 0)
+		ok = err_errno(err, ERR_TEMP, "open file %s", path.p);
 	arena_free(&mem);
 	if (ok)
 		*fd_out = fd;

@@ -78,6 +78,11 @@ bool queue_create(struct arena *mem, const struct queue_dirs *dirs, enum queue_n
 bool queue_move(const struct queue_dirs *dirs, enum queue_name from, enum queue_name to,
 		struct str id, struct err *err) MUST_CHECK;
 
+/* Give a file another name, by paths as queue_path() makes them; makes the subdirectory
+ * of the target. Never replaces a file: ERR_PERM with errnum EEXIST. ENOENT as above. */
+bool queue_rename(const struct queue_dirs *dirs, struct str from, struct str to,
+		  struct err *err) MUST_CHECK;
+
 /* A file that is not there counts as removed. */
 bool queue_remove(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 		  struct err *err) MUST_CHECK;
@@ -85,6 +90,10 @@ bool queue_remove(const struct queue_dirs *dirs, enum queue_name q, struct str i
 /* Open for reading (or reading and writing) without following links. */
 bool queue_open(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 		bool write, int *fd_out, struct err *err) MUST_CHECK;
+
+/* Open for appending; creates the file (mode 0600) and its subdirectory. */
+bool queue_open_append(const struct queue_dirs *dirs, enum queue_name q, struct str id,
+		       int *fd_out, struct err *err) MUST_CHECK;
 
 /* Set both time stamps. */
 bool queue_set_time(const struct queue_dirs *dirs, enum queue_name q, struct str id,

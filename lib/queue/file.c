@@ -222,8 +222,11 @@ take_other(struct arena *mem, struct queue_file *f, const struct record *r,
 	}
 	if (r->letter == RECORD_LETTER(TIME))
 		return parse_time(f, r->data, err);
-	if (r->letter == RECORD_LETTER(ATTRIBUTE))
+	if (r->letter == RECORD_LETTER(ATTRIBUTE)) {
+		if (str_starts(r->data, STR("trace_flags=")))
+			f->trace_offset = r->offset;
 		return take_attribute(mem, f, r->data, err);
+	}
 	if (r->letter == RECORD_LETTER(WARN)) {
 		f->warn_offset = r->offset;
 		f->warn_us = number(r->data, &n) && n > 0 && n < INT64_MAX / 1000000
@@ -417,6 +420,17 @@ queue_file_mark_done(int fd, int64_t recipient_offset, struct err *err)
 }
 
 bool
+queue_file_end_trace(struct queue_file *f, struct err *err)
+{
+	const char killed = RECORD_LETTER(KILLED);
+
+	f->trace_flags = 0;
+	return f->trace_offset == 0 ||
+	       write_at(f->fd, f->trace_offset, str_from_mem(&killed, 1),
+			"end the trace request", err);
+}
+
+bool
 queue_file_set_warning(const struct queue_file *f, int64_t time_s, struct err *err)
 {
 	char text[32];
@@ -460,17 +474,24 @@ content_jump(struct queue_content *c, struct str data, struct err *err)
 	return true;
 }
 
+/* A record of the content that is no text. True: go on with the next. */
+static bool
+content_control(struct queue_content *c, const struct record *r, struct err *err)
+{
+	if (r->letter == RECORD_LETTER(PADDING))
+		return true;
+	if (r->letter == RECORD_LETTER(POINTER))
+		return content_jump(c, r->data, err);
+	return err_set(err, ERR_PERM, "message rejected: unexpected record type %d",
+		       (unsigned char)r->letter);
+}
+
 enum queue_content_result
 queue_content_next(struct queue_content *c, struct str *text_out, struct err *err)
 {
-	for (;;) {
-		struct record r;
+	struct record r;
 
-		if (record_reader_next(&c->reader, &r, err) != RECORD_GOT) {
-			if (err->kind != ERR_TEMP)
-				IGNORE(damaged(err, "missing end record"));
-			return QUEUE_CONTENT_FAILED;
-		}
+	while (record_reader_next(&c->reader, &r, err) == RECORD_GOT) {
 		if (r.letter == RECORD_LETTER(LINE) || r.letter == RECORD_LETTER(PART)) {
 			*text_out = r.data;
 			return r.letter == RECORD_LETTER(LINE) ? QUEUE_CONTENT_LINE
@@ -478,16 +499,10 @@ queue_content_next(struct queue_content *c, struct str *text_out, struct err *er
 		}
 		if (r.letter == RECORD_LETTER(EXTRACTED))
 			return QUEUE_CONTENT_END;
-		if (r.letter == RECORD_LETTER(POINTER)) {
-			if (!content_jump(c, r.data, err))
-				return QUEUE_CONTENT_FAILED;
-			continue;
-		}
-		if (r.letter != RECORD_LETTER(PADDING)) {
-			IGNORE(err_set(err, ERR_PERM,
-				       "message rejected: unexpected record type %d",
-				       (unsigned char)r.letter));
+		if (!content_control(c, &r, err))
 			return QUEUE_CONTENT_FAILED;
-		}
 	}
+	if (err->kind != ERR_TEMP)
+		IGNORE(damaged(err, "missing end record"));
+	return QUEUE_CONTENT_FAILED;
 }

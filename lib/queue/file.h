@@ -46,9 +46,10 @@ struct queue_file {
 	int64_t size_rcpt_count; /* as the size record has it */
 	int64_t rcpt_count;      /* recipients not done */
 	int64_t done_count;
-	int64_t warn_us;     /* when the delay warning is due; 0: never */
-	int64_t warn_offset; /* of that record; 0: none */
-	int64_t first_rcpt;  /* offset of the first recipient's first record; 0: none */
+	int64_t trace_offset; /* of the record with trace_flags; 0: none */
+	int64_t warn_us;      /* when the delay warning is due; 0: never */
+	int64_t warn_offset;  /* of that record; 0: none */
+	int64_t first_rcpt;   /* offset of the first recipient's first record; 0: none */
 	struct queue_attribute attributes[QUEUE_ATTRIBUTES_MAX];
 	size_t n_attributes;
 };
@@ -79,6 +80,8 @@ bool queue_file_recipients(struct arena *mem, const struct queue_file *f, bool w
 
 /* Overwrite the record's letter: R becomes D. Not synced: see facts, queue 2.3. */
 bool queue_file_mark_done(int fd, int64_t recipient_offset, struct err *err) MUST_CHECK;
+/* The report of sendmail -v has been sent: its request is struck out. */
+bool queue_file_end_trace(struct queue_file *f, struct err *err) MUST_CHECK;
 /* Put a new time (0: never again) into the warning record. */
 bool queue_file_set_warning(const struct queue_file *f, int64_t time_s,
 			    struct err *err) MUST_CHECK;

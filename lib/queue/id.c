@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
-enum { USEC_DIGITS = 4, SECONDS_DIGITS = 6, NUMBER_MAX = 20 };
+enum { USEC_DIGITS = 4, SECONDS_DIGITS = 6, USEC_HEX = 5, NUMBER_MAX = 20 };
 
 /* No vowels, so that no words come out; base 51 leaves out the final z, which separates.
  */
@@ -99,9 +99,9 @@ queue_id_inode(struct str id, uint64_t *inode_out)
 
 	if (z < id.len)
 		return read_number(str_skip(id, z + 1), 51, inode_out);
-	if (id.len <= 5)
+	if (id.len <= USEC_HEX)
 		return false;
-	for (size_t i = 5; i < id.len; i++) {
+	for (size_t i = USEC_HEX; i < id.len; i++) {
 		static const char hex[] = "0123456789ABCDEF";
 		const char *at = memchr(hex, id.p[i], 16);
 
@@ -111,6 +111,33 @@ queue_id_inode(struct str id, uint64_t *inode_out)
 	}
 	*inode_out = value;
 	return true;
+}
+
+struct str
+queue_id_for_inode(struct arena *mem, struct str id, uint64_t inode, bool want_long,
+		   bool match_long)
+{
+	size_t z = separator(id);
+	struct buf *out;
+	uint64_t usec;
+
+	if (!queue_id_is_valid(id))
+		return STR_EMPTY;
+	if (z == id.len)
+		return id.len <= USEC_HEX
+			       ? STR_EMPTY
+			       : str_printf(mem, PRI_STR "%" PRIX64,
+					    STR_ARG(str_head(id, USEC_HEX)), inode);
+	if (!read_number(str_head(str_skip(id, z - USEC_DIGITS), USEC_DIGITS), 52, &usec))
+		return STR_EMPTY;
+	if (!want_long)
+		return str_printf(mem, "%05X%" PRIX64, (unsigned)usec, inode);
+	if (!match_long)
+		return id;
+	out = buf_new(mem, QUEUE_ID_MAX);
+	buf_add(out, str_head(id, z + 1));
+	add_number(out, inode, 51, 1);
+	return buf_ok(out) ? buf_str(out) : STR_EMPTY;
 }
 
 struct str

@@ -25,6 +25,13 @@ bool queue_id_is_long(struct str id);
 /* The inode number that the id was made of; false if it does not tell. */
 bool queue_id_inode(struct str id, uint64_t *inode_out);
 
+/* The id as it should be for the file of this inode number, kept as far as it goes: what
+ * postsuper -s makes of files that were copied from elsewhere. A long id becomes a short
+ * one unless want_long; it keeps an inode number that is not the file's (it is unique
+ * without) unless match_long. Empty: this is no id of ours. */
+struct str queue_id_for_inode(struct arena *mem, struct str id, uint64_t inode,
+			      bool want_long, bool match_long);
+
 /* The `depth` characters that choose the subdirectory: the first of a short id, those of
  * the microseconds for a long one. "A/4/" for depth 2; empty for 0. */
 struct str queue_id_hash_path(struct arena *mem, struct str id, int depth);

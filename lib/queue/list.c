@@ -307,7 +307,7 @@ list_file(struct list *l, enum queue_name q, struct str id, const struct stat *s
 	it.m.forced_expire =
 		(st->st_mode & QUEUE_MODE_EXPIRE) != 0 && q != QUEUE_MAILDROP;
 	it.shown = map_new_in(l->mem);
-	record_reader_init(&it.reader, fd, buf_new(l->mem, RECORD_DATA_MAX * 2));
+	record_reader_init(&it.reader, fd, buf_new(l->mem, (size_t)RECORD_DATA_MAX * 2));
 	read_records(&it);
 	sys_close(fd);
 	if (it.told && !it.stop && !l->sink->end(l->sink->arg))

@@ -97,27 +97,6 @@ log_entry_format(struct arena *mem, struct buf *out, const struct log_entry *ent
 	buf_add_char(out, '\n');
 }
 
-static int
-open_for_append(struct arena *mem, const struct queue_dirs *dirs, enum queue_name q,
-		struct str id)
-{
-	struct str path = queue_path(mem, dirs, q, id);
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-	int fd = sys_openat(dirs->root, path.p, flags, 0600);
-	size_t slash;
-
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	slash = str_index(path, '/');
-	for (size_t at = slash + 1; at < path.len; at++) {
-		if (path.p[at] == '/' &&
-		    sys_mkdirat(dirs->root, str_c(mem, str_head(path, at)), 0700) < 0 &&
-		    errno != EEXIST)
-			return -1;
-	}
-	return sys_openat(dirs->root, path.p, flags, 0600);
-}
-
 static bool
 append_synced(int fd, struct str text, struct err *err)
 {
@@ -141,13 +120,11 @@ log_file_append(const struct queue_dirs *dirs, enum queue_name q, struct str id,
 {
 	struct arena *mem = arena_new();
 	struct buf *out = buf_new(mem, 1 << 20);
-	int fd = open_for_append(mem, dirs, q, id);
 	bool ok;
+	int fd;
 
-	if (fd < 0) {
-		ok = err_errno(err, ERR_TEMP, "open file %s " PRI_STR,
-			       queue_directory_name(q), STR_ARG(id));
-	} else {
+	ok = queue_open_append(dirs, q, id, &fd, err);
+	if (ok) {
 		log_entry_format(mem, out, entry, with_old_line);
 		ok = append_synced(fd, buf_str(out), err) ||
 		     err_prefix(err, "append file %s " PRI_STR, queue_directory_name(q),

@@ -3,6 +3,7 @@
  * The parts of the library on a real directory: ids, directories, writing and reading
  * messages, damage, log files.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,6 +62,58 @@ stop(struct fixture *f)
 }
 
 static void
+test_id_for_inode(void **state)
+{
+	static const struct {
+		const char *id, *wanted;
+		uint64_t inode;
+		bool want_long, match_long;
+	} rows[] = {
+		{"ABCDE1111", "ABCDE1111", 0x1111, false, false},
+		{"ABCDE1111", "ABCDE7F", 0x7f, false, false},
+		{"abcdeXYZ", "abcde7F", 0x7f, true, true},
+		{"ABCDE", "", 0x7f, false, false},
+		{"ABC.E1111", "", 0x7f, false, false},
+		{"4Bq7ym0sf8zdm", "4Bq7ym0sf8zdm", 1, true, false},
+		{"4Bq7ym0sf8zdm", "4Bq7ym0sf8z1", 1, true, true},
+		{"4Bq7ym0sf8zdm", "1E2401", 1, false, false},
+		{"4Bq7ymAAAAzdm", "", 1, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *mem = arena_new();
+		struct str id =
+			queue_id_for_inode(mem, str_from(rows[i].id), rows[i].inode,
+					   rows[i].want_long, rows[i].match_long);
+
+		assert_string_equal(str_c(mem, id), rows[i].wanted);
+		arena_free(&mem);
+	}
+}
+
+static void
+test_rename(void **state)
+{
+	struct fixture f;
+	struct err err;
+	struct stat st;
+
+	(void)state;
+	start(&f, false);
+	close(openat(f.dirs.root, "hold/ABCDE1", O_CREAT | O_WRONLY, 0700));
+	close(openat(f.dirs.root, "hold/ABCDE2", O_CREAT | O_WRONLY, 0700));
+	assert_false(queue_rename(&f.dirs, STR("hold/ABCDE1"), STR("hold/ABCDE2"), &err));
+	assert_int_equal(err.errnum, EEXIST);
+	assert_true(queue_rename(&f.dirs, STR("hold/ABCDE1"), STR("deferred/A/B/ABCDE1"),
+				 &err));
+	assert_int_equal(fstatat(f.dirs.root, "deferred/A/B/ABCDE1", &st, 0), 0);
+	assert_false(queue_rename(&f.dirs, STR("hold/ABCDE1"), STR("hold/ABCDE3"), &err));
+	assert_int_equal(err.errnum, ENOENT);
+	stop(&f);
+}
+
+static void
 test_record_codec(void **state)
 {
 	static const size_t sizes[] = {0,     1,     127,    128,
@@ -69,7 +122,7 @@ test_record_codec(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		struct arena *mem = arena_new();
-		struct buf *b = buf_new(mem, 2 * RECORD_DATA_MAX);
+		struct buf *b = buf_new(mem, (size_t)2 * RECORD_DATA_MAX);
 		struct str data = str_from_mem(arena_alloc(mem, sizes[i] + 1), sizes[i]);
 		struct record r;
 		size_t used;
@@ -262,7 +315,7 @@ test_message(void **state)
 	assert_int_equal(q.warn_us, 1700014400000000);
 	assert_int_equal(q.rcpt_count, 5);
 	assert_int_equal(q.size_rcpt_count, 5);
-	assert_int_equal(q.content_size, 25);
+	assert_int_equal(q.content_size, 28);
 	/* In batches of two: 2, 2, 1. */
 	offset = q.first_rcpt;
 	for (size_t batch = 0; batch < 3; batch++) {
@@ -471,6 +524,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_id_for_inode),
+		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_record_codec),
 		cmocka_unit_test(test_record_rows),
 		cmocka_unit_test(test_ids),

@@ -148,6 +148,24 @@ read_more(struct record_reader *r)
 	return n;
 }
 
+static enum record_result
+take_record(struct record_reader *r, struct record *record, size_t used,
+	    struct record *out)
+{
+	record->offset = r->offset;
+	r->offset += (int64_t)used;
+	*out = *record;
+	return RECORD_GOT;
+}
+
+/* For `return bad(err_set(...))`. */
+static enum record_result
+bad(bool failure)
+{
+	IGNORE(failure);
+	return RECORD_BAD;
+}
+
 enum record_result
 record_reader_next(struct record_reader *r, struct record *out, struct err *err)
 {
@@ -157,22 +175,14 @@ record_reader_next(struct record_reader *r, struct record *out, struct err *err)
 		enum record_result result = record_decode(available(r), &record, &used);
 		ssize_t n;
 
-		if (result == RECORD_GOT) {
-			record.offset = r->offset;
-			r->offset += (int64_t)used;
-			*out = record;
-			return RECORD_GOT;
-		}
-		if (result == RECORD_BAD) {
-			IGNORE(err_set(err, ERR_PERM, "impossible record length"));
-			return RECORD_BAD;
-		}
+		if (result == RECORD_GOT)
+			return take_record(r, &record, used, out);
+		if (result == RECORD_BAD)
+			return bad(err_set(err, ERR_PERM, "impossible record length"));
 		n = read_more(r);
 		if (n == 0)
 			return result;
-		if (n < 0) {
-			IGNORE(err_errno(err, ERR_TEMP, "read"));
-			return RECORD_BAD;
-		}
+		if (n < 0)
+			return bad(err_errno(err, ERR_TEMP, "read"));
 	}
 }

@@ -13,6 +13,8 @@
 
 #include "queue/record.h"
 
+/* Lines end with CR LF when the message travels: that is what SIZE= promises. */
+enum { LINE_END_BYTES = 2 };
 enum { FLUSH_BYTES = 32768, OUT_MAX = FLUSH_BYTES + RECORD_DATA_MAX + RECORD_HEAD_MAX };
 
 static void
@@ -22,9 +24,9 @@ write_size_record(struct queue_writer *w, struct buf *out)
 	/* Fixed width, so that it can be written again in place. */
 	struct str data = str_printf(mem,
 				     "%15" PRId64 " %15" PRId64 " %15" PRId64
-				     " %15d %15" PRId64 " %15" PRId64,
+				     " %15" PRId64 " %15" PRId64 " %15" PRId64,
 				     w->content_end - w->content_start, w->content_start,
-				     w->rcpt_count, 0, w->content_size, w->sendopts);
+				     w->rcpt_count, w->qmgr_opts, w->content_size, w->sendopts);
 
 	record_encode(out, RECORD_LETTER(SIZE), data);
 	arena_free(&mem);
@@ -68,7 +70,8 @@ queue_writer_record(struct queue_writer *w, char letter, struct str data)
 	if (letter == RECORD_LETTER(RECIPIENT))
 		w->rcpt_count++;
 	if (w->content_start > 0 && w->content_end == 0)
-		w->content_size += (int64_t)data.len + (letter == RECORD_LETTER(LINE));
+		w->content_size += (int64_t)data.len +
+				   (letter == RECORD_LETTER(LINE) ? LINE_END_BYTES : 0);
 	if (w->out->len >= FLUSH_BYTES)
 		flush(w);
 }

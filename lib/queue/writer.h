@@ -24,8 +24,9 @@ struct queue_writer {
 	int64_t max_bytes; /* of the file; 0 = no limit */
 	int64_t content_start;
 	int64_t content_end;
-	int64_t content_size; /* what the message is long: lines with their ends */
+	int64_t content_size; /* what the message is long, each line with CR and LF */
 	int64_t rcpt_count;
+	int64_t qmgr_opts;
 	int64_t sendopts;
 	bool too_large; /* max_bytes was reached; nothing more is written */
 	bool failed;    /* a write failed; err of the first failure is kept */

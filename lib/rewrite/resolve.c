@@ -179,7 +179,7 @@ check_domain(struct resolution *x)
 
 	if (literal_parse(x->domain, &literal))
 		return RESOLVE_OK;
-	if (!hostname_check(x->domain, true, &why))
+	if (!hostname_check(x->domain, x->rules->utf8, &why))
 		return bad(x, "bad address syntax");
 	return RESOLVE_OK;
 }
@@ -347,8 +347,11 @@ choose_default(struct resolution *x)
 	}
 	because(x, "transport", "sender_dependent_default_transport_maps", hit.hit.value,
 		&hit);
-	if (nexthop.len > 0)
+	if (nexthop.len > 0) {
 		x->route->nexthop = nexthop;
+		because(x, "next hop", "sender_dependent_default_transport_maps",
+			hit.hit.value, &hit);
+	}
 	return RESOLVE_OK;
 }
 
@@ -416,7 +419,10 @@ apply_transport_maps(struct resolution *x)
 	}
 	if (nexthop.len > 0)
 		x->route->nexthop = nexthop;
-	because(x, "transport", "transport_maps", hit.hit.value, &hit);
+	if (transport.len > 0)
+		because(x, "transport", "transport_maps", hit.hit.value, &hit);
+	if (transport.len > 0 || nexthop.len > 0)
+		because(x, "next hop", "transport_maps", hit.hit.value, &hit);
 	return RESOLVE_OK;
 }
 

@@ -107,6 +107,7 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 	r.myhostname = common.myhostname;
 	r.mydomain = common.mydomain;
 	r.recipient_delimiter = common.recipient_delimiter;
+	r.utf8 = common.smtputf8_enable;
 	r.empty_address_recipient = common.empty_address_recipient;
 	r.double_bounce =
 		str_contains(common.double_bounce_sender, '@')

@@ -48,6 +48,7 @@ struct rewrite_rules {
 					   parent_domain_matches_subdomains */
 	bool propagate_canonical;
 	bool propagate_virtual;
+	bool utf8; /* smtputf8_enable: domains beyond ASCII are allowed */
 };
 
 /* own: addresses of this machine as text, kept by reference; NULL: those of

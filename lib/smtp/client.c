@@ -437,7 +437,7 @@ add_next_command(struct progress *p, struct buf *out, struct pending_command *pe
 		add_rcpt_command(p->c, out, rcpt);
 		return true;
 	}
-	if (p->data_sent || (!pipelining && p->n_accepted == 0))
+	if (p->mail->probe || p->data_sent || (!pipelining && p->n_accepted == 0))
 		return false;
 	pending->kind = PENDING_DATA;
 	buf_add_c(out, "DATA\r\n");
@@ -450,12 +450,17 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 {
 	struct dsn dsn;
 
+	dsn = said(p->c, r, "RCPT TO command");
 	if (r->code / 100 == 2) {
 		rcpt->accepted = true;
 		p->n_accepted++;
+		if (p->mail->probe) {
+			dsn.reason = smtp_reply_one_line(p->c->mem, r);
+			settle(rcpt, SMTP_RCPT_SENT, &dsn);
+		}
 		return;
 	}
-	dsn = said(p->c, r, "RCPT TO command");
+	rcpt->turned_away = true;
 	settle(rcpt, r->code / 100 == 5 ? SMTP_RCPT_REJECTED : SMTP_RCPT_PENDING, &dsn);
 }
 
@@ -561,6 +566,7 @@ send_envelope(struct progress *p, struct dsn *dsn)
 struct line_state {
 	size_t column;
 	int64_t limit;
+	bool broken; /* some line was too long */
 	bool failed;
 };
 
@@ -582,6 +588,7 @@ write_text(struct stream *s, struct line_state *l, struct str text)
 			/* Too long for SMTP: broken where a header would be folded. */
 			status = stream_write(s, STR("\r\n "));
 			l->column = 1;
+			l->broken = true;
 		}
 	}
 	return status;
@@ -636,6 +643,7 @@ read_final_replies(struct smtp_client *c, struct smtp_mail *mail, struct dsn *ds
 		result = said(c, &r, "end of DATA command");
 		if (r.code / 100 == 2)
 			result.reason = smtp_reply_one_line(c->mem, &r);
+		result.action = c->options.lmtp ? DSN_DELIVERED : DSN_RELAYED;
 		if (r.code / 100 == 3) /* not an answer to a finished mail */
 			result.status = dsn_status_with_class(result.status, '4');
 		if (!c->options.lmtp) {
@@ -657,6 +665,7 @@ send_body(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn)
 	struct line_state l = {.limit = c->options.line_length_limit};
 	enum stream_status status = send_content(c, mail, &l);
 
+	mail->line_broken = l.broken;
 	if (l.failed) {
 		/* Half a mail is out: only hanging up keeps the server from delivering
 		 * it. */
@@ -696,7 +705,7 @@ static enum smtp_session_result
 open_transaction(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn)
 {
 	for (size_t i = 0; i < mail->n_rcpts; i++)
-		mail->rcpts[i].accepted = false;
+		mail->rcpts[i].accepted = mail->rcpts[i].turned_away = false;
 	if (c->in_mail)
 		return smtp_client_probe(c, dsn);
 	return SMTP_SESSION_OK;

@@ -93,8 +93,9 @@ struct smtp_rcpt {
 	struct str orcpt;   /* "type;address" as kept in queue files, or empty */
 	unsigned notify;    /* DSN_NOTIFY_xxx; 0 = not given */
 	enum smtp_rcpt_outcome outcome;
-	struct dsn dsn; /* what was said last; empty status: nothing yet */
-	bool accepted;  /* engine's: by RCPT in the present transaction */
+	struct dsn dsn;   /* what was said last; empty status: nothing yet */
+	bool accepted;    /* by RCPT in the present transaction */
+	bool turned_away; /* by the reply to RCPT in it: not 2xx */
 };
 
 /* One step of the content: a piece of a line. */
@@ -111,6 +112,7 @@ struct smtp_mail {
 	bool is_8bit;      /* BODY=8BITMIME */
 	bool is_7bit;      /* BODY=7BIT */
 	bool smtputf8;
+	bool probe;              /* only ask for the recipients: no content is sent */
 	struct str envelope_id;  /* decoded */
 	int dsn_ret;             /* enum dsn_ret */
 	struct smtp_rcpt *rcpts; /* those with SMTP_RCPT_PENDING take part */
@@ -119,6 +121,7 @@ struct smtp_mail {
 	enum smtp_content (*next)(void *arg, struct str *text_out);
 	bool (*rewind)(void *arg);
 	void *arg;
+	bool line_broken; /* out: a line was longer than line_length_limit */
 };
 
 enum smtp_session_result {

@@ -169,7 +169,7 @@ test_send(void **state)
 }
 
 /* What each reply means for each of three recipients: S sent, R rejected, P pending. */
-static void
+static void /* NOLINTNEXTLINE(readability-function-size): rows */
 test_outcomes(void **state)
 {
 	static const struct {

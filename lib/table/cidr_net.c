@@ -78,8 +78,8 @@ cidr_net_parse(struct str text, struct cidr_net *out, struct err *err)
 		return err_set(err, ERR_CONFIG, "bad address pattern: \"" PRI_STR "\"",
 			       STR_ARG(text));
 	if (!has_mask)
-		bits = 8u * net.address.len;
-	if (bits > 8u * net.address.len)
+		bits = (uint64_t)8 * net.address.len;
+	if (bits > (uint64_t)8 * net.address.len)
 		return err_set(err, ERR_CONFIG, "bad mask length in \"" PRI_STR "\"",
 			       STR_ARG(text));
 	net.bits = (unsigned char)bits;

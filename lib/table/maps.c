@@ -122,6 +122,15 @@ in_scope(const struct table *t, enum maps_scope scope)
 	return true;
 }
 
+static enum lookup
+empty_result(const struct table *t, struct str key, struct err *err)
+{
+	IGNORE(err_set(err, ERR_CONFIG,
+		       "%s lookup of " PRI_STR " returns an empty string result",
+		       table_name(t), STR_ARG(key)));
+	return LOOKUP_FAILED;
+}
+
 enum lookup
 maps_find(struct maps *maps, struct arena *mem, struct str key, enum maps_scope scope,
 	  struct maps_hit *hit_out, struct err *err)
@@ -140,13 +149,8 @@ maps_find(struct maps *maps, struct arena *mem, struct str key, enum maps_scope 
 			continue;
 		if (result == LOOKUP_FAILED)
 			return result;
-		if (value.len == 0) {
-			IGNORE(err_set(err, ERR_CONFIG,
-				       "%s lookup of " PRI_STR
-				       " returns an empty string result",
-				       table_name(t), STR_ARG(key)));
-			return LOOKUP_FAILED;
-		}
+		if (value.len == 0)
+			return empty_result(t, key, err);
 		*hit_out = (struct maps_hit){.value = value, .table = table_name(t)};
 		return LOOKUP_FOUND;
 	}

@@ -164,26 +164,36 @@ add_file(struct match *m, struct str path, bool negated, int depth, struct err *
 	return true;
 }
 
+/* The next item of a list, without the separators around it; empty at the end. A table
+ * of the inline type has commas of its own, in braces. */
+static struct str
+next_item(struct str *text)
+{
+	size_t end = 0;
+	int braces = 0;
+	struct str item;
+
+	while (text->len > 0 && (char_is_space(text->p[0]) || text->p[0] == ','))
+		*text = str_skip(*text, 1);
+	for (; end < text->len; end++) {
+		char c = text->p[end];
+
+		if (braces <= 0 && (char_is_space(c) || c == ','))
+			break;
+		braces += (c == '{') - (c == '}');
+	}
+	item = str_head(*text, end);
+	*text = str_skip(*text, end);
+	return item;
+}
+
 static bool
 parse(struct match *m, struct str text, bool negated, int depth, struct err *err)
 {
 	while (text.len > 0) {
-		struct str item = STR_EMPTY;
+		struct str item = next_item(&text);
 		bool no = negated;
-		size_t end = 0;
-		int braces = 0;
 
-		while (text.len > 0 && (char_is_space(text.p[0]) || text.p[0] == ','))
-			text = str_skip(text, 1);
-		for (; end < text.len; end++) {
-			char c = text.p[end];
-
-			if (braces <= 0 && (char_is_space(c) || c == ','))
-				break;
-			braces += (c == '{') - (c == '}');
-		}
-		item = str_head(text, end);
-		text = str_skip(text, end);
 		while (item.len > 0 && item.p[0] == '!') {
 			no = !no;
 			item = str_skip(item, 1);

@@ -297,7 +297,7 @@ fill_in(struct arena *mem, const struct rule *rule, struct str key,
 {
 	struct buf *value = buf_new(mem, TABLE_VALUE_MAX);
 	struct str rest = rule->value;
-	struct piece piece;
+	struct piece piece = {0};
 
 	while (take_piece(&rest, &piece) == PIECE_OK) {
 		const regmatch_t *g = &groups[MAX_OF(piece.group, 0)];

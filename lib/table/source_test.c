@@ -136,13 +136,13 @@ static void
 test_too_long(void **state UNUSED)
 {
 	struct arena *mem = arena_new();
-	struct buf *text = buf_new(mem, 3 * SOURCE_LINE_MAX);
+	struct buf *text = buf_new(mem, (size_t)3 * SOURCE_LINE_MAX);
 	struct source_lines lines;
 	struct source_line line;
 	struct source_entry entry;
 
 	buf_add_c(text, "key value\n");
-	while (text->len < 2 * SOURCE_LINE_MAX)
+	while (text->len < (size_t)2 * SOURCE_LINE_MAX)
 		buf_add_c(text, " some more of the same value\n");
 	buf_add_c(text, "next one\n");
 	source_lines_init(&lines, mem, buf_str(text));

@@ -67,14 +67,16 @@ table_types(void)
 	return names;
 }
 
-static bool
-unsupported(struct str type, const struct row *row, struct err *err)
+static void
+set_unsupported(struct str type, const struct row *row, struct err *err)
 {
 	struct buf names;
 
-	if (row == NULL)
-		return err_set(err, ERR_CONFIG, "unsupported dictionary type: " PRI_STR,
-			       STR_ARG(type));
+	if (row == NULL) {
+		IGNORE(err_set(err, ERR_CONFIG, "unsupported dictionary type: " PRI_STR,
+			       STR_ARG(type)));
+		return;
+	}
 	buf_init(&names, ERR_TEXT_MAX);
 	for (const char *const *name = table_types(); *name != NULL; name++)
 		buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", *name);
@@ -83,7 +85,6 @@ unsupported(struct str type, const struct row *row, struct err *err)
 		" (known, but not in this version; there are: %s)",
 		STR_ARG(type), names.p);
 	buf_release(&names);
-	return false;
 }
 
 static bool
@@ -101,8 +102,10 @@ open_at_depth(struct arena *mem, struct str spec, unsigned flags, unsigned depth
 			       "\"" PRI_STR "\"",
 			       STR_ARG(spec));
 	row = row_find(type);
-	if (row == NULL || row->type == NULL)
-		return unsupported(type, row, err);
+	if (row == NULL || row->type == NULL) {
+		set_unsupported(type, row, err);
+		return false;
+	}
 	if (depth >= TABLE_DEPTH_MAX)
 		return err_set(err, ERR_CONFIG,
 			       "more than %d tables inside each other: " PRI_STR,

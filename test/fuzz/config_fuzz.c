@@ -62,14 +62,14 @@ static void
 edit(struct arena *mem, struct str file)
 {
 	const struct config_override item = {STR("a"), STR("1")};
-	struct edit_notes notes;
+	struct edit_notes notes = {.file = "f"};
 	struct str out, twice;
 	struct err err;
 
-	if (!edit_main(mem, file, "f", EDIT_SET, &item, 1, &out, &notes, &err))
+	if (!edit_main(mem, file, EDIT_SET, &item, 1, &out, &notes, &err))
 		return;
 	ensure(str_find(out, STR("a = 1\n")) < out.len);
-	ensure(edit_main(mem, out, "f", EDIT_SET, &item, 1, &twice, &notes, &err));
+	ensure(edit_main(mem, out, EDIT_SET, &item, 1, &twice, &notes, &err));
 	ensure(str_eq(out, twice));
 }
 

@@ -6,8 +6,9 @@
         mta.log.wait("smtp: .*status=sent")
 
 Both kinds take the same keywords: parameters of main.cf (a value of None leaves one out)
-and `services=`, lines of master.cf that replace those of the same name and type. Leaving
-the `with` stops it, kills what does not stop, and fails if something had to be killed.
+and `services=`, lines of master.cf that replace those of the same name and type; `where=` is
+a directory for it, if not on the private world's tmpfs. Leaving the `with` stops it, kills
+what does not stop, and fails if something had to be killed.
 """
 import json
 import os
@@ -49,7 +50,7 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 # Ours serves these services without a process, or does not have them yet.
-NOT_OURS = {"rewrite", "flush", "proxymap", "proxywrite", "local", "virtual", "lmtp",
+NOT_OURS = {"rewrite", "proxymap", "proxywrite", "local", "virtual", "lmtp",
             "anvil", "scache"}
 
 
@@ -57,9 +58,10 @@ class Instance:
     """Ours; see OracleInstance. Made stopped; `with` or start() starts it."""
     kind = "ours"
 
-    def __init__(self, name="", services="", **parameters):
+    def __init__(self, name="", services="", where=None, **parameters):
         self.world = self._need()
-        self.dir = tempfile.mkdtemp(prefix=f"{self.kind}-{name}", dir=self.world.dir)
+        self.dir = tempfile.mkdtemp(prefix=f"{self.kind}-{name}",
+                                    dir=where or self.world.dir)
         os.chmod(self.dir, 0o755)
         self.config = os.path.join(self.dir, "etc")
         self.queue = os.path.join(self.dir, "spool")

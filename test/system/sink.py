@@ -125,6 +125,13 @@ class Sink:
                                      f"port {self.port} in {seconds} s")
             return list(self.messages)
 
+    def wait_connections(self, count, seconds=20):
+        """Wait until there have been so many connections."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self.connections >= count, seconds):
+                raise AssertionError(f"{self.connections} of {count} connections to port "
+                                     f"{self.port} in {seconds} s")
+
     def wait_command(self, pattern, seconds=20):
         """Wait until a command line matches; the line."""
         def found():
@@ -152,6 +159,7 @@ class Sink:
             self.connections += 1
             number = self.connections
             self._open.add(conn)
+            self._lock.notify_all()
         try:
             with conn:
                 _Session(self, conn, number).run()

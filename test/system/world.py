@@ -29,6 +29,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import unittest
 
 CLONE_NEWNS = 0x00020000
@@ -83,6 +84,7 @@ class World:
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
         self._port = FIRST_PORT
         self._owner = os.getpid()
+        self._config_lock = threading.Lock()
         adopt_orphans()
         atexit.register(self._leave)
         # Unwind (and so stop what runs) when the test is ended from outside.
@@ -142,9 +144,11 @@ class World:
         """Let set-gid programs accept `-c path` from any user, as an administrator would
         in the default main.cf."""
         if self.private:
-            self._config_dirs.append(path)
-            _write("/etc/postfix/main.cf",
-                   f"alternate_config_directories = {' '.join(self._config_dirs)}\n")
+            with self._config_lock:  # a program may read it at any time
+                self._config_dirs.append(path)
+                _write("/etc/postfix/main.cf.new",
+                       f"alternate_config_directories = {' '.join(self._config_dirs)}\n")
+                os.rename("/etc/postfix/main.cf.new", "/etc/postfix/main.cf")
 
     def _accounts(self, etc):
         uids = {p.pw_uid for p in pwd.getpwall()}

@@ -69,6 +69,26 @@ def run(args, **more):
                           timeout=60, **more)
 
 
+# In every line; not worth repeating.
+COMMON = ("time", "host", "tag", "pid", "severity", "text", "queue_id", "agent", "delays_s")
+
+
+def told_of_line(out):
+    """What --json says of the only line of a log: "kind name=value ...", "" for nothing."""
+    events = list(out["without_queue_id"])
+    for story in out["stories"]:
+        for message in story["messages"]:
+            events += message["events"]
+            for recipient in message["recipients"]:
+                names = {k: v for k, v in recipient.items() if k != "attempts"}
+                events += [{"kind": "delivery", **names, **attempt}
+                           for attempt in recipient["attempts"]]
+    return "; ".join(" ".join([event["kind"]] + [
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}"
+        for name, value in event.items() if name not in COMMON and name != "kind"])
+        for event in events)
+
+
 class Trace(unittest.TestCase):
     maxDiff = None
 
@@ -104,6 +124,23 @@ class Trace(unittest.TestCase):
                     self.assertEqual(done.stderr, b"")
                     if option:
                         json.loads(done.stdout)
+
+    def test_lines(self):
+        """Every kind of line by itself: what trace makes of it. Two lines of
+        golden/lines.txt for each: the line, and the kind and what was found in it, or `-`
+        where such a line alone tells nothing of a message."""
+        told = []
+        rows = [row.split("\t") for row in
+                (HERE / "logs/lines.txt").read_text().splitlines() if row[0] != "#"]
+        self.assertGreater(len({line for _, line in rows}), 180)
+        for key, line in rows:
+            file = self.put("one.log", line.encode() + b"\n")
+            done = run(["--json", key, file])
+            found = told_of_line(json.loads(done.stdout))
+            self.assertEqual(done.returncode, 0 if found else 1, line)
+            self.assertEqual(run([key, file]).returncode, done.returncode, line)
+            told.append(f"{line[21:]}\n    {found or '-'}\n")
+        self.golden("lines.txt", "".join(told))
 
     def test_forms_of_input_agree(self):
         """Plain, compressed, standard input and cut in rotated pieces say the same."""

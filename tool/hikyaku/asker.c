@@ -21,7 +21,7 @@ open_stream(struct asker *a)
 
 	if (a->stream != NULL)
 		return true;
-	if (a->offline || a->unavailable || a->socket.len >= sizeof(to.sun_path))
+	if (a->no_resolver || a->socket.len >= sizeof(to.sun_path))
 		return false;
 	memcpy(to.sun_path, a->socket.p, a->socket.len);
 	if (!stream_connect(a->loop, (struct sockaddr *)&to, sizeof(to), NULL, 0,
@@ -41,18 +41,19 @@ ask(void *arg, struct arena *mem, struct str name, enum dns_type type, bool nati
 
 	if (open_stream(a) && dns_exchange(&a->ipc, mem, name, type, native, out, &err))
 		return;
-	a->unavailable = true;
-	*out = (struct dns_answer){.result = DNS_TRY_AGAIN, .why = STR("no resolver")};
+	a->no_resolver = true;
+	a->stub.dns.ask(&a->stub, mem, name, type, native, out);
 }
 
 void
-asker_init(struct asker *a, struct loop *loop, struct str queue_directory, bool offline)
+asker_init(struct asker *a, struct loop *loop, struct str queue_directory,
+	   const struct servers *servers)
 {
 	static const char path[] = "/private/resolver";
 	char *joined = mem_alloc(mem_size_add(queue_directory.len, sizeof(path)));
 
-	*a = (struct asker){
-		.dns = {.ask = ask, .arg = a}, .loop = loop, .offline = offline};
+	*a = (struct asker){.dns = {.ask = ask, .arg = a}, .loop = loop};
+	stub_init(&a->stub, servers, STUB_BUDGET_MS);
 	memcpy(joined, queue_directory.p, queue_directory.len);
 	memcpy(joined + queue_directory.len, path, sizeof(path));
 	a->socket = str_from(joined);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * DNS answers for the commands that explain and check: from the running system's
- * resolver.
+ * DNS answers for explain: from the running system's resolver, whose cache and whose view
+ * are those of the deliveries; when it does not run, from the name servers themselves
+ * (stub.h).
  */
 
 #include <stdbool.h>
@@ -13,6 +14,8 @@
 #include "fiber/stream.h"
 #include "ipc/message.h"
 
+#include "stub.h"
+
 struct loop;
 
 struct asker {
@@ -21,10 +24,10 @@ struct asker {
 	struct str socket; /* path of private/resolver */
 	struct stream *stream;
 	struct ipc ipc;
-	bool offline;     /* do not even try */
-	bool unavailable; /* nobody answered */
+	struct stub stub;
+	bool no_resolver; /* it was not there: the stub is asked */
 };
 
 void asker_init(struct asker *a, struct loop *loop, struct str queue_directory,
-		bool offline);
+		const struct servers *servers);
 void asker_close(struct asker *a);

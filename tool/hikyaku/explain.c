@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The facts are collected as rows (what, value, why) by the same functions that the
- * daemons call, then printed as text or JSON.
+ * The facts are collected as rows by the same functions that the daemons call: what
+ * cleanup does with the address, what qmgr decides, what the SMTP client looks up.
  */
 #include "explain.h"
 
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,105 +16,51 @@
 
 #include "config/common_config.h"
 #include "config/config.h"
-#include "config/smtp_config.h"
-#include "dns/lookup.h"
+#include "config/master_cf.h"
+#include "config/master_config.h"
+#include "config/resolver_config.h"
+#include "daemon/services.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "mail/address.h"
+#include "mail/dsn.h"
 #include "rewrite/expand.h"
 #include "rewrite/form.h"
 #include "rewrite/resolve.h"
 #include "rewrite/rules.h"
-#include "smtp/nexthop.h"
 
 #include "asker.h"
+#include "route_hosts.h"
+#include "rows.h"
 
-enum {
-	EXIT_ALL_GO = 0,
-	EXIT_SOME_STAY = 1,
-	EXIT_UNUSABLE = 2,
-	WHAT_WIDTH = 10,
-	VALUE_WIDTH = 44
-};
+enum { EXIT_ALL_GO = 0, EXIT_SOME_STAY = 1, EXIT_UNUSABLE = 2 };
 
 struct explain {
 	struct arena *mem;
-	struct loop *loop;
+	const char *dir; /* as given, or NULL */
 	struct config *config;
 	struct common_config common;
-	struct smtp_config smtp;
+	struct master_config master;
+	struct master_services services;
 	struct rewrite_rules rules;
-	struct lookup_rules lookup;
+	struct servers_source servers;
 	struct asker asker;
 	struct str sender;
 	char **addresses;
-	json_t *rows; /* of the address that is being explained */
-	json_t *all;  /* JSON output: one object per address */
+	struct rows rows;   /* of the address that is being explained */
+	json_t *recipients; /* the same for programs */
+	json_t *all;        /* JSON output: one object per address */
+	bool offline;
 	bool json;
 	int status;
 };
 
-/* ---- rows ---- */
-
-static void
-row(struct explain *x, int indent, const char *what, struct str value, struct str why)
-{
-	json_t *r = json_object();
-	struct arena *mem = arena_new();
-
-	json_object_set_new(r, "what", json_string(what));
-	json_object_set_new(r, "value",
-			    json_string(str_c(mem, str_printable(mem, value, true))));
-	json_object_set_new(r, "why",
-			    json_string(str_c(mem, str_printable(mem, why, true))));
-	json_object_set_new(r, "indent", json_integer(indent));
-	json_array_append_new(x->rows, r);
-	arena_free(&mem);
-}
-
-/* Characters on a terminal: continuation bytes of UTF-8 take no place. */
-static int
-columns(const char *s)
-{
-	int n = 0;
-
-	for (; *s != '\0'; s++)
-		n += (*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void
-print_row(const json_t *r)
-{
-	const char *what = json_string_value(json_object_get(r, "what"));
-	const char *value = json_string_value(json_object_get(r, "value"));
-	const char *why = json_string_value(json_object_get(r, "why"));
-	int indent = (int)json_integer_value(json_object_get(r, "indent"));
-	int used = columns(value);
-
-	printf("%*s%-*s  %s", indent * 2, "", WHAT_WIDTH, what, value);
-	if (why[0] != '\0')
-		printf("%*s  %s", MAX_OF(VALUE_WIDTH - used - indent * 2, 0), "", why);
-	putchar('\n');
-}
-
-static void
-print_rows(const json_t *rows)
-{
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		print_row(json_array_get(rows, i));
-}
-
 /* ---- why ---- */
 
-/* "relayhost = x (main.cf line 3)" */
 static struct str
-setting(struct explain *x, const char *parameter, struct str value)
+setting(struct explain *x, const char *parameter)
 {
-	struct config_origin origin = config_origin(x->config, str_from(parameter));
-
-	return str_printf(x->mem, "%s = " PRI_STR " (" PRI_STR ")", parameter,
-			  STR_ARG(value), STR_ARG(config_origin_text(x->mem, origin)));
+	return setting_text(x->mem, x->config, NULL, parameter);
 }
 
 static struct str
@@ -125,9 +70,7 @@ reason_text(struct explain *x, const struct resolve_reason *r)
 		return str_printf(x->mem, "%s: \"" PRI_STR "\" in %s says " PRI_STR,
 				  r->parameter, STR_ARG(r->key), r->table,
 				  STR_ARG(r->value));
-	if (strcmp(r->what, "class") == 0)
-		return str_printf(x->mem, "it is in %s", r->parameter);
-	return setting(x, r->parameter, r->value);
+	return setting(x, r->parameter);
 }
 
 /* The last reason of a kind: later ones override. */
@@ -143,166 +86,246 @@ why(struct explain *x, const struct route *route, const char *what)
 	return STR_EMPTY;
 }
 
-/* ---- hosts ---- */
+/* ---- one recipient ---- */
 
+/* The recipient's end, for programs: "goes", "waits", "returned", "discarded". */
 static void
-explain_hosts(struct explain *x, struct str text)
+result(struct explain *x, json_t *o, const char *what)
 {
-	struct lookup_answer answer;
-	struct nexthop n;
-	struct err err;
-
-	if (!nexthop_parse(x->mem, text, false, x->smtp.smtp_tcp_port, &n, &err)) {
-		row(x, 2, "!", str_from(err.text), STR_EMPTY);
+	json_object_set_new(o, "result", json_string(what));
+	if (strcmp(what, "waits") == 0 || strcmp(what, "returned") == 0)
 		x->status = EXIT_SOME_STAY;
-		return;
-	}
-	if (n.mx && !str_contains(n.host, '.') && !hostaddr_is_valid(n.host))
-		row(x, 2, "!",
-		    str_printf(x->mem,
-			       "\"" PRI_STR
-			       "\" is looked up as a domain; for a host write [" PRI_STR
-			       "]",
-			       STR_ARG(n.host), STR_ARG(n.host)),
-		    STR_EMPTY);
-	if (x->asker.offline)
-		return;
-	lookup_hosts(x->mem, &x->asker.dns, &x->lookup, n.host, n.mx, n.port, 1, &answer);
-	if (x->asker.unavailable) {
-		row(x, 2, "hosts", STR("not known"),
-		    STR("the resolver does not answer: does the mail system run?"));
-		return;
-	}
-	if (answer.result == LOOKUP_NO_HOSTS) {
-		row(x, 2, "!", answer.dsn.reason, str_from(answer.dsn.status.text));
-		x->status = EXIT_SOME_STAY;
-		return;
-	}
-	for (size_t i = 0; i < answer.n_hosts; i++) {
-		const struct lookup_host *h = &answer.hosts[i];
+}
 
-		row(x, 2, str_printf(x->mem, "%zu", i + 1).p,
-		    str_printf(x->mem, PRI_STR "[" PRI_STR "]:%u", STR_ARG(h->name),
-			       STR_ARG(h->address), h->port),
-		    n.mx ? str_printf(x->mem, "MX %d", (int)h->preference) : STR_EMPTY);
-	}
+/* The next hop of error and retry is a reason, perhaps with a status code. */
+static void
+explain_failure(struct explain *x, json_t *o, const struct route *route, bool soft)
+{
+	struct str reason;
+	struct dsn_status status =
+		dsn_status_split(soft ? "4.0.0" : "5.0.0", route->nexthop, &reason);
+
+	rows_add(&x->rows, 1, soft ? "waits" : "returned", reason,
+		 str_from(arena_strdup(
+			 x->mem, dsn_status_with_class(status, soft ? '4' : '5').text)));
+	result(x, o, soft ? "waits" : "returned");
 }
 
 static void
-explain_list(struct explain *x, struct str list)
+explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
+	     struct str nexthop)
 {
-	struct str *items;
+	static const char *const ends[] = {[ROUTE_GOES] = "goes",
+					   [ROUTE_WAITS] = "waits",
+					   [ROUTE_RETURNED] = "returned"};
+	struct smtp_transport t;
+	json_t *hosts = json_array();
 	struct err err;
-	size_t n;
 
-	if (!nexthop_list(x->mem, list, &items, &n, &err)) {
-		row(x, 2, "!", str_from(err.text), STR_EMPTY);
+	json_object_set_new(o, "hosts", hosts);
+	if (!smtp_transport_load(x->mem, x->dir, x->services.file, service, &x->rules, &t,
+				 &err)) {
+		rows_add(&x->rows, 1, "waits", str_from(arena_strdup(x->mem, err.text)),
+			 STR_EMPTY);
+		result(x, o, "waits");
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (n > 1)
-			row(x, 2, "try", items[i], STR_EMPTY);
-		explain_hosts(x, items[i]);
+	result(x, o,
+	       ends[route_hosts(&t, x->offline ? NULL : &x->asker, nexthop,
+				x->rules.config.relayhost, &x->rows, hosts)]);
+}
+
+/* The service that does it. Those that the master adds by itself have no line. */
+static void
+explain_service(struct explain *x, json_t *o, const struct route *route)
+{
+	const struct master_service *s =
+		master_cf_find(&x->services, route->transport, MASTER_UNIX);
+	struct str warning;
+
+	if (s != NULL && master_cf_disabled(x->master.master_service_disable, s)) {
+		rows_add(&x->rows, 1, "waits", STR("the service is switched off"),
+			 setting(x, "master_service_disable"));
+		result(x, o, "waits");
+	} else if (s == NULL) {
+		rows_add(&x->rows, 1, "waits",
+			 str_printf(x->mem, "there is no transport " PRI_STR,
+				    STR_ARG(route->transport)),
+			 str_from(x->services.file));
+		result(x, o, "waits");
+	} else if (service_warning(x->mem, x->common.daemon_directory, s->name,
+				   s->command, &warning)) {
+		rows_add(&x->rows, 1, "waits", warning,
+			 str_printf(x->mem, "master.cf line %u", s->line));
+		result(x, o, "waits");
+	} else if (str_eq(s->command, STR("smtp"))) {
+		explain_smtp(x, o, s, route->nexthop);
+	} else if (str_eq(s->command, STR("discard"))) {
+		rows_add(&x->rows, 1, "discarded", STR("accepted and thrown away"),
+			 str_printf(x->mem, "master.cf line %u", s->line));
+		result(x, o, "discarded");
+	} else if (str_eq(s->command, STR("error"))) {
+		explain_failure(x, o, route, str_eq(route->transport, STR("retry")));
+	} else {
+		rows_add(&x->rows, 1, "program", s->command,
+			 str_printf(x->mem, "master.cf line %u", s->line));
+		result(x, o, "goes");
 	}
 }
 
-static void
-explain_fallback(struct explain *x)
+static struct str
+why_class(struct explain *x, const struct route *route)
 {
-	struct str list = x->smtp.smtp_fallback_relay;
+	if (route->class == CLASS_DEFAULT)
+		return STR("not in mydestination, virtual_alias_domains, "
+			   "virtual_mailbox_domains or relay_domains");
+	return why(x, route, "class");
+}
 
-	if (list.len == 0) {
-		row(x, 1, "fallback", STR("none"), STR("smtp_fallback_relay is empty"));
+static void
+explain_stay(struct explain *x, json_t *o, const char *what, const struct err *err,
+	     const char *code)
+{
+	rows_add(&x->rows, 1, what, str_from(arena_strdup(x->mem, err->text)),
+		 str_from(code));
+	result(x, o, what);
+}
+
+static void
+explain_recipient(struct explain *x, struct str address)
+{
+	json_t *o = json_object();
+	struct route route;
+	struct err err;
+	struct str hop_why;
+
+	json_array_append_new(x->recipients, o);
+	json_object_set_new(o, "address", json_printable(address));
+	switch (resolve_address(x->mem, &x->rules, x->sender, address, &route, &err)) {
+	case RESOLVE_OK:
+		break;
+	case RESOLVE_BAD:
+		explain_stay(x, o, "returned", &err, "5.1.3");
+		return;
+	case RESOLVE_TEMP:
+		explain_stay(x, o, "waits", &err, "4.3.0");
 		return;
 	}
-	row(x, 1, "fallback", list, setting(x, "smtp_fallback_relay", list));
-	row(x, 2, "",
-	    STR("when the above cannot be reached or answers 4xx; not when it answers "
-		"5xx"),
-	    STR_EMPTY);
-	explain_list(x, list);
+	if (!str_eq(route.recipient, address))
+		rows_add(&x->rows, 1, "delivered", route.recipient, STR_EMPTY);
+	json_object_set_new(o, "class", json_string(address_class_name(route.class)));
+	json_object_set_new(o, "transport", json_printable(route.transport));
+	json_object_set_new(o, "next_hop", json_printable(route.nexthop));
+	rows_add(&x->rows, 1, "class", str_from(address_class_name(route.class)),
+		 why_class(x, &route));
+	rows_add(&x->rows, 1, "transport", route.transport, why(x, &route, "transport"));
+	hop_why = why(x, &route, "next hop");
+	rows_add(&x->rows, 1, "next hop", route.nexthop,
+		 hop_why.len > 0 ? hop_why : STR("the recipient's domain"));
+	if (route.warning.len > 0)
+		rows_add(&x->rows, 1, "!", route.warning, STR_EMPTY);
+	if (master_cf_find(&x->services, route.transport, MASTER_UNIX) == NULL &&
+	    (str_eq(route.transport, STR("error")) ||
+	     str_eq(route.transport, STR("retry"))))
+		explain_failure(x, o, &route, str_eq(route.transport, STR("retry")));
+	else
+		explain_service(x, o, &route);
 }
 
 /* ---- one address ---- */
 
 static void
-explain_route(struct explain *x, struct str address)
-{
-	struct route route;
-	struct err err;
-
-	switch (resolve_address(x->mem, &x->rules, x->sender, address, &route, &err)) {
-	case RESOLVE_OK:
-		break;
-	case RESOLVE_BAD:
-		row(x, 1, "returned", str_from(err.text), STR("5.1.3"));
-		x->status = EXIT_SOME_STAY;
-		return;
-	case RESOLVE_TEMP:
-		row(x, 1, "waits", str_from(err.text), STR("4.3.0"));
-		x->status = EXIT_SOME_STAY;
-		return;
-	}
-	row(x, 1, "class", str_from(address_class_name(route.class)),
-	    route.class == CLASS_DEFAULT ? STR("not local, virtual or relay")
-					 : why(x, &route, "class"));
-	row(x, 1, "transport", route.transport, why(x, &route, "transport"));
-	row(x, 1, "next hop", route.nexthop,
-	    str_eq(why(x, &route, "next hop"), STR_EMPTY) ? STR("the recipient's domain")
-							  : why(x, &route, "next hop"));
-	if (route.warning.len > 0)
-		row(x, 1, "!", route.warning, STR_EMPTY);
-	if (str_eq(route.transport, STR("error")))
-		x->status = EXIT_SOME_STAY;
-	if (!str_eq(route.transport, STR("smtp")) &&
-	    !str_eq(route.transport, STR("relay")))
-		return;
-	explain_list(x, route.nexthop);
-	explain_fallback(x);
-	row(x, 1, "TLS", STR("none"), STR("TLS is not available yet"));
-}
-
-static void
 explain_steps(struct explain *x, const struct expand_result *e)
 {
-	if (e->n_steps == 0) {
-		row(x, 1, "expanded", STR("no"),
-		    maps_count(x->rules.virtual_alias) == 0
-			    ? STR("virtual_alias_maps is empty")
-			    : STR("nothing in virtual_alias_maps matches"));
-		return;
-	}
+	if (e->n_steps == 0)
+		rows_add(&x->rows, 1, "expanded", STR("no"),
+			 maps_count(x->rules.virtual_alias) == 0
+				 ? STR("virtual_alias_maps is empty")
+				 : STR("nothing in virtual_alias_maps matches"));
 	for (size_t i = 0; i < e->n_steps; i++)
-		row(x, 1, "expanded",
-		    str_printf(x->mem, PRI_STR " -> " PRI_STR, STR_ARG(e->steps[i].from),
-			       STR_ARG(e->steps[i].to)),
-		    str_printf(x->mem, "virtual_alias_maps: \"" PRI_STR "\" in %s",
-			       STR_ARG(e->steps[i].key), e->steps[i].table));
+		rows_add(&x->rows, 1, "expanded",
+			 str_printf(x->mem, PRI_STR " -> " PRI_STR,
+				    STR_ARG(e->steps[i].from), STR_ARG(e->steps[i].to)),
+			 str_printf(x->mem, "virtual_alias_maps: \"" PRI_STR "\" in %s",
+				    STR_ARG(e->steps[i].key), e->steps[i].table));
+}
+
+/* Which setting completed it. */
+static const char *
+rewrite_parameter(struct str text)
+{
+	struct str local, domain;
+
+	if (address_split(text, &local, &domain) && domain.len > 0)
+		return "append_dot_mydomain";
+	if (str_contains(text, '!'))
+		return "swap_bangpath";
+	if (str_contains(text, '%'))
+		return "allow_percent_hack";
+	return "myorigin";
+}
+
+/* "<user@domain>", as copied from a log. */
+static struct str
+without_brackets(struct str text)
+{
+	if (text.len >= 2 && text.p[0] == '<' && text.p[text.len - 1] == '>')
+		return str_head(str_skip(text, 1), text.len - 2);
+	return text;
 }
 
 static void
-explain_address(struct explain *x, const char *text)
+explain_address(struct explain *x, const char *argument)
 {
-	struct str form = rewrite_form(x->mem, &x->rules, str_from(text));
+	struct str text = without_brackets(str_from(argument));
+	struct str form = rewrite_form(x->mem, &x->rules, text);
 	struct expand_result e;
 	struct err err;
 
-	row(x, 0, "address", str_from(text), STR_EMPTY);
-	if (str_eq(form, str_from(text)))
-		row(x, 1, "rewritten", STR("no"), STR_EMPTY);
+	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
+	if (str_eq(form, text))
+		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
 	else
-		row(x, 1, "rewritten", form, setting(x, "myorigin", x->common.myorigin));
+		rows_add(&x->rows, 1, "rewritten", form,
+			 setting(x, rewrite_parameter(text)));
 	if (!expand_recipient(x->mem, &x->rules, form, &e, &err)) {
-		row(x, 1, "waits", str_from(err.text), STR("4.3.0"));
-		x->status = EXIT_SOME_STAY;
+		json_t *o = json_object();
+
+		json_array_append_new(x->recipients, o);
+		json_object_set_new(o, "address", json_printable(form));
+		explain_stay(x, o, "waits", &err, "4.3.0");
 		return;
 	}
 	explain_steps(x, &e);
 	for (size_t i = 0; i < e.n_addresses; i++) {
 		if (e.n_steps > 0)
-			row(x, 0, "recipient", e.addresses[i], STR_EMPTY);
-		explain_route(x, e.addresses[i]);
+			rows_add(&x->rows, 0, "recipient", e.addresses[i], STR_EMPTY);
+		explain_recipient(x, e.addresses[i]);
 	}
+}
+
+static void
+explain_one(struct explain *x, const char *address)
+{
+	json_t *o;
+
+	rows_init(&x->rows);
+	x->recipients = json_array();
+	explain_address(x, address);
+	if (x->asker.no_resolver)
+		rows_add(&x->rows, 1, "DNS", STR("asked directly"),
+			 STR("the mail system's resolver does not run"));
+	if (!x->json) {
+		rows_print(&x->rows);
+		rows_release(&x->rows);
+		json_decref(x->recipients);
+		return;
+	}
+	o = json_object();
+	json_object_set_new(o, "address", json_printable(str_from(address)));
+	json_object_set_new(o, "recipients", x->recipients);
+	json_object_set_new(o, "rows", x->rows.list);
+	json_array_append_new(x->all, o);
 }
 
 static void
@@ -311,54 +334,29 @@ explain_all(void *arg)
 	struct explain *x = arg;
 
 	for (char **a = x->addresses; *a != NULL; a++) {
-		x->rows = json_array();
-		explain_address(x, *a);
-		if (x->json) {
-			json_t *o = json_object();
-
-			json_object_set_new(o, "address", json_string(*a));
-			json_object_set_new(o, "rows", x->rows);
-			json_array_append_new(x->all, o);
-			continue;
-		}
-		if (a != x->addresses)
+		if (a != x->addresses && !x->json)
 			putchar('\n');
-		print_rows(x->rows);
-		json_decref(x->rows);
+		explain_one(x, *a);
 	}
 	asker_close(&x->asker);
 }
 
 /* ---- the command ---- */
 
+/* The decisions are those of qmgr and cleanup, which are named so in no -o. */
 static bool
-load(struct explain *x, const char *dir, struct err *err)
+load(struct explain *x, struct err *err)
 {
-	const struct config_options options = {
-		.dir = dir, .process_name = "smtp", .service_name = "smtp"};
+	const struct config_options options = {.dir = x->dir, .process_name = "qmgr"};
+	struct resolver_config resolver;
 
-	if (!config_load(x->mem, &options, &x->config, err) ||
-	    !common_config_load(x->mem, x->config, &x->common, err) ||
-	    !smtp_config_load(x->mem, x->config, &x->smtp, err) ||
-	    !rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err))
-		return false;
-	x->lookup = (struct lookup_rules){
-		.dns_disabled =
-			str_ieq(x->smtp.smtp_dns_support_level, STR("disabled")) ||
-			x->smtp.disable_dns_lookups,
-		.native = str_find(x->smtp.smtp_host_lookup, STR("native")) <
-			  x->smtp.smtp_host_lookup.len,
-		.dns = str_find(x->smtp.smtp_host_lookup, STR("dns")) <
-		       x->smtp.smtp_host_lookup.len,
-		.ignore_mx_error = x->smtp.ignore_mx_lookup_error,
-		.defer_if_no_mx_address = x->smtp.smtp_defer_if_no_mx_address_found,
-		.check_loops = true,
-		.use_ipv4 = !str_ieq(x->common.inet_protocols, STR("ipv6")),
-		.use_ipv6 = !str_ieq(x->common.inet_protocols, STR("ipv4")),
-		.own = x->rules.own_addresses,
-		.n_own = x->rules.n_own_addresses,
-	};
-	return true;
+	return config_load(x->mem, &options, &x->config, err) &&
+	       common_config_load(x->mem, x->config, &x->common, err) &&
+	       master_config_load(x->mem, x->config, &x->master, err) &&
+	       resolver_config_load(x->mem, x->config, &resolver, err) &&
+	       servers_open(x->mem, resolver.resolver_nameservers, &x->servers, err) &&
+	       master_cf_load(x->mem, x->config, &x->services, err) &&
+	       rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err);
 }
 
 static int
@@ -380,6 +378,23 @@ print_json(struct explain *x)
 	json_decref(x->all);
 }
 
+static bool
+run(struct explain *x)
+{
+	struct loop *loop = loop_new();
+	bool ok;
+
+	x->all = x->json ? json_array() : NULL;
+	asker_init(&x->asker, loop, x->common.queue_directory, &x->servers.now);
+	ok = fiber_spawn(loop, "explain", explain_all, x) != NULL;
+	if (ok)
+		loop_run(loop);
+	loop_free(&loop);
+	if (ok && x->json)
+		print_json(x);
+	return ok;
+}
+
 int
 explain_main(int argc, char **argv)
 {
@@ -388,18 +403,16 @@ explain_main(int argc, char **argv)
 						{"json", no_argument, NULL, 'j'},
 						{NULL, 0, NULL, 0}};
 	struct explain x = {.mem = arena_new(), .sender = STR_EMPTY};
-	const char *dir = NULL;
-	bool offline = false;
 	struct err err;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:f:j", options, NULL)) != -1) {
 		if (c == 'c')
-			dir = optarg;
+			x.dir = optarg;
 		else if (c == 'f')
-			x.sender = str_from(optarg);
+			x.sender = without_brackets(str_from(optarg));
 		else if (c == 'o')
-			offline = true;
+			x.offline = true;
 		else if (c == 'j')
 			x.json = true;
 		else
@@ -408,20 +421,14 @@ explain_main(int argc, char **argv)
 	if (optind == argc)
 		return usage();
 	x.addresses = argv + optind;
-	if (!load(&x, dir, &err)) {
+	if (!load(&x, &err)) {
 		fprintf(stderr, "hikyaku explain: %s\n", err.text);
-		arena_free(&x.mem);
-		return EXIT_UNUSABLE;
+		x.status = EXIT_UNUSABLE;
+	} else {
+		x.sender = rewrite_form(x.mem, &x.rules, x.sender);
+		if (!run(&x))
+			x.status = EXIT_UNUSABLE;
 	}
-	x.loop = loop_new();
-	x.all = x.json ? json_array() : NULL;
-	asker_init(&x.asker, x.loop, x.common.queue_directory, offline);
-	if (fiber_spawn(x.loop, "explain", explain_all, &x) == NULL)
-		return EXIT_UNUSABLE;
-	loop_run(x.loop);
-	loop_free(&x.loop);
-	if (x.json)
-		print_json(&x);
 	arena_free(&x.mem);
 	return x.status;
 }

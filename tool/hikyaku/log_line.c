@@ -308,8 +308,11 @@ parse_action(struct log_line *l)
 	at = str_find(s, STR(" from "));
 	l->stage = str_head(s, at);
 	l->reason = s;
-	if (at == s.len)
+	if (at == s.len) { /* of a proxy filter: STAGE: REPLY */
+		if (str_split(s, ':', &l->stage, &l->reason))
+			l->reason = str_trim(l->reason);
 		return;
+	}
 	s = str_skip(s, at + strlen(" from "));
 	end = str_find(s, STR("]: "));
 	if (end < s.len) {
@@ -342,6 +345,9 @@ parse_content_action(struct log_line *l)
 	if (at < s.len) {
 		parse_envelope(l, str_skip(s, at + 1));
 		l->reason = str_head(s, at);
+		/* ORIGIN: local, or a client. */
+		if (str_ends(l->reason, STR("]")))
+			l->client = str_skip(l->reason, str_rindex(l->reason, ' ') + 1);
 	} else {
 		l->reason = s;
 	}
@@ -356,6 +362,16 @@ parse_lost(struct log_line *l)
 	l->action = str_head(l->text, str_find(l->text, STR(" after ")));
 	l->client = word(str_skip(l->text, at + strlen(" from ")));
 	l->stage = word(str_skip(l->text, str_find(l->text, STR(" after ")) + 7));
+}
+
+/* WHAT from CLIENT: TEXT, where the client ends with its address. */
+static void
+parse_trouble(struct log_line *l)
+{
+	struct str s = str_skip(l->text, str_find(l->text, STR(" from ")) + 6);
+
+	l->reason = l->text;
+	l->client = str_head(s, str_index(s, ']') + 1);
 }
 
 static void
@@ -442,6 +458,17 @@ static const struct row {
 	{LOG_LOST, ANY_ID, "", S("lost connection after "), S(" from "), parse_lost},
 	{LOG_LOST, ANY_ID, "", S("timeout after "), S(" from "), parse_lost},
 	{LOG_LOST, ANY_ID, "", S("too many errors after "), S(" from "), parse_lost},
+	{LOG_LOST, ANY_ID, "", S("improper command pipelining after "), S(" from "),
+	 parse_trouble},
+	{LOG_TLS_FAILED, WITHOUT_ID, "", S("SSL_accept error from "), S(""),
+	 parse_trouble},
+	{LOG_TLS_FAILED, WITHOUT_ID, "", S("SSL_connect error to "), S(""), parse_reason},
+	{LOG_TLS_FAILED, WITHOUT_ID, "", S("TLS handshake failed for "), S(""),
+	 parse_reason},
+	{LOG_TLS_FAILED, WITHOUT_ID, "", S("certificate verification failed for "), S(""),
+	 parse_reason},
+	{LOG_POSTSCREEN, WITHOUT_ID, "dnsblog", S("addr "), S(" listed by domain "),
+	 parse_reason},
 	{LOG_ACTION, WITH_ID, "", S("reject: header "), S(""), parse_content_action},
 	{LOG_ACTION, WITH_ID, "cleanup", S(""), S(": header "), parse_content_action},
 	{LOG_ACTION, WITH_ID, "cleanup", S(""), S(": body "), parse_content_action},
@@ -661,6 +688,7 @@ log_kind_name(enum log_kind kind)
 		[LOG_POSTSCREEN] = "postscreen",
 		[LOG_CONNECT_TO] = "connect-to",
 		[LOG_TLS] = "tls",
+		[LOG_TLS_FAILED] = "tls-failed",
 	};
 
 	return names[kind];

@@ -25,7 +25,7 @@ enum log_kind {
 	LOG_EXPIRED,      /* qmgr: from, status */
 	LOG_NOTIFICATION, /* bounce: status = what kind, link = new id */
 	LOG_ACTION,   /* reject and relatives: action, stage, client, reason, from, to */
-	LOG_LOST,     /* lost connection, timeout, too many errors: client */
+	LOG_LOST,     /* lost connection, timeout, errors, bad pipelining: client */
 	LOG_HELD,     /* postsuper: placed on hold */
 	LOG_RELEASED, /* postsuper: released from hold */
 	LOG_REQUEUED,
@@ -39,6 +39,7 @@ enum log_kind {
 	LOG_POSTSCREEN,  /* action, client, reason */
 	LOG_CONNECT_TO,  /* smtp: connect to ...: reason */
 	LOG_TLS,         /* TLS connection established: reason */
+	LOG_TLS_FAILED,  /* or its certificate not verified: client, reason */
 	LOG_KINDS
 };
 

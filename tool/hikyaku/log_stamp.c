@@ -45,7 +45,7 @@ take_month(struct str *s, int *month_out)
 	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 	for (int i = 0; i < 12; i++) {
-		if (str_istarts(*s, str_from_mem(names + i * 3, 3))) {
+		if (str_istarts(*s, str_from_mem(names + (size_t)i * 3, 3))) {
 			*s = str_skip(*s, 3);
 			*month_out = i + 1;
 			return true;
@@ -208,7 +208,11 @@ parse_ago(struct str text)
 	static const struct {
 		char unit;
 		int64_t s;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', DAY_S}, {'w', 7 * DAY_S}};
+	} units[] = {{'s', 1},
+		     {'m', 60},
+		     {'h', 3600},
+		     {'d', DAY_S},
+		     {'w', (int64_t)7 * DAY_S}};
 	uint64_t n;
 
 	if (str_iends(text, STR(" ago")))
@@ -276,7 +280,8 @@ log_stamp_parse_when(struct str text, int64_t now_s, bool end_of_day,
 	if (take_clock(&s, &f) && s.len == 0) {
 		*time_us_out =
 			midnight_us(now_s, 0) + f.fraction_us +
-			((int64_t)f.hour * 3600 + f.minute * 60 + f.second) * SECOND_US;
+			((int64_t)f.hour * 3600 + (int64_t)f.minute * 60 + f.second) *
+				SECOND_US;
 		return true;
 	}
 	f = (struct fields){0};

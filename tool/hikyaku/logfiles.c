@@ -129,7 +129,7 @@ logfiles_open(struct arena *mem, const char *const *names, const char *maillog_f
 	struct logfiles files = {0};
 	size_t n = 0;
 
-	while (names[n] != NULL && n < LOGFILES_MAX) {
+	while (n < LOGFILES_MAX && names[n] != NULL) {
 		found[n] = names[n];
 		n++;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 
+#include "check.h"
 #include "explain.h"
 #include "trace.h"
 
@@ -16,6 +17,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *about;
 } commands[] = {
+	{"check", check_main, "what is wrong with the configuration and its files"},
 	{"explain", explain_main, "what would happen to mail for an address, and why"},
 	{"trace", trace_main, "the way of a message, told from the log"},
 };

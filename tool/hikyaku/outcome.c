@@ -12,8 +12,8 @@ enum { SECOND_US = 1000000 };
 const struct schedule schedule_default = {
 	.minimal_backoff_s = 300,
 	.maximal_backoff_s = 4000,
-	.queue_lifetime_s = 5 * 86400,
-	.bounce_lifetime_s = 5 * 86400,
+	.queue_lifetime_s = INT64_C(5) * 86400,
+	.bounce_lifetime_s = INT64_C(5) * 86400,
 };
 
 /* Recipients in the order in which they first appear. */

@@ -241,7 +241,7 @@ show_accepted(const struct render *r, const struct message *m, int64_t since_us)
 }
 
 /* Everything that is neither the beginning nor a delivery. */
-static void
+static void /* NOLINTNEXTLINE(readability-function-size): one case per kind */
 show_other(const struct render *r, const struct event *e, int64_t since_us)
 {
 	const struct log_line *l = &e->line;
@@ -303,6 +303,7 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 	case LOG_RATE_LIMIT:
 	case LOG_POSTSCREEN:
 	case LOG_TLS:
+	case LOG_TLS_FAILED:
 		name = l->severity == LOG_SEV_INFO ? "note" : "warning";
 		break;
 	case LOG_CLIENT:
@@ -325,6 +326,43 @@ static const char *
 day_and_clock(const struct render *r, int64_t us)
 {
 	return format_time(r, us, "%a %d %b %H:%M:%S");
+}
+
+/* It is still in the queue: where, and what comes next. */
+static void
+show_open(const struct render *r, const struct message *m, const struct outcome *o)
+{
+	label(r, "still open");
+	switch (o->place) {
+	case PLACE_HOLD:
+		fprintf(r->out, "in the hold queue; postsuper -H %s lets it go\n",
+			clean(r, m->id));
+		break;
+	case PLACE_DEFERRED:
+		fputs("in the deferred queue\n", r->out);
+		label(r, "next try");
+		fprintf(r->out,
+			"from %s on (minimal_backoff_time); at once: postqueue -i %s\n",
+			day_and_clock(r, o->next_us), clean(r, m->id));
+		break;
+	case PLACE_ACTIVE:
+		fputs("handed to delivery; the log has no result yet\n", r->out);
+		break;
+	case PLACE_UNKNOWN:
+	case PLACE_GONE:
+	case PLACE_REFUSED:
+	case PLACE_REQUEUED:
+		break;
+	}
+	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
+		label(r, "expires");
+		fprintf(r->out, "%s (%s); to delete it: postsuper -d %s\n",
+			day_and_clock(r, o->expires_us),
+			o->from != NULL && o->from->line.from.len == 0
+				? "bounce_queue_lifetime"
+				: "maximal_queue_lifetime",
+			clean(r, m->id));
+	}
 }
 
 static void
@@ -364,37 +402,7 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 			clean(r, m->id));
 		return;
 	}
-	label(r, "still open");
-	switch (o->place) {
-	case PLACE_HOLD:
-		fprintf(r->out, "in the hold queue; postsuper -H %s lets it go\n",
-			clean(r, m->id));
-		break;
-	case PLACE_DEFERRED:
-		fputs("in the deferred queue\n", r->out);
-		label(r, "next try");
-		fprintf(r->out,
-			"from %s on (minimal_backoff_time); at once: postqueue -i %s\n",
-			day_and_clock(r, o->next_us), clean(r, m->id));
-		break;
-	case PLACE_ACTIVE:
-		fputs("handed to delivery; the log has no result yet\n", r->out);
-		break;
-	case PLACE_UNKNOWN:
-	case PLACE_GONE:
-	case PLACE_REFUSED:
-	case PLACE_REQUEUED:
-		break;
-	}
-	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
-		label(r, "expires");
-		fprintf(r->out, "%s (%s); to delete it: postsuper -d %s\n",
-			day_and_clock(r, o->expires_us),
-			o->from != NULL && o->from->line.from.len == 0
-				? "bounce_queue_lifetime"
-				: "maximal_queue_lifetime",
-			clean(r, m->id));
-	}
+	show_open(r, m, o);
 }
 
 static void

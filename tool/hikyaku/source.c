@@ -94,7 +94,7 @@ source_open(struct arena *mem, const char *path, struct source **source_out,
 		} else {
 			arena_defer_close(mem, fd);
 			s->fd = fd;
-			s->size = 2 * SOURCE_BLOCK;
+			s->size = (size_t)2 * SOURCE_BLOCK;
 			s->facts.seekable = true;
 			s->again = arena_alloc(mem, SOURCE_BLOCK);
 			posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);

@@ -192,8 +192,11 @@ print_attribute(const struct show *s, const struct record *r)
 static void
 take_size(struct show *s, struct str data)
 {
-	long size = -1;
-	long offset = -1;
+	struct str rest = data;
+	struct str first;
+	struct str second;
+	int64_t size = -1;
+	int64_t offset = -1;
 
 	if (s->data_offset >= 0) {
 		fflush(s->out);
@@ -201,8 +204,9 @@ take_size(struct show *s, struct str data)
 			s->request->program);
 		return;
 	}
-	if (sscanf(str_c(s->mem, data), "%ld %ld", &size, &offset) != 2 || offset <= 0 ||
-	    size <= 0) {
+	if (!str_token(&rest, " ", &first) || !str_token(&rest, " ", &second) ||
+	    !str_to_i64(first, 1, INT64_MAX, &size) ||
+	    !str_to_i64(second, 1, INT64_MAX, &offset)) {
 		fflush(s->out);
 		fprintf(stderr, "%s: warning: invalid size record: " PRI_STR "\n",
 			s->request->program,

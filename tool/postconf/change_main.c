@@ -72,10 +72,10 @@ static bool
 apply(struct arena *mem, struct str old, struct str *out, void *closure, struct err *err)
 {
 	struct request *r = closure;
-	struct edit_notes notes;
+	struct edit_notes notes = {.file = r->path};
 
-	if (!edit_main(mem, old, r->path, change_mode(&r->p->options), r->items, r->count,
-		       out, &notes, err))
+	if (!edit_main(mem, old, change_mode(&r->p->options), r->items, r->count, out,
+		       &notes, err))
 		return false;
 	for (size_t i = 0; i < notes.count; i++)
 		log_warning(r->p->log, PRI_STR, STR_ARG(notes.at[i]));

@@ -312,6 +312,37 @@ check_configuration(const struct instance *in)
 			   args) == 0;
 }
 
+static bool
+say_finding(const struct instance *in, struct str line)
+{
+	struct str warning = STR("warning: "), error = STR("error: ");
+
+	if (str_starts(line, warning))
+		say_warning(in, PRI_STR, STR_ARG(str_skip(line, warning.len)));
+	if (!str_starts(line, error))
+		return true;
+	say_error(in, PRI_STR, STR_ARG(str_skip(line, error.len)));
+	return false;
+}
+
+bool
+check_meaning(const struct instance *in)
+{
+	const char *const args[] = {
+		"check", "--brief", "--untold", "-c", config_dir(in->config), NULL};
+	const char *program = path_in(in, in->common.command_directory, "hikyaku");
+	struct str text, line;
+	bool ok = true;
+
+	if (access(program, X_OK) != 0)
+		return true;
+	if (!run_and_read(in, program, args, &text))
+		return true;
+	while (str_line(&text, &line))
+		ok = say_finding(in, line) && ok;
+	return ok;
+}
+
 bool
 set_permissions(const struct instance *in)
 {

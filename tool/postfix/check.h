@@ -18,6 +18,10 @@ void check_warn(const struct instance *in);
 /* The configuration as the master sees it: its errors and warnings. */
 bool check_configuration(const struct instance *in) MUST_CHECK;
 
+/* What `hikyaku check` finds beyond that, its warnings as warnings and its errors as
+ * errors; notes are left out. False if there was an error. True without hikyaku. */
+bool check_meaning(const struct instance *in) MUST_CHECK;
+
 /* Owners and modes of the queue and data directories and of set-gid programs put right.
  */
 bool set_permissions(const struct instance *in) MUST_CHECK;

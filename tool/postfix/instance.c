@@ -2,6 +2,7 @@
 #include "instance.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "config/config.h"
@@ -17,7 +19,7 @@
 #include "daemon/masterlock.h"
 #include "daemon/privilege.h"
 
-enum { ARGS_MAX = 20 };
+enum { ARGS_MAX = 20, OUTPUT_MAX = 8 << 20 };
 
 extern char **environ;
 
@@ -153,26 +155,81 @@ make_argv(const struct instance *in, const char *program, const char *const *arg
 	return argv;
 }
 
-int
-run_program(const struct instance *in, const char *program, const char *const *args)
+/* The process, -1 if there is none; out: its standard output, -1 for ours. */
+static pid_t
+start_program(const struct instance *in, const char *program, const char *const *args,
+	      int out)
 {
 	char **argv = make_argv(in, program, args);
-	int status;
 	pid_t pid = sys_fork();
+
+	if (pid != 0)
+		return pid;
+	if (out < 0 || dup2(out, STDOUT_FILENO) >= 0)
+		sys_execve(program, argv, environ);
+	fprintf(stderr, "postfix: cannot execute %s: %s\n", program, strerror(errno));
+	_exit(126);
+}
+
+/* Its exit status, 128 + signal, or -1. */
+static int
+wait_program(pid_t pid)
+{
+	int status;
 
 	if (pid < 0)
 		return -1;
-	if (pid == 0) {
-		sys_execve(program, argv, environ);
-		fprintf(stderr, "postfix: cannot execute %s: %s\n", program,
-			strerror(errno));
-		_exit(126);
-	}
 	while (sys_waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return -1;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int
+run_program(const struct instance *in, const char *program, const char *const *args)
+{
+	return wait_program(start_program(in, program, args, -1));
+}
+
+bool
+run_and_read(const struct instance *in, const char *program, const char *const *args,
+	     struct str *text_out)
+{
+	struct err err;
+	int ends[2];
+	pid_t pid;
+	int status;
+	bool ok;
+
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		say_warning(in, "pipe: %s", strerror(errno));
+		return false;
+	}
+	pid = start_program(in, program, args, ends[1]);
+	sys_close(ends[1]);
+	ok = io_read_all(in->mem, ends[0], OUTPUT_MAX, program, text_out, &err);
+	sys_close(ends[0]);
+	status = wait_program(pid);
+	if (!ok)
+		say_warning(in, "%s", err.text);
+	else if (status < 0 || status >= 126)
+		say_warning(in, "%s did not run to its end (status %d)", program, status);
+	return ok && status >= 0 && status < 126;
+}
+
+bool
+launch_program(const struct instance *in, const char *program, const char *const *args)
+{
+	char **argv = make_argv(in, program, args);
+	pid_t pid = sys_fork();
+
+	if (pid == 0) {
+		setsid();
+		sys_execve(program, argv, environ);
+		_exit(126);
+	}
+	return pid > 0;
 }
 
 void

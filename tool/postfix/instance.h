@@ -54,6 +54,13 @@ const char *path_in(const struct instance *in, struct str dir, const char *name)
 /* Run program (path) with arguments ended by NULL; the exit status, 128 + signal if it
  * was killed, -1 if it could not be started. */
 int run_program(const struct instance *in, const char *program, const char *const *args);
+/* The same, with its standard output as text. False, and said so, if it could not be run
+ * to its end; its status does not matter. */
+bool run_and_read(const struct instance *in, const char *program, const char *const *args,
+		  struct str *text_out);
+/* Start it and leave it to itself: it outlives us. False if it could not be started. */
+bool launch_program(const struct instance *in, const char *program,
+		    const char *const *args) MUST_CHECK;
 /* Become it. */
 NORETURN void become_program(const struct instance *in, const char *program,
 			     const char *const *args);

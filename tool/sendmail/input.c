@@ -16,7 +16,7 @@ input_init(struct arena *mem, struct input *in, int fd, size_t limit,
 {
 	*in = (struct input){
 		.fd = fd, .limit = limit, .endings = endings, .dot_ends = dot_ends};
-	in->data = buf_new(mem, 2 * READ_BYTES + limit + 1);
+	in->data = buf_new(mem, (size_t)2 * READ_BYTES + limit + 1);
 }
 
 static bool
@@ -91,7 +91,6 @@ input_next(struct input *in, struct str *text, struct err *err)
 {
 	size_t used = in->used;
 	bool in_line = in->in_line;
-	bool skipping = false;
 
 	if (in->finished)
 		return INPUT_END;
@@ -105,10 +104,9 @@ input_next(struct input *in, struct str *text, struct err *err)
 		if (result == INPUT_END || result == INPUT_FAILED)
 			return result;
 		mend_ending(in, result, text);
-		if (!in->started && (skipping || is_mbox_line(*text))) {
-			skipping = result == INPUT_PART;
+		/* Postfix keeps one that is longer than the limit, or not ended. */
+		if (!in->started && result == INPUT_LINE && is_mbox_line(*text))
 			continue;
-		}
 		in->started = true;
 		in->in_line = result == INPUT_PART;
 		if (in->dot_ends && !in_line && str_eq(*text, STR("."))) {

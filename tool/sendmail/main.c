@@ -5,10 +5,12 @@
  * instead.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -16,11 +18,14 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 #include "command/command.h"
+#include "command/permit.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
 #include "mail/header.h"
+#include "mail/mime.h"
 #include "queue/record.h"
 
 #include "input.h"
@@ -28,12 +33,20 @@
 #include "submit.h"
 
 /* Values of the trace_flags attribute: -bv, -v. */
-enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024, TOKEN_LIMIT = 10240 };
+enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
+
+/* Addresses are as many as fit: a field has its limit, the command line the kernel's. */
+enum { TOKEN_LIMIT = INT_MAX };
+
+/* Once the configuration is known every failure has this status: try again later. That is
+ * what Postfix does, whatever sysexits.h would suggest (facts: programs 1). */
+enum { STATUS_FAILED = EX_TEMPFAIL };
 
 struct sendmail {
 	struct command command;
 	struct sendmail_options options;
-	const char *login;
+	struct str sender;
+	const char *who; /* "sender(uid)": stands before what is said of a message */
 	struct submit submit;
 	struct input input;
 	size_t line_limit;
@@ -47,29 +60,66 @@ struct sendmail {
 /* ---- other commands ---- */
 
 NORETURN static void
-run_instead(struct command *c, const char *program, const char *option, const char *value)
+run_program(struct command *c, const char *parameter, char *const *argv)
 {
-	const char *path =
-		str_printf(c->mem, PRI_STR "/%s",
-			   STR_ARG(command_get(c, "command_directory")), program)
-			.p;
-	char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)option,
-			(char *)(uintptr_t)value, NULL};
+	const char *path = str_printf(c->mem, PRI_STR "/%s",
+				      STR_ARG(command_get(c, parameter)), argv[0])
+				   .p;
 
 	execv(path, argv);
-	log_fatal(c->log, EX_UNAVAILABLE, "execute %s: %s", path, strerror(errno));
+	log_fatal(c->log, EX_TEMPFAIL, "execute %s: %s", path, strerror(errno));
 }
 
 NORETURN static void
-rebuild_aliases(struct command *c)
+run_instead(struct command *c, const char *program, const char *option, const char *value)
 {
-	struct str maps = command_get(c, "alias_database");
+	char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)option,
+			(char *)(uintptr_t)value, NULL};
 
-	if (maps.len == 0)
-		exit(EX_OK);
-	log_fatal(c->log, EX_UNAVAILABLE,
-		  "alias_database = " PRI_STR ": alias tables cannot be built yet",
-		  STR_ARG(maps));
+	run_program(c, "command_directory", argv);
+}
+
+/* -bd and its like: the mail system goes on without us. */
+static int
+start_daemon(struct command *c)
+{
+	int status = 0;
+	pid_t child = sys_fork();
+
+	if (child < 0)
+		log_fatal(c->log, EX_TEMPFAIL, "fork: %s", strerror(errno));
+	if (child == 0)
+		run_instead(c, "postfix", "start", NULL);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EX_OK : 1;
+}
+
+/* -bi, newaliases: the file of -oA, or all of alias_database. */
+static int
+rebuild_aliases(struct sendmail *s)
+{
+	struct command *c = &s->command;
+	struct str maps = s->options.alias_map != NULL
+				  ? str_from(s->options.alias_map)
+				  : command_get(c, "alias_database");
+	struct str rest = maps;
+	struct str map;
+	size_t n = 0;
+	char **argv;
+
+	while (str_token(&rest, ", \t\r\n", &map))
+		n++;
+	if (n == 0)
+		return EX_OK;
+	argv = arena_alloc_array(c->mem, n + 3, sizeof(*argv));
+	n = 0;
+	argv[n++] = (char[]){"postalias"};
+	argv[n++] = (char[]){"--"};
+	while (str_token(&maps, ", \t\r\n", &map))
+		argv[n++] = str_c(c->mem, map);
+	argv[n] = NULL;
+	run_program(c, "command_directory", argv);
 }
 
 /* ---- the envelope ---- */
@@ -94,25 +144,42 @@ put_recipient(struct sendmail *s, struct str address)
 	put(s, RECORD_LETTER_RECIPIENT, address);
 }
 
-/* Each argument may hold several addresses. */
+/* Each argument may hold several addresses; one without any is the empty address. */
 static void
 put_arguments(struct sendmail *s)
 {
 	for (char **arg = s->options.recipients; *arg != NULL; arg++) {
 		struct address_list list;
 
-		address_list_parse(s->command.mem, str_from(*arg), TOKEN_LIMIT, &list);
+		address_list_parse_all(s->command.mem, str_from(*arg), TOKEN_LIMIT,
+				       &list);
 		for (size_t i = 0; i < list.count; i++)
 			put_recipient(s, list.internal[i]);
+		if (list.count == 0)
+			put_recipient(s, STR_EMPTY);
 	}
 }
 
 static struct str
 sender_of(struct sendmail *s)
 {
-	if (s->options.sender == NULL)
-		return str_from(s->login);
-	return address_parse(s->command.mem, str_from(s->options.sender));
+	struct command *c = &s->command;
+	struct address_list list;
+	const char *login;
+
+	if (s->options.sender != NULL) {
+		address_list_parse_all(c->mem, str_from(s->options.sender), TOKEN_LIMIT,
+				       &list);
+		if (list.count > 1)
+			log_warning(c->log, "-f option specified malformed sender: %s",
+				    s->options.sender);
+		return list.count == 0 ? STR_EMPTY : list.internal[0];
+	}
+	login = command_user(c, getuid());
+	if (login == NULL)
+		log_fatal(c->log, STATUS_FAILED,
+			  "unable to find my login name for uid %ld", (long)getuid());
+	return str_from(login);
 }
 
 /* "&" in the name field of the password file stands for the login name. */
@@ -131,6 +198,7 @@ gecos_name(struct arena *mem, const struct passwd *pw)
 			  pw->pw_name[0] == '\0' ? "" : pw->pw_name + 1, STR_ARG(tail));
 }
 
+/* p is NULL if nothing is known. */
 static struct str
 full_name_of(struct sendmail *s)
 {
@@ -142,53 +210,55 @@ full_name_of(struct sendmail *s)
 	if (name != NULL)
 		return str_from(name);
 	pw = getpwuid(getuid());
-	return pw == NULL ? STR_EMPTY : gecos_name(s->command.mem, pw);
+	return pw == NULL ? (struct str){NULL, 0} : gecos_name(s->command.mem, pw);
 }
 
-static void
-put_verp(struct sendmail *s)
+/* Empty: no VERP. */
+static struct str
+verp_delimiters(struct sendmail *s)
 {
-	struct str delimiters =
-		s->options.verp_delimiters != NULL
-			? str_from(s->options.verp_delimiters)
-			: command_get(&s->command, "default_verp_delimiters");
-	struct str allowed = command_get(&s->command, "verp_delimiter_filter");
+	const struct sendmail_options *o = &s->options;
+	struct str allowed;
+	struct str two;
 
-	if (delimiters.len != 2 || !str_contains(allowed, delimiters.p[0]) ||
-	    !str_contains(allowed, delimiters.p[1]))
-		log_fatal(s->command.log, EX_USAGE,
+	if (!o->verp)
+		return STR_EMPTY;
+	two = o->verp_delimiters != NULL
+		      ? str_from(o->verp_delimiters)
+		      : command_get(&s->command, "default_verp_delimiters");
+	allowed = command_get(&s->command, "verp_delimiter_filter");
+	if (two.len != 2 || !str_contains(allowed, two.p[0]) ||
+	    !str_contains(allowed, two.p[1]))
+		log_fatal(s->command.log, STATUS_FAILED,
 			  "-V requires two characters from " PRI_STR, STR_ARG(allowed));
-	put(s, RECORD_LETTER_VERP, delimiters);
+	return two;
 }
 
 static void
 put_envelope(struct sendmail *s)
 {
 	const struct sendmail_options *o = &s->options;
-	struct str sender = sender_of(s);
 	struct str name = full_name_of(s);
+	struct str delimiters = verp_delimiters(s);
 	unsigned long trace = o->probe          ? TRACE_VERIFY
 			      : o->verbose == 1 ? TRACE_RECORD
 						: 0;
 
-	if (o->verp && sender.len == 0)
-		log_fatal(s->command.log, EX_USAGE,
-			  "-V option requires non-null sender address");
-	if (o->remote)
-		submit_attribute(&s->submit, "rewrite_context", STR("remote"));
-	if (o->encoding != NULL)
-		submit_attribute(&s->submit, "encoding", str_from(o->encoding));
-	if (trace != 0)
-		put_number(s, "trace_flags", trace);
 	if (o->envelope_id != NULL)
 		submit_attribute(&s->submit, "envelope_id", str_from(o->envelope_id));
 	if (o->dsn_ret != 0)
 		put_number(s, "ret_flags", (unsigned long)o->dsn_ret);
-	if (o->verp)
-		put_verp(s);
-	if (name.len > 0)
+	submit_attribute(&s->submit, "rewrite_context",
+			 o->remote ? STR("remote") : STR("local"));
+	if (name.p != NULL)
 		put(s, RECORD_LETTER_FULL_NAME, name);
-	put(s, RECORD_LETTER_SENDER, sender);
+	put(s, RECORD_LETTER_SENDER, s->sender);
+	if (o->encoding != NULL)
+		submit_attribute(&s->submit, "encoding", str_from(o->encoding));
+	if (trace != 0)
+		put_number(s, "trace_flags", trace);
+	if (delimiters.len > 0)
+		put(s, RECORD_LETTER_VERP, delimiters);
 	put_arguments(s);
 	put(s, RECORD_LETTER_MESSAGE, STR_EMPTY);
 }
@@ -212,22 +282,24 @@ remember(struct sendmail *s, struct str address)
 }
 
 static void
-look_at_field(struct sendmail *s, struct str text)
+look_at_field(struct sendmail *s, const struct header_name *row, struct str text)
 {
 	struct address_list list;
 	struct header_field f;
 	bool resent;
 
-	if (text.len == 0 || !header_field_parse(text, &f) || f.row == NULL ||
-	    (f.row->flags & HEADER_EXTRACT) == 0)
+	if (row == NULL || (row->flags & HEADER_EXTRACT) == 0 ||
+	    !header_field_parse(text, &f))
 		return;
-	resent = (f.row->flags & HEADER_RESENT) != 0;
+	resent = (row->flags & HEADER_RESENT) != 0;
 	if (resent && !s->resent) {
 		s->resent = true;
 		s->n_found = 0;
 	}
 	if (resent != s->resent)
 		return;
+	/* No address has a null byte; what follows one is somebody's trick. */
+	f.value = str_head(f.value, str_index(f.value, '\0'));
 	address_list_parse(s->command.mem, f.value, TOKEN_LIMIT, &list);
 	for (size_t i = 0; i < list.count; i++)
 		remember(s, list.internal[i]);
@@ -236,43 +308,107 @@ look_at_field(struct sendmail *s, struct str text)
 /* ---- the content ---- */
 
 NORETURN static void
-give_up(struct sendmail *s, int status, const char *text)
+give_up(struct sendmail *s, const char *text)
 {
 	submit_cancel(&s->submit);
-	log_fatal(s->command.log, status, "%s", text);
+	log_fatal(s->command.log, STATUS_FAILED, "%s: %s", s->who, text);
+}
+
+/* -bv: a message without a text, for those who look at it on the way. */
+static void
+put_probe(struct sendmail *s)
+{
+	if (s->sender.len > 0)
+		put(s, RECORD_LETTER_LINE,
+		    str_printf(s->command.mem, "From: " PRI_STR,
+			       STR_ARG(address_quote_header(s->command.mem, s->sender))));
+	put(s, RECORD_LETTER_LINE, STR("Subject: probe"));
+	put(s, RECORD_LETTER_PART, STR("To:"));
+	for (char **arg = s->options.recipients; *arg != NULL; arg++)
+		put(s, RECORD_LETTER_LINE,
+		    str_printf(s->command.mem, "\t%s%s", *arg,
+			       arg[1] == NULL ? "" : ","));
+}
+
+/* ---- the content with -t, taken apart ---- */
+
+static void
+on_header(void *arg, enum mime_header_class which, const struct header_name *row,
+	  struct str text)
+{
+	struct sendmail *s = arg;
+	size_t n = header_name_length(text);
+	struct str line;
+
+	(void)which;
+	look_at_field(s, row, text);
+	/* Blanks between name and colon confuse others. */
+	text = str_concat(s->command.mem, str_trim(str_head(text, n)),
+			  str_skip(text, str_index(text, ':')));
+	while (str_line(&text, &line))
+		submit_text(&s->submit, line, s->line_limit, true);
+}
+
+static void
+on_header_end(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_body(void *arg, struct str text, bool whole)
+{
+	struct sendmail *s = arg;
+
+	submit_text(&s->submit, text, s->line_limit, whole);
+}
+
+static struct mime *
+header_reader(struct sendmail *s)
+{
+	const struct mime_limits limits = {
+		.header_bytes = (size_t)command_get_int(&s->command, "header_size_limit"),
+		.nesting = 1,
+		.boundary_bytes = 1};
+	const struct mime_events events = {
+		.header = on_header, .header_end = on_header_end, .body = on_body};
+
+	return mime_new(s->command.mem, MIME_OFF, &limits, &events, s);
+}
+
+static void
+check_header(struct sendmail *s, unsigned problems)
+{
+	const struct mime_problem *p =
+		mime_problem_find(problems & MIME_PROBLEM_TRUNCATED_HEADER);
+
+	if (p != NULL)
+		give_up(s, str_printf(s->command.mem, "unable to extract recipients: %s",
+				      p->text)
+				   .p);
 }
 
 static void
 copy_content(struct sendmail *s)
 {
-	struct header_splitter split;
-	bool in_header = s->options.headers;
-	bool new_line = true;
+	struct mime *m = s->options.headers ? header_reader(s) : NULL;
 	struct str text;
-	struct str field;
 	struct err err;
 
-	header_splitter_init(s->command.mem, &split,
-			     (size_t)command_get_int(&s->command, "header_size_limit"));
 	for (;;) {
 		enum input_result got = input_next(&s->input, &text, &err);
 
 		if (got == INPUT_FAILED)
-			give_up(s, EX_DATAERR, err.text);
+			give_up(s, err.text);
 		if (got == INPUT_END)
 			break;
-		if (in_header && new_line) {
-			enum header_event event =
-				header_splitter_line(&split, text, &field);
-
-			look_at_field(s, field);
-			in_header = event == HEADER_MORE || event == HEADER_FIELD;
-		}
-		new_line = got == INPUT_LINE;
-		submit_text(&s->submit, text, s->line_limit, new_line);
+		if (m != NULL)
+			check_header(s, mime_line(m, text, got == INPUT_LINE));
+		else
+			submit_text(&s->submit, text, s->line_limit, got == INPUT_LINE);
 	}
-	if (in_header && header_splitter_end(&split, &field))
-		look_at_field(s, field);
+	if (m != NULL)
+		check_header(s, mime_end(m));
 }
 
 static void
@@ -282,7 +418,7 @@ put_found(struct sendmail *s)
 	for (size_t i = 0; i < s->n_found; i++)
 		put_recipient(s, s->found[i]);
 	if (s->options.headers && s->n_found == 0 && s->options.recipients[0] == NULL)
-		give_up(s, EX_USAGE, "No recipient addresses found in message header");
+		give_up(s, "No recipient addresses found in message header");
 	put(s, RECORD_LETTER_END, STR_EMPTY);
 }
 
@@ -298,8 +434,9 @@ line_endings(struct command *c)
 	if (str_ieq(how, STR("never")))
 		return LINE_ENDINGS_NEVER;
 	if (!str_ieq(how, STR("always")))
-		log_fatal(c->log, EX_CONFIG,
-			  "bad sendmail_fix_line_endings value: " PRI_STR, STR_ARG(how));
+		log_fatal(c->log, STATUS_FAILED,
+			  "invalid sendmail_fix_line_endings value: " PRI_STR,
+			  STR_ARG(how));
 	return LINE_ENDINGS_ALWAYS;
 }
 
@@ -315,8 +452,7 @@ start(struct sendmail *s)
 	int status;
 
 	if (!submit_start(c->mem, &s->submit, argv, &status, &err))
-		log_fatal(c->log, status > 0 ? status : EX_UNAVAILABLE, "%s(%ld): %s",
-			  s->login, (long)getuid(), err.text);
+		log_fatal(c->log, STATUS_FAILED, "%s: %s", s->who, err.text);
 }
 
 static int
@@ -327,41 +463,103 @@ finish(struct sendmail *s)
 
 	switch (submit_finish(&s->submit, &why)) {
 	case SUBMIT_DONE:
-		return EX_OK;
-	case SUBMIT_REFUSED:
-		log_fatal(c->log,
-			  str_eq(why, STR("queue file write error")) ? EX_TEMPFAIL
-								     : EX_UNAVAILABLE,
-			  "%s(%ld): " PRI_STR, s->login, (long)getuid(), STR_ARG(why));
-	case SUBMIT_LOST:
 		break;
+	case SUBMIT_REFUSED:
+		log_fatal(c->log, STATUS_FAILED, "%s: " PRI_STR, s->who, STR_ARG(why));
+	case SUBMIT_LOST:
+		log_fatal(c->log, STATUS_FAILED, "%s: unexpected end of %s", s->who,
+			  s->submit.command);
 	}
-	log_fatal(c->log, EX_UNAVAILABLE, "%s(%ld): unexpected end of %s", s->login,
-		  (long)getuid(), s->submit.command);
+	if (s->options.probe || s->options.verbose == 1)
+		printf("Mail Delivery Status Report will be mailed to <" PRI_STR ">.\n",
+		       STR_ARG(s->sender));
+	return EX_OK;
+}
+
+static void
+check_user(struct sendmail *s)
+{
+	struct command *c = &s->command;
+	const char *login = command_user(c, getuid());
+	struct err err;
+
+	if (login == NULL)
+		login = "unknown";
+	switch (permit_user(c, "authorized_submit_users", login, &err)) {
+	case PERMIT_YES:
+		break;
+	case PERMIT_NO:
+		log_fatal(c->log, STATUS_FAILED,
+			  "User %s(%ld) is not allowed to submit mail", login,
+			  (long)getuid());
+	case PERMIT_FAILED:
+		log_fatal(c->log, STATUS_FAILED, "%s", err.text);
+	}
 }
 
 static int
 submit(struct sendmail *s)
 {
 	struct command *c = &s->command;
+	struct str verp;
+	enum line_endings endings;
 
+	check_user(s);
+	s->sender = sender_of(s);
+	s->who = str_printf(c->mem, PRI_STR "(%ld)", STR_ARG(s->sender), (long)getuid()).p;
+	verp = verp_delimiters(s);
+	endings = line_endings(c);
 	if (!s->options.headers && s->options.recipients[0] == NULL)
-		log_fatal(c->log, EX_USAGE,
-			  "Recipient addresses must be specified on the command line or "
-			  "via the "
-			  "-t option");
-	s->login = command_user(c, getuid());
-	if (s->login == NULL)
-		log_fatal(c->log, EX_OSERR, "unable to find my login name for uid %ld",
-			  (long)getuid());
+		log_fatal(c->log, STATUS_FAILED,
+			  "%s: Recipient addresses must be specified on the command line "
+			  "or via the -t option",
+			  s->who);
+	if (verp.len > 0 && s->sender.len == 0)
+		log_fatal(c->log, STATUS_FAILED,
+			  "%s: -V option requires non-null sender address", s->who);
 	s->line_limit = (size_t)command_get_int(c, "line_length_limit");
-	input_init(c->mem, &s->input, STDIN_FILENO, s->line_limit, line_endings(c),
+	input_init(c->mem, &s->input, STDIN_FILENO, s->line_limit, endings,
 		   !s->options.ignore_dot);
 	start(s);
 	put_envelope(s);
-	copy_content(s);
+	if (s->options.probe)
+		put_probe(s);
+	else
+		copy_content(s);
 	put_found(s);
 	return finish(s);
+}
+
+/* The names of modes in complaints. */
+static const char *const mode_names[] = {
+	[MODE_DAEMON] = "daemon mode",
+	[MODE_LIST] = "display queue mode",
+	[MODE_FLUSH] = "flush queue mode",
+	[MODE_FLUSH_ID] = "flush queue_id",
+	[MODE_FLUSH_SITE] = "flush site",
+	[MODE_ALIASES] = "alias initialization mode",
+	[MODE_SMTP] = "stand-alone mode",
+};
+
+static void
+check_options(struct sendmail *s)
+{
+	const struct sendmail_options *o = &s->options;
+	const char *with_probe = o->headers             ? "t"
+				 : o->dsn_notify != 0   ? "N"
+				 : o->dsn_ret != 0      ? "R"
+				 : o->verbose == 1      ? "v"
+							: NULL;
+
+	if (o->mode == MODE_SUBMIT && o->probe && with_probe != NULL)
+		log_fatal(s->command.log, STATUS_FAILED,
+			  "-%s option cannot be used with -bv", with_probe);
+	if (o->mode != MODE_SUBMIT && o->headers)
+		log_fatal(s->command.log, STATUS_FAILED,
+			  "-t can be used only in delivery mode");
+	if (o->mode != MODE_SUBMIT && o->mode != MODE_NOTHING && o->recipients[0] != NULL)
+		log_fatal(s->command.log, STATUS_FAILED, "%s requires no recipient",
+			  mode_names[o->mode]);
 }
 
 static int
@@ -371,11 +569,12 @@ run(struct sendmail *s)
 
 	if (s->options.quit)
 		return EX_OK;
+	check_options(s);
 	switch (s->options.mode) {
 	case MODE_SUBMIT:
 		return submit(s);
 	case MODE_DAEMON:
-		run_instead(c, "postfix", "start", NULL);
+		return start_daemon(c);
 	case MODE_LIST:
 		run_instead(c, "postqueue", "-p", NULL);
 	case MODE_FLUSH:
@@ -385,9 +584,10 @@ run(struct sendmail *s)
 	case MODE_FLUSH_SITE:
 		run_instead(c, "postqueue", "-s", s->options.flush_what);
 	case MODE_ALIASES:
-		rebuild_aliases(c);
+		return rebuild_aliases(s);
 	case MODE_SMTP:
-		log_fatal(c->log, EX_UNAVAILABLE, "-bs: there is no SMTP server yet");
+		run_program(c, "daemon_directory",
+			    (char *[]){(char[]){"smtpd"}, (char[]){"-S"}, NULL});
 	case MODE_NOTHING:
 		break;
 	}
@@ -408,8 +608,8 @@ main(int argc, char **argv)
 	command_init(&s.command, mem, "sendmail");
 	dir = sendmail_options_directory(mem, s.command.log, argc, argv);
 	if (dir != NULL && setenv("MAIL_CONFIG", dir, 1) != 0)
-		log_fatal(s.command.log, EX_OSERR, "setenv: %s", strerror(errno));
-	command_load(&s.command, dir, LOG_LEVEL_INFO, EX_UNAVAILABLE);
+		log_fatal(s.command.log, STATUS_FAILED, "setenv: %s", strerror(errno));
+	command_load(&s.command, dir, LOG_LEVEL_INFO, STATUS_FAILED);
 	sendmail_options_parse(s.command.log, argc, argv, &s.options);
 	status = run(&s);
 	log_free(&s.command.log);

@@ -35,15 +35,35 @@ parse_encoding(struct parser *p, const char *value)
 		fatal(p, "-B option needs 8BITMIME or 7BIT");
 }
 
+/* The first word that is none of NOTIFY's. */
+static void
+warn_of_notify_word(struct parser *p, const char *value)
+{
+	struct str rest = str_from(value);
+	struct str word;
+
+	while (str_token(&rest, ", \t", &word)) {
+		unsigned bits;
+		struct err err;
+
+		if (dsn_notify_parse(word, &bits, &err))
+			continue;
+		log_warning(p->log,
+			    "unknown DSN NOTIFY command value \"" PRI_STR "\" in \"%s\"",
+			    STR_ARG(word), value);
+		return;
+	}
+}
+
 static void
 parse_notify(struct parser *p, const char *value)
 {
 	struct err err;
 
 	p->o->dsn_notify = 0;
-	if (!dsn_notify_parse(str_from(value), &p->o->dsn_notify, &err) ||
-	    p->o->dsn_notify == 0) {
+	if (!dsn_notify_parse(str_from(value), &p->o->dsn_notify, &err)) {
 		p->o->dsn_notify = 0;
+		warn_of_notify_word(p, value);
 		log_warning(p->log, "bad -N option value -- ignored");
 	}
 }
@@ -117,9 +137,13 @@ parse_queue(struct parser *p, const char *value)
 	if (char_is_digit(value[0])) {
 		p->o->quit = p->o->mode != MODE_DAEMON;
 	} else if (value[0] == 'I') {
+		if (value[1] == '\0')
+			fatal(p, "specify: -qIqueueid");
 		p->o->mode = MODE_FLUSH_ID;
 		p->o->flush_what = value + 1;
 	} else if (value[0] == 'R') {
+		if (value[1] == '\0')
+			fatal(p, "specify: -qRsitename");
 		p->o->mode = MODE_FLUSH_SITE;
 		p->o->flush_what = value + 1;
 	} else {

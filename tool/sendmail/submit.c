@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "base/sys.h"
 #include "queue/record.h"
 
-enum { FLUSH_BYTES = 65536, ANSWER_MAX = 16384, ATTRIBUTE_MAX = 10 };
+enum { FLUSH_BYTES = 65536, LIST_MAX = 16384, ANSWER_CHUNK = 512, ATTRIBUTE_MAX = 10 };
 
 /* The bits of a status, the more important ones first (facts: logs 5). */
 static const struct {
@@ -40,17 +41,30 @@ close_pipe(int *fd)
 	*fd = -1;
 }
 
-NORETURN static void
-become(const char *const *argv, int in, int out)
+/* The child, with the ends of the pipes as its standard input and output; -1 with errno.
+ * Not fork(): a copy of our address space only to throw it away is a good part of what a
+ * short program costs. */
+static pid_t
+spawn(const char *const *argv, int in, int out)
 {
 	extern char **environ;
-	struct err err;
+	posix_spawn_file_actions_t actions;
+	pid_t child = -1;
+	int status;
 
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
-		sys_execve(argv[0], (char *const *)(uintptr_t)argv, environ);
-	err_errno(&err, ERR_TEMP, "sendmail: fatal: execvp %s", argv[0]);
-	IGNORE(dprintf(STDERR_FILENO, "%s\n", err.text) < 0);
-	_exit(1);
+	posix_spawn_file_actions_init(&actions);
+	status = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+	if (status == 0)
+		status = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	if (status == 0)
+		status = sys_posix_spawn(&child, argv[0], &actions, NULL,
+					 (char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (status == 0)
+		return child;
+	if (status > 0)
+		errno = status;
+	return -1;
 }
 
 static int
@@ -64,25 +78,42 @@ wait_for(struct submit *s)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* The next byte of the answer, -1 at its end. */
+static int
+next_byte(struct submit *s)
+{
+	if (s->answer->len == s->answer_at) {
+		char chunk[ANSWER_CHUNK];
+		ssize_t n;
+
+		do {
+			n = sys_read(s->from, chunk, sizeof(chunk));
+		} while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			return -1;
+		buf_clear(s->answer);
+		buf_add(s->answer, str_from_mem(chunk, (size_t)n));
+		s->answer_at = 0;
+	}
+	return (unsigned char)s->answer->p[s->answer_at++];
+}
+
 /* One attribute list: NAME NUL VALUE NUL ... NUL. False when it does not come whole. */
 static bool
 read_list(struct submit *s, struct str pairs[ATTRIBUTE_MAX][2], size_t *count_out)
 {
-	char *text = arena_alloc(s->mem, ANSWER_MAX);
+	char *text = arena_alloc(s->mem, LIST_MAX);
 	size_t length = 0;
 	size_t words = 0;
 	size_t start = 0;
 
-	while (length < ANSWER_MAX) {
-		ssize_t n;
+	while (length < LIST_MAX) {
+		int c = next_byte(s);
 
-		/* Byte by byte: what follows belongs to the next list. */
-		do {
-			n = sys_read(s->from, text + length, 1);
-		} while (n < 0 && errno == EINTR);
-		if (n <= 0)
+		if (c < 0)
 			return false;
-		if (text[length++] != '\0')
+		text[length++] = (char)c;
+		if (c != '\0')
 			continue;
 		if (length - start == 1 && words % 2 == 0) {
 			*count_out = words / 2;
@@ -139,9 +170,10 @@ submit_start(struct arena *mem, struct submit *s, const char *const *argv,
 		sys_close(in[1]);
 		return err_errno(err, ERR_TEMP, "unable to execute %s", s->command);
 	}
-	s->child = sys_fork();
-	if (s->child == 0)
-		become(argv, in[0], out[1]);
+	s->answer = buf_new(mem, ANSWER_CHUNK);
+	s->child = spawn(argv, in[0], out[1]);
+	if (s->child < 0)
+		err_errno(err, ERR_TEMP, "unable to execute %s", s->command);
 	sys_close(in[0]);
 	sys_close(out[1]);
 	s->to = in[1];
@@ -150,7 +182,9 @@ submit_start(struct arena *mem, struct submit *s, const char *const *argv,
 		return true;
 	close_pipe(&s->to);
 	close_pipe(&s->from);
-	*status_out = s->child > 0 ? wait_for(s) : -1;
+	if (s->child < 0)
+		return false;
+	*status_out = wait_for(s);
 	return err_set(err, ERR_TEMP, "unable to execute %s: Application error",
 		       s->command);
 }

@@ -20,8 +20,10 @@ struct submit {
 	struct arena *mem;
 	const char *command; /* for messages: "/usr/sbin/postdrop -r" */
 	pid_t child;
-	int to, from;    /* pipes; -1 when closed */
-	struct buf *out; /* records not yet written */
+	int to, from;       /* pipes; -1 when closed */
+	struct buf *out;    /* records not yet written */
+	struct buf *answer; /* read from postdrop; used up to answer_at */
+	size_t answer_at;
 	bool failed;
 };
 

@@ -183,7 +183,7 @@ dump_open(const struct sink *sink, const struct dump_envelope *envelope,
 	struct dump *d = mem_alloc(sizeof(*d));
 	time_t now = (time_t)(sys_now_us() / 1000000);
 	uint32_t id = random_id();
-	const char *name;
+	const char *name = NULL;
 	bool ok;
 
 	d->mem = arena_new();

@@ -222,6 +222,21 @@ connect_to(struct session *s, const struct endpoint_address *to, struct err *err
 				     TIMEOUT_MS, &s->stream, err);
 }
 
+/* All addresses once. */
+static bool
+connect_to_any(struct session *s, struct err *err)
+{
+	const struct endpoint *to = s->source->endpoint;
+
+	for (size_t i = 0; i < to->count; i++) {
+		if (connect_to(s, &to->addresses[i], err)) {
+			stream_set_timeout_ms(s->stream, TIMEOUT_MS);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 open_connection(struct session *s)
 {
@@ -229,16 +244,12 @@ open_connection(struct session *s)
 	struct err err = {.text = ""};
 
 	for (int try = 1; try <= source->connect_tries; try++) {
-		for (size_t i = 0; i < source->endpoint->count; i++) {
-			if (connect_to(s, &source->endpoint->addresses[i], &err)) {
-				stream_set_timeout_ms(s->stream, TIMEOUT_MS);
-				return;
-			}
-		}
-		if (try < source->connect_tries) {
-			log_warning(source->log, "%s", err.text);
-			IGNORE(!fiber_sleep(source->loop, RETRY_MS));
-		}
+		if (connect_to_any(s, &err))
+			return;
+		if (try == source->connect_tries)
+			break;
+		log_warning(source->log, "%s", err.text);
+		IGNORE(!fiber_sleep(source->loop, RETRY_MS));
 	}
 	log_fatal(source->log, 1, "%s", err.text);
 }

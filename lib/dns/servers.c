@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "servers.h"
+#include "dns/servers.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -13,10 +13,11 @@
 static bool
 add(struct servers *s, struct str address)
 {
-	char *slot = s->list[s->n];
+	char *slot;
 
 	if (s->n == SERVERS_MAX || address.len >= SERVERS_TEXT_MAX)
 		return false;
+	slot = s->list[s->n];
 	memcpy(slot, address.p, address.len);
 	slot[address.len] = '\0';
 	s->n++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "servers.h"
+#include "dns/servers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hikyaku explain, and whether delivery then does what it said.
+
+Next hops are sinks on 127.0.0.2 and up, port 25 of a network of our own; the mail system
+itself has 127.0.0.1 only.
+"""
+import json
+import re
+import unittest
+
+from . import world
+from .dnsserver import DNSServer
+from .instance import Instance
+from .sink import Sink
+
+STATUS = {"goes": "sent", "waits": "deferred", "returned": "bounced", "discarded": "sent"}
+SERVICES = """\
+local   unix - - n - - discard
+slow    unix - - n - - smtp -o smtp_fallback_relay=[127.0.0.5]
+nothing unix - - n - - discard
+"""
+
+
+class Explained(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        world.need_build("bin/hikyaku", "bin/postfix", "libexec/smtp", "libexec/resolver")
+        world.need_private()
+        cls.dns = cls._enter(DNSServer())
+        for i in range(2, 7):
+            cls.dns.host(f"host{i}.example", f"127.0.0.{i}")
+        cls.dns.mail("two.example", "host2.example", "host3.example")
+        cls.dns.mail("null.example", ".")
+        cls.dns.behave("broken.example", "servfail")
+        cls.dns.mail("us.example", "host4.example", "mx.us.example")
+        cls.dns.host("mx.us.example", "127.0.0.1")
+        cls.dns.mail("loop.example", "mx.us.example")
+        cls.dns.mail("many.example", *[(f"m{i}.many.example", 10 * i) for i in range(1, 8)])
+        for i in range(1, 8):
+            cls.dns.host(f"m{i}.many.example", f"127.0.1.{i}")
+
+    @classmethod
+    def _enter(cls, context):
+        value = context.__enter__()
+        cls.addClassCleanup(context.__exit__, None, None, None)
+        return value
+
+    @classmethod
+    def start(cls, start=True, **parameters):
+        mta = Instance("explain", services=SERVICES, **{
+            "resolver_nameservers": cls.dns.nameserver, "mynetworks": None,
+            "minimal_backoff_time": "1000s", "smtp_connect_timeout": "5s",
+            "notify_classes": "", **parameters})
+        return cls._enter(mta) if start else mta
+
+    def sink(self, number):
+        """A next hop on 127.0.0.NUMBER."""
+        sink = Sink(25, f"127.0.0.{number}", f"host{number}.example")
+        self.addCleanup(sink.stop)
+        return sink
+
+    @staticmethod
+    def explain(mta, address, *options):
+        """(the object for the address, exit status)"""
+        result = mta.run("hikyaku", "explain", "-c", mta.config, "--json", *options, "--", address,
+                         check=False)
+        return json.loads(result.stdout)[0], result.returncode
+
+    @staticmethod
+    def text(mta, address, *options):
+        return mta.run("hikyaku", "explain", "-c", mta.config, *options, "--", address,
+                       check=False).stdout.decode()
+
+    @staticmethod
+    def relays(recipient):
+        return [f"{h['name']}[{h['address']}]:{h['port']}" for h in recipient.get("hosts", [])]
+
+    def agree(self, mta, address, *, sender="sender@origin.example", up=None):
+        """Explain, send, compare. `up`: which host of the explained ones is the first that
+        answers (None: the first). The explanation."""
+        explained, _ = self.explain(mta, address, "--from", sender)
+        mta.log.mark()
+        mta.sendmail(b"Subject: x\n\nx\n", address, sender=sender)
+        for r in explained["recipients"]:
+            line = mta.log.wait(r": to=<%s>.* status=" % re.escape(r["address"]))[0].text
+            self.assertIn(f"status={STATUS[r['result']]} ", line, r)
+            relays = self.relays(r)
+            if r["result"] == "goes" and relays:
+                self.assertIn(f"relay={relays[up or 0]},", line, relays)
+        return explained
+
+    def only(self, explained):
+        recipient, = explained["recipients"]
+        return recipient
+
+    def why(self, explained, what):
+        return [row["why"] for row in explained["rows"] if row["what"] == what]
+
+
+class Classes(Explained):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.mta = cls.start(
+            mydestination="here.example", virtual_alias_domains="alias.example",
+            virtual_mailbox_domains="box.example", virtual_transport="nothing",
+            relay_domains="two.example", relay_transport="slow",
+            virtual_alias_maps="inline:{{all@alias.example=a@here.example, "
+            "list@alias.example}, {list@alias.example=b@host2.example}, "
+            "{x@alias.example=x@alias.example}}",
+            transport_maps="inline:{{t.example=slow:[127.0.0.2]}, {u.example=:[host3.example]},"
+            "{v.example=error:5.7.1 not allowed}, {w.example=retry:4.7.1 later},"
+            "{slow.example=slow:}, {gone.example=nosuch:}}")
+
+    def test_local(self):
+        e = self.agree(self.mta, "user@here.example")
+        r = self.only(e)
+        self.assertEqual((r["class"], r["transport"], r["result"]),
+                         ("local", "local", "discarded"))
+        self.assertIn("mydestination = here.example (main.cf line ", self.why(e, "class")[0])
+
+    def test_virtual_alias(self):
+        e = self.agree(self.mta, "nobody@alias.example")
+        r = self.only(e)
+        self.assertEqual((r["class"], r["result"]), ("virtual alias", "returned"))
+        self.assertIn("virtual_alias_domains = ", self.why(e, "class")[0])
+
+    def test_virtual_mailbox(self):
+        r = self.only(self.agree(self.mta, "user@box.example"))
+        self.assertEqual((r["class"], r["transport"]), ("virtual mailbox", "nothing"))
+
+    def test_relay(self):
+        self.sink(2)
+        e = self.agree(self.mta, "user@two.example")
+        r = self.only(e)
+        self.assertEqual((r["class"], r["transport"], r["next_hop"]),
+                         ("relay", "slow", "two.example"))
+        self.assertEqual(self.relays(r), ["host2.example[127.0.0.2]:25",
+                                          "host3.example[127.0.0.3]:25",
+                                          "127.0.0.5[127.0.0.5]:25"])
+        self.assertRegex(self.why(e, "fallback")[0], r"-o of slow, master.cf line \d+")
+
+    def test_other(self):
+        self.sink(2)
+        e = self.agree(self.mta, "user@host2.example")
+        r = self.only(e)
+        self.assertEqual((r["class"], r["transport"], r["next_hop"]),
+                         ("other", "smtp", "host2.example"))
+        self.assertEqual(self.why(e, "next hop"), ["the recipient's domain"])
+
+    def test_alias_chain(self):
+        self.sink(2)
+        e = self.agree(self.mta, "all@alias.example")
+        self.assertEqual(sorted(r["address"] for r in e["recipients"]),
+                         ["a@here.example", "b@host2.example"])
+        expanded = [row["value"] for row in e["rows"] if row["what"] == "expanded"]
+        self.assertEqual(expanded, ["all@alias.example -> a@here.example, list@alias.example",
+                                    "list@alias.example -> b@host2.example"])
+        self.assertTrue(all('"all@alias.example" in inline:' in w or
+                            '"list@alias.example" in inline:' in w
+                            for w in self.why(e, "expanded")))
+
+    def test_transport_maps(self):
+        self.sink(2)
+        self.sink(3)
+        for address, transport, hop, result in [
+                ("a@t.example", "slow", "[127.0.0.2]", "goes"),
+                ("a@u.example", "smtp", "[host3.example]", "goes"),
+                ("a@v.example", "error", "5.7.1 not allowed", "returned"),
+                ("a@w.example", "retry", "4.7.1 later", "waits"),
+                ("a@gone.example", "nosuch", "gone.example", "waits")]:
+            with self.subTest(address):
+                e = self.agree(self.mta, address)
+                r = self.only(e)
+                self.assertEqual((r["transport"], r["next_hop"], r["result"]),
+                                 (transport, hop, result))
+                self.assertRegex(self.why(e, "next hop")[0],
+                                 r'transport_maps: "\w+\.example" in inline:.* says ')
+
+    def test_rewritten(self):
+        for written, rewritten, parameter in [
+                ("user", "user@ours.example.net", "myorigin"),
+                ("user%two.example", "user@two.example", "allow_percent_hack"),
+                ("two.example!user", "user@two.example", "swap_bangpath")]:
+            with self.subTest(written):
+                e, _ = self.explain(self.mta, written, "--offline")
+                row, = [row for row in e["rows"] if row["what"] == "rewritten"]
+                self.assertEqual(row["value"], rewritten)
+                self.assertTrue(row["why"].startswith(parameter + " = "), row)
+
+    def test_bad_address(self):
+        for address in ("a@b..example", "-a@two.example", "a@[1.2.3]"):
+            with self.subTest(address):
+                explained, status = self.explain(self.mta, address)
+                self.assertEqual((self.only(explained)["result"], status), ("returned", 1))
+        self.agree(self.mta, "a@b..example")
+
+    def test_mx_order(self):
+        hosts = self.relays(self.only(self.explain(self.mta, "a@many.example")[0]))
+        self.assertEqual(hosts, [f"m{i}.many.example[127.0.1.{i}]:25" for i in range(1, 6)])
+        self.assertIn("2 more are not tried", self.text(self.mta, "a@many.example"))
+
+    def test_equal_mx(self):
+        self.dns.mail("equal.example", ("host2.example", 5), ("host3.example", 5))
+        self.assertIn("MX 5, in random order", self.text(self.mta, "a@equal.example"))
+
+    def test_null_mx(self):
+        e = self.agree(self.mta, "a@null.example")
+        self.assertEqual(self.only(e)["result"], "returned")
+
+    def test_no_such_domain(self):
+        e = self.agree(self.mta, "a@nowhere.example")
+        self.assertEqual(self.only(e)["result"], "returned")
+        self.assertEqual(self.explain(self.mta, "a@nowhere.example")[1], 1)
+
+    def test_dns_trouble(self):
+        e = self.agree(self.mta, "a@broken.example")
+        self.assertEqual(self.only(e)["result"], "waits")
+
+    def test_loop(self):
+        e = self.agree(self.mta, "a@loop.example")
+        self.assertEqual(self.only(e)["result"], "returned")
+        self.assertIn("loops back to myself", self.text(self.mta, "a@loop.example"))
+
+    def test_backup_mx(self):
+        self.sink(4)
+        e = self.agree(self.mta, "a@us.example")
+        self.assertEqual(self.relays(self.only(e)), ["host4.example[127.0.0.4]:25"])
+
+    def test_offline(self):
+        asked = len(self.dns.asked)
+        e, status = self.explain(self.mta, "a@two.example", "--offline")
+        self.assertEqual((status, self.relays(self.only(e))), (0, []))
+        self.assertEqual(len(self.dns.asked), asked)
+
+    def test_nothing_that_steers_a_terminal(self):
+        self.assertNotIn("\x1b", self.text(self.mta, "a\x1b[31m@two.example"))
+
+    def test_text(self):
+        self.assertRegex(self.text(self.mta, "<a@two.example>"), r"""(?x)
+            ^address\ +a@two\.example\n
+            \ +rewritten\ +no\n
+            \ +expanded\ +no\ +nothing\ in\ virtual_alias_maps\ matches\n
+            \ +class\ +relay\ +relay_domains\ =\ two\.example\ \(main\.cf\ line\ \d+\)\n
+            \ +transport\ +slow\ +relay_transport\ =\ slow\ \(main\.cf\ line\ \d+\)\n
+            \ +next\ hop\ +two\.example\ +the\ recipient's\ domain\n
+            \ +1\ +host2\.example\[127\.0\.0\.2\]:25\ +MX\ 10\n
+            \ +2\ +host3\.example\[127\.0\.0\.3\]:25\ +MX\ 20\n""")
+
+    def test_usage(self):
+        for args in ([], ["--nonsense", "a@b.example"]):
+            result = self.mta.run("hikyaku", "explain", "-c", self.mta.config, *args,
+                                  check=False)
+            self.assertEqual(result.returncode, 2)
+        result = self.mta.run("hikyaku", "explain", "-c", "/no/such", "a", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"/no/such/main.cf", result.stderr)
+
+
+class Senders(Explained):
+    def test_sender_decides(self):
+        mta = self.start(
+            relayhost="[127.0.0.4]",
+            sender_dependent_relayhost_maps="inline:{{me@origin.example=[127.0.0.2]},"
+            "{<>=[127.0.0.3]}, {no@origin.example=DUNNO}}",
+            sender_dependent_default_transport_maps="inline:{{t@origin.example=slow:"
+            "[127.0.0.6]}}")
+        for number in (2, 3, 4, 6):
+            self.sink(number)
+        for sender, hop, why in [
+                ("me@origin.example", "[127.0.0.2]", "sender_dependent_relayhost_maps: "),
+                ("", "[127.0.0.3]", "sender_dependent_relayhost_maps: "),
+                ("no@origin.example", "[127.0.0.4]", "relayhost = [127.0.0.4] (main.cf line "),
+                ("t@origin.example", "[127.0.0.6]",
+                 "sender_dependent_default_transport_maps: ")]:
+            with self.subTest(sender):
+                e = self.agree(mta, "a@host5.example", sender=sender)
+                self.assertEqual(self.only(e)["next_hop"], hop)
+                self.assertTrue(self.why(e, "next hop")[0].startswith(why), e["rows"])
+        e, _ = self.explain(mta, "a@host5.example", "--from", "<>")
+        self.assertEqual(self.only(e)["next_hop"], "[127.0.0.3]")
+
+
+class Relays(Explained):
+    """The table of the four cases, with the first host up and down."""
+
+    def case(self, expected, first_up, **parameters):
+        mta = self.start(**parameters)
+        e, _ = self.explain(mta, "a@two.example")
+        self.assertEqual(self.relays(self.only(e)), expected)
+        for i, name in enumerate(expected):
+            if i >= first_up:
+                self.sink(int(re.search(r"\[127\.0\.0\.(\d+)\]", name)[1]))
+        return self.agree(mta, "a@two.example", up=first_up)
+
+    HOST2, HOST3 = "host2.example[127.0.0.2]:25", "host3.example[127.0.0.3]:25"
+    HOST4, HOST5 = "host4.example[127.0.0.4]:25", "127.0.0.5[127.0.0.5]:25"
+
+    def test_none_none(self):
+        e = self.case([self.HOST2, self.HOST3], 1)
+        self.assertEqual(self.why(e, "fallback"), ["smtp_fallback_relay is empty"])
+
+    def test_none_fallback(self):
+        self.case([self.HOST2, self.HOST3, self.HOST5], 2,
+                  smtp_fallback_relay="[127.0.0.5]")
+
+    def test_relayhost_none(self):
+        e = self.case([self.HOST4], 0, relayhost="[host4.example]")
+        self.assertIn("relayhost = [host4.example] (main.cf line ", self.why(e, "next hop")[0])
+
+    def test_relayhost_fallback(self):
+        e = self.case([self.HOST4, self.HOST5], 1, relayhost="[host4.example]",
+                      fallback_relay="[127.0.0.5]")
+        self.assertIn("fallback_relay = [127.0.0.5] (main.cf line ",
+                      self.why(e, "fallback")[0])
+
+    def test_relayhost_down_and_no_fallback(self):
+        mta = self.start(relayhost="[host4.example]")
+        mta.sendmail(b"Subject: x\n\nx\n", "a@two.example", sender="s@origin.example")
+        mta.log.wait(r"to=<a@two.example>.* status=deferred")
+
+    def test_relayhost_that_does_not_exist(self):
+        e = self.agree(self.start(relayhost="[nowhere.example]"), "a@two.example")
+        self.assertEqual(self.only(e)["result"], "waits")
+
+    def test_fallback_after_no_such_domain(self):
+        self.sink(5)
+        mta = self.start(smtp_fallback_relay="[127.0.0.5]")
+        self.assertEqual(self.relays(self.only(self.agree(mta, "a@nowhere.example"))),
+                         [self.HOST5])
+
+    def test_fallback_is_not_used_by_a_mail_exchanger(self):
+        mta = self.start(smtp_fallback_relay="[127.0.0.5]")
+        e, _ = self.explain(mta, "a@us.example")
+        self.assertEqual(self.relays(self.only(e)), [self.HOST4])
+        self.sink(4)
+        self.agree(mta, "a@us.example")
+
+
+class NotRunning(Explained):
+    def test_without_the_mail_system(self):
+        mta = self.start(start=False)
+        self.addCleanup(mta.remove)
+        e, status = self.explain(mta, "a@two.example")
+        self.assertEqual((status, self.relays(self.only(e))[0]),
+                         (0, "host2.example[127.0.0.2]:25"))
+        self.assertIn("the mail system's resolver does not run", self.why(e, "DNS"))
+
+    def test_without_name_servers(self):
+        mta = self.start(start=False,
+                         resolver_nameservers=f"127.0.0.1@{world.enter().port()}")
+        self.addCleanup(mta.remove)
+        e, status = self.explain(mta, "a@two.example")
+        self.assertEqual((status, self.only(e)["result"]), (1, "waits"))
+
+    def test_table_that_fails(self):
+        mta = self.start(start=False, virtual_alias_maps="fail:broken")
+        self.addCleanup(mta.remove)
+        e, status = self.explain(mta, "a@two.example")
+        self.assertEqual((status, self.only(e)["result"]), (1, "waits"))
+
+
+if __name__ == "__main__":
+    unittest.main()
