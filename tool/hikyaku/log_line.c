@@ -52,6 +52,16 @@ take(struct str *s, struct str prefix)
 	return true;
 }
 
+/* Take `suffix` off the end of *s. */
+static bool
+drop(struct str *s, struct str suffix)
+{
+	if (!str_ends(*s, suffix))
+		return false;
+	s->len -= suffix.len;
+	return true;
+}
+
 static struct str
 word(struct str s)
 {
@@ -411,8 +421,7 @@ parse_postscreen(struct log_line *l)
 	size_t at = str_index(s, '[');
 
 	l->action = str_trim_right(str_head(s, at));
-	if (str_ends(l->action, STR(" from")))
-		l->action.len -= strlen(" from");
+	IGNORE(drop(&l->action, STR(" from")) || drop(&l->action, STR(" to")));
 	l->client = str_head(str_skip(s, at), str_index(str_skip(s, at), ']') + 1);
 	l->reason = s;
 }
@@ -496,6 +505,11 @@ static const struct row {
 	 parse_rate_limit},
 	{LOG_TLS, WITHOUT_ID, "", S(""), S(" TLS connection "), parse_reason},
 	{LOG_POSTSCREEN, WITHOUT_ID, "postscreen", S(""), S("["), parse_postscreen},
+	{LOG_POSTSCREEN, WITHOUT_ID, "tlsproxy", S("CONNECT "), S("["), parse_postscreen},
+	{LOG_POSTSCREEN, WITHOUT_ID, "tlsproxy", S("DISCONNECT "), S("["),
+	 parse_postscreen},
+	{LOG_STATISTICS, WITHOUT_ID, "anvil scache", S("statistics: "), S(""),
+	 parse_reason},
 #undef S
 };
 
@@ -689,6 +703,7 @@ log_kind_name(enum log_kind kind)
 		[LOG_CONNECT_TO] = "connect-to",
 		[LOG_TLS] = "tls",
 		[LOG_TLS_FAILED] = "tls-failed",
+		[LOG_STATISTICS] = "statistics",
 	};
 
 	return names[kind];

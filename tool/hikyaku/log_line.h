@@ -40,6 +40,7 @@ enum log_kind {
 	LOG_CONNECT_TO,  /* smtp: connect to ...: reason */
 	LOG_TLS,         /* TLS connection established: reason */
 	LOG_TLS_FAILED,  /* or its certificate not verified: client, reason */
+	LOG_STATISTICS,  /* anvil, scache: reason */
 	LOG_KINDS
 };
 

@@ -240,6 +240,32 @@ show_accepted(const struct render *r, const struct message *m, int64_t since_us)
 	fprintf(r->out, "   (%s)\n", clean(r, l->tag));
 }
 
+static const char *
+note_word(const struct log_line *l)
+{
+	switch (l->severity) {
+	case LOG_SEV_INFO:
+		break;
+	case LOG_SEV_WARNING:
+		return "warning";
+	case LOG_SEV_ERROR:
+		return "error";
+	case LOG_SEV_FATAL:
+		return "fatal";
+	case LOG_SEV_PANIC:
+		return "panic";
+	}
+	return "note";
+}
+
+/* A line that trace has no words for: who said it, and what. */
+static const char *
+as_logged(const struct render *r, const struct log_line *l)
+{
+	return str_c(r->mem,
+		     str_printf(r->mem, "%s: %s", clean(r, l->tag), clean(r, l->text)));
+}
+
 /* Everything that is neither the beginning nor a delivery. */
 static void /* NOLINTNEXTLINE(readability-function-size): one case per kind */
 show_other(const struct render *r, const struct event *e, int64_t since_us)
@@ -304,15 +330,17 @@ show_other(const struct render *r, const struct event *e, int64_t since_us)
 	case LOG_POSTSCREEN:
 	case LOG_TLS:
 	case LOG_TLS_FAILED:
-		name = l->severity == LOG_SEV_INFO ? "note" : "warning";
+	case LOG_STATISTICS:
+	case LOG_CONNECT:
+	case LOG_DISCONNECT:
+		name = note_word(l);
+		text = as_logged(r, l);
 		break;
 	case LOG_CLIENT:
 	case LOG_PICKUP:
 	case LOG_MESSAGE_ID:
 	case LOG_ACTIVE:
 	case LOG_DELIVERY:
-	case LOG_CONNECT:
-	case LOG_DISCONNECT:
 	case LOG_KINDS:
 		return;
 	}
@@ -351,6 +379,7 @@ show_open(const struct render *r, const struct message *m, const struct outcome 
 	case PLACE_UNKNOWN:
 	case PLACE_GONE:
 	case PLACE_REFUSED:
+	case PLACE_DISCARDED:
 	case PLACE_REQUEUED:
 		break;
 	}
@@ -388,6 +417,11 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 	if (o->place == PLACE_REFUSED) {
 		label(r, "refused");
 		fputs("the client was told; nothing of it is in the queue\n", r->out);
+		return;
+	}
+	if (o->place == PLACE_DISCARDED) {
+		label(r, "discarded");
+		fputs("thrown away; nobody was told\n", r->out);
 		return;
 	}
 	if (o->place == PLACE_REQUEUED) {
@@ -509,44 +543,73 @@ render_text_summary(const struct render *r, const struct group *g)
 	arena_free(&local.mem);
 }
 
+/* Who sent it, as what, and which program says so. */
+static void
+show_client(const struct render *r, const struct log_line *l)
+{
+	if (l->client.len == 0) {
+		label(r, "program");
+		fprintf(r->out, "%s\n", clean(r, l->tag));
+		return;
+	}
+	label(r, "client");
+	fprintf(r->out, "%s", clean(r, l->client));
+	if (l->helo.len > 0)
+		fprintf(r->out, ", calls itself %s", clean(r, l->helo));
+	if (l->sasl_user.len > 0)
+		fprintf(r->out, ", user %s", clean(r, l->sasl_user));
+	fprintf(r->out, "   (%s)\n", clean(r, l->tag));
+}
+
+static void
+show_loose(const struct render *r, const struct event *e, const char *what)
+{
+	const struct log_line *l = &e->line;
+
+	paint(r, BOLD, what);
+	fprintf(r->out, "   %s", day_and_clock(r, l->time_us));
+	if (l->has_from)
+		fprintf(r->out, "   from <%s>", clean(r, l->from));
+	if (l->to.len > 0)
+		fprintf(r->out, "   to <%s>", clean(r, l->to));
+	fputc('\n', r->out);
+	show_client(r, l);
+	if (l->kind == LOG_ACTION)
+		label(r, clean(r, str_head(l->action, 40)));
+	else if (l->kind == LOG_OTHER)
+		label(r, note_word(l));
+	else
+		label(r, log_kind_name(l->kind));
+	if (l->kind == LOG_ACTION && l->stage.len > 0)
+		fprintf(r->out, "at %s: ", clean(r, l->stage));
+	fprintf(r->out, "%s\n", clean(r, l->reason));
+	show_explanation(r, 14, e);
+}
+
 void
 render_text_loose(const struct render *r, const struct event *e, bool one_line)
 {
 	const struct log_line *l = &e->line;
-	struct render local = *r;
 	const char *what = l->kind == LOG_ACTION ? "no queue id" : "no message";
+	struct render local = *r;
 
 	local.mem = arena_new_child(r->mem);
-	if (one_line) {
+	if (one_line)
 		fprintf(r->out, "%s  %s  %s: %s\n", what,
 			day_and_clock(&local, l->time_us), clean(&local, l->tag),
 			clean(&local, l->text));
-	} else {
-		paint(&local, BOLD, what);
-		fprintf(r->out, "   %s", day_and_clock(&local, l->time_us));
-		if (l->has_from)
-			fprintf(r->out, "   from <%s>", clean(&local, l->from));
-		if (l->to.len > 0)
-			fprintf(r->out, "   to <%s>", clean(&local, l->to));
-		fputc('\n', r->out);
-		if (l->client.len > 0) {
-			label(&local, "client");
-			fprintf(r->out, "%s", clean(&local, l->client));
-			if (l->helo.len > 0)
-				fprintf(r->out, ", calls itself %s",
-					clean(&local, l->helo));
-			if (l->sasl_user.len > 0)
-				fprintf(r->out, ", user %s", clean(&local, l->sasl_user));
-			fprintf(r->out, "   (%s)\n", clean(&local, l->tag));
-		}
-		label(&local, l->kind == LOG_ACTION
-				      ? clean(&local, str_head(l->action, 40))
-				      : log_kind_name(l->kind));
-		if (l->kind == LOG_ACTION && l->stage.len > 0)
-			fprintf(r->out, "at %s: ", clean(&local, l->stage));
-		fprintf(r->out, "%s\n", clean(&local, l->reason));
-		show_explanation(&local, 14, e);
-	}
+	else
+		show_loose(&local, e, what);
+	arena_free(&local.mem);
+}
+
+void
+render_text_odd(const struct render *r, struct str line)
+{
+	struct render local = *r;
+
+	local.mem = arena_new_child(r->mem);
+	fprintf(r->out, "no log line   %s\n", clean(&local, line));
 	arena_free(&local.mem);
 }
 

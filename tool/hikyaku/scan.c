@@ -19,6 +19,7 @@ enum {
 	FAR_BYTES = 16 << 20,
 	CLOSE_BLOCKS = 4, /* how long an id is still looked for after "removed" */
 	PROBES_MAX = 256, /* ids of other systems that are looked for here */
+	MENTION_MIN = 8,  /* a shorter id may be any number */
 };
 
 struct wanted {
@@ -39,7 +40,7 @@ struct scan {
 	struct story *story;
 	struct str key;
 	struct find find;
-	struct scan_range range;
+	struct scan_options options;
 	struct scan_facts facts;
 	struct map *ids;
 	struct list open;
@@ -54,14 +55,15 @@ struct scan {
 };
 
 struct scan *
-scan_new(struct arena *mem, struct story *story, struct str key, struct scan_range range)
+scan_new(struct arena *mem, struct story *story, struct str key,
+	 struct scan_options options)
 {
 	struct scan *s = ARENA_NEW(mem, struct scan);
 
 	s->mem = mem;
 	s->story = story;
 	s->key = str_dup(mem, str_head(key, FIND_PATTERN_MAX));
-	s->range = range;
+	s->options = options;
 	s->ids = map_new_in(mem);
 	list_init(&s->open);
 	list_init(&s->todo);
@@ -163,6 +165,31 @@ parse(struct scan *s, struct str raw, struct log_line *out)
 	return ok;
 }
 
+static void
+keep(struct scan *s, struct str raw, uint64_t offset, struct str mentions, bool is_key)
+{
+	story_add(s->story, &(struct story_line){
+				    .raw = raw,
+				    .reference_s = s->reference_s,
+				    .file = s->file,
+				    .offset = offset,
+				    .mentions = mentions,
+				    .is_key = is_key,
+			    });
+}
+
+/* Does the id stand in the line as a word of its own? */
+static bool
+mentions(struct str raw, struct str id)
+{
+	size_t at = str_find(raw, id);
+	struct str after = str_skip(raw, at + id.len);
+
+	return id.len >= MENTION_MIN && at < raw.len &&
+	       (at == 0 || !char_is_alnum(raw.p[at - 1])) &&
+	       (after.len == 0 || !char_is_alnum(after.p[0]));
+}
+
 /* A line that contains a wanted id somewhere. */
 static void
 id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
@@ -172,7 +199,7 @@ id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
 	if (!parse(s, raw, &l))
 		return;
 	if (str_eq(l.id, w->id)) {
-		story_add(s->story, &l, raw, s->reference_s, s->file, offset, false);
+		keep(s, raw, offset, STR_EMPTY, false);
 		note_progress(s, w, &l);
 		follow_link(s, &l);
 	} else if (str_eq(l.link, w->id) && l.id.len > 0) {
@@ -180,6 +207,8 @@ id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
 		w->born_here = w->born_here || l.kind == LOG_NOTIFICATION ||
 			       str_starts(l.reason, STR("forwarded as "));
 		want(s, l.id, false, false);
+	} else if (l.id.len == 0 && !w->probe && mentions(raw, w->id)) {
+		keep(s, raw, offset, w->id, false);
 	}
 }
 
@@ -218,12 +247,22 @@ is_whole(struct scan *s, struct str block, size_t at)
 
 /* Lines that every session has: they tell nothing about a message. */
 static bool
-is_noise(const struct log_line *l)
+is_of_session(const struct log_line *l)
 {
-	return l->kind == LOG_CONNECT || l->kind == LOG_DISCONNECT ||
-	       l->kind == LOG_TLS || l->kind == LOG_OTHER ||
-	       (l->kind == LOG_POSTSCREEN && (str_eq(l->action, STR("CONNECT")) ||
-					      str_eq(l->action, STR("DISCONNECT"))));
+	return l->id.len == 0 && l->severity == LOG_SEV_INFO &&
+	       (l->kind == LOG_CONNECT || l->kind == LOG_DISCONNECT ||
+		l->kind == LOG_TLS || l->kind == LOG_STATISTICS ||
+		(l->kind == LOG_POSTSCREEN && (str_eq(l->action, STR("CONNECT")) ||
+					       str_eq(l->action, STR("DISCONNECT")))));
+}
+
+/* It is no log line, but what was asked for stands there. */
+static void
+odd_line(struct scan *s, struct str raw)
+{
+	if (s->facts.n_odd < SCAN_ODD_MAX)
+		s->facts.odd[s->facts.n_odd++] =
+			str_dup(s->mem, str_head(raw, LOG_LINE_MAX));
 }
 
 static void
@@ -231,13 +270,17 @@ key_line(struct scan *s, struct str raw, uint64_t offset)
 {
 	struct log_line l;
 
-	if (!parse(s, raw, &l))
+	if (!parse(s, raw, &l)) {
+		odd_line(s, raw);
 		return;
-	if (l.time_us < s->range.since_us || l.time_us > s->range.until_us)
+	}
+	if (l.time_us < s->options.since_us || l.time_us > s->options.until_us)
 		return;
-	if (l.id.len == 0 && l.severity == LOG_SEV_INFO && is_noise(&l))
+	if (!s->options.sessions && is_of_session(&l)) {
+		s->facts.sessions++;
 		return;
-	story_add(s->story, &l, raw, s->reference_s, s->file, offset, true);
+	}
+	keep(s, raw, offset, log_is_queue_id(s->key) ? s->key : STR_EMPTY, true);
 	if (l.id.len > 0) {
 		struct wanted *w;
 

@@ -8,7 +8,9 @@
 #include "base/macros.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/panic.h"
 
+/* How far the line that leads to a message may be from the message's own lines. */
 enum { LINK_WINDOW_S = 3600, SECOND_US = 1000000 };
 
 struct list_of {
@@ -58,25 +60,23 @@ story_new(struct arena *mem)
 	return s;
 }
 
-bool
-story_add(struct story *s, const struct log_line *line, struct str raw,
-	  int64_t reference_s, unsigned file, uint64_t offset, bool is_key)
+void
+story_add(struct story *s, const struct story_line *line)
 {
 	struct event *e;
 
-	if (arena_used(s->mem) + raw.len + sizeof(*e) > STORY_BYTES_MAX) {
+	if (arena_used(s->mem) + line->raw.len + sizeof(*e) > STORY_BYTES_MAX) {
 		s->dropped++;
-		return false;
+		return;
 	}
 	e = ARENA_NEW(s->mem, struct event);
-	e->file = file;
-	e->offset = offset;
-	e->is_key = is_key;
+	e->file = line->file;
+	e->offset = line->offset;
+	e->is_key = line->is_key;
 	/* Parsed again in the copy, so that all views point there. */
-	if (!log_line_parse(str_dup(s->mem, raw), reference_s, &e->line))
-		e->line = *line;
+	ensure(log_line_parse(str_dup(s->mem, line->raw), line->reference_s, &e->line));
+	e->about = e->line.id.len > 0 ? e->line.id : str_dup(s->mem, line->mentions);
 	list_add(&s->events, e);
-	return true;
 }
 
 static int
@@ -100,10 +100,13 @@ sort_events(struct story *s)
 		return;
 	qsort(e, s->events.n, sizeof(*e), event_order);
 	for (size_t i = 1; i < s->events.n; i++) {
-		if (e[i]->file == e[n]->file && e[i]->offset == e[n]->offset)
-			e[n]->is_key = e[n]->is_key || e[i]->is_key;
-		else
+		if (e[i]->file != e[n]->file || e[i]->offset != e[n]->offset) {
 			e[++n] = e[i];
+			continue;
+		}
+		e[n]->is_key = e[n]->is_key || e[i]->is_key;
+		if (e[n]->about.len == 0)
+			e[n]->about = e[i]->about;
 	}
 	s->events.n = n + 1;
 }
@@ -148,9 +151,66 @@ message_for(struct story *s, const struct event *e)
 	m = ARENA_NEW(s->mem, struct message);
 	m->id = e->line.id;
 	m->host = e->line.host;
+	m->first_us = e->line.time_us;
 	list_add(same_id, m);
 	list_add(&s->messages, m);
 	return m;
+}
+
+/* The message that has this id at about this time; not `except`. */
+static struct message *
+message_near(const struct story *s, struct str id, int64_t time_us,
+	     const struct message *except)
+{
+	const struct list_of *l = id.len == 0 ? NULL : map_find(s->by_id, id);
+	const int64_t window_us = (int64_t)LINK_WINDOW_S * SECOND_US;
+	struct message *best = NULL;
+	int64_t best_distance = INT64_MAX;
+
+	for (size_t i = 0; l != NULL && i < l->n; i++) {
+		struct message *m = l->items[i];
+		int64_t distance = llabs(m->first_us - time_us);
+
+		if (m == except || time_us < m->first_us - window_us ||
+		    time_us > m->last_us + window_us)
+			continue;
+		if (distance < best_distance) {
+			best = m;
+			best_distance = distance;
+		}
+	}
+	return best;
+}
+
+/* Lines that begin with a queue id make the messages; of[] says which line is whose. */
+static void
+make_messages(struct story *s, struct message **of)
+{
+	struct event **e = (struct event **)s->events.items;
+
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (e[i]->line.id.len == 0)
+			continue;
+		of[i] = message_for(s, e[i]);
+		of[i]->last_us = e[i]->line.time_us;
+		if (e[i]->line.kind == LOG_REMOVED)
+			of[i]->removed = e[i];
+	}
+}
+
+/* The other lines: to the message they mention, or to those that stand alone. */
+static void
+place_mentions(struct story *s, struct message **of)
+{
+	struct event **e = (struct event **)s->events.items;
+
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (of[i] != NULL)
+			continue;
+		of[i] = message_near(s, e[i]->about, e[i]->line.time_us, NULL);
+		if (of[i] == NULL && e[i]->is_key)
+			list_add(&s->loose, e[i]);
+	}
 }
 
 static void
@@ -173,16 +233,11 @@ group_events(struct story *s)
 	struct event **e = (struct event **)s->events.items;
 	struct message **of = arena_alloc_array(s->mem, s->events.n + 1, sizeof(*of));
 
+	make_messages(s, of);
+	place_mentions(s, of);
 	for (size_t i = 0; i < s->events.n; i++) {
-		if (e[i]->line.id.len == 0) {
-			if (e[i]->is_key)
-				list_add(&s->loose, e[i]);
-			continue;
-		}
-		of[i] = message_for(s, e[i]);
-		of[i]->n_events++;
-		if (e[i]->line.kind == LOG_REMOVED)
-			of[i]->removed = e[i];
+		if (of[i] != NULL)
+			of[i]->n_events++;
 	}
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
@@ -194,38 +249,6 @@ group_events(struct story *s)
 		if (of[i] != NULL)
 			message_note(of[i], e[i]);
 	}
-}
-
-static int64_t
-message_time(const struct message *m)
-{
-	return m->events[0]->line.time_us;
-}
-
-/* The message that has this id at about this time. */
-static struct message *
-linked(struct story *s, const struct message *from, const struct event *e)
-{
-	struct list_of *l =
-		e->line.link.len == 0 ? NULL : map_find(s->by_id, e->line.link);
-	struct message *best = NULL;
-	int64_t best_distance = INT64_MAX;
-
-	for (size_t i = 0; l != NULL && i < l->n; i++) {
-		struct message *m = l->items[i];
-		int64_t first = message_time(m) - (int64_t)LINK_WINDOW_S * SECOND_US;
-		int64_t last = m->events[m->n_events - 1]->line.time_us +
-			       (int64_t)LINK_WINDOW_S * SECOND_US;
-		int64_t distance = llabs(message_time(m) - e->line.time_us);
-
-		if (m == from || e->line.time_us < first || e->line.time_us > last)
-			continue;
-		if (distance < best_distance) {
-			best = m;
-			best_distance = distance;
-		}
-	}
-	return best;
 }
 
 static void
@@ -283,7 +306,8 @@ link_messages(struct story *s)
 		struct message *m = s->messages.items[i];
 
 		for (size_t j = 0; j < m->n_events; j++) {
-			struct message *to = linked(s, m, m->events[j]);
+			const struct log_line *l = &m->events[j]->line;
+			struct message *to = message_near(s, l->link, l->time_us, m);
 
 			if (to != NULL)
 				join(m, to);
