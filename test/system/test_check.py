@@ -768,6 +768,19 @@ class Command(Checked):
         self.assertRegex(text, r"0 errors, \d warnings?, 0 notes\.\n$")
         self.assertFalse(result.stderr)
 
+    def test_documents_show_what_is_said(self):
+        self.dns.host("relay.example.com", "192.0.2.4")
+        for relayhost, documents in [
+                ("smtp:25", ["README.md", "README.ja.md"]),
+                ("relay.example.com", ["tool/hikyaku/hikyaku.1"])]:
+            text = self.hikyaku(self.instance(relayhost=relayhost)).stdout.decode()
+            said = re.search(r"relayhost = .*\n((?:  .*\n)+)", text)[1].split()
+            for name in documents:
+                with self.subTest(name), open(os.path.join(TREE, name), encoding="utf-8") as f:
+                    shown = re.search(r"warning  /etc/postfix/main.cf:\d+: relayhost = "
+                                      + re.escape(relayhost) + r"\n((?: +\S.*\n)+)", f.read())
+                    self.assertEqual(shown[1].split(), said)
+
     def test_brief(self):
         mta = self.instance(relayhots="x")
         lines = self.hikyaku(mta, "--brief").stdout.decode().splitlines()
