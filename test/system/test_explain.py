@@ -18,6 +18,7 @@ SERVICES = """\
 local   unix - - n - - discard
 slow    unix - - n - - smtp -o smtp_fallback_relay=[127.0.0.5]
 nothing unix - - n - - discard
+later   unix - n n - - local
 """
 
 
@@ -110,7 +111,8 @@ class Classes(Explained):
             "{x@alias.example=x@alias.example}}",
             transport_maps="inline:{{t.example=slow:[127.0.0.2]}, {u.example=:[host3.example]},"
             "{v.example=error:5.7.1 not allowed}, {w.example=retry:4.7.1 later},"
-            "{slow.example=slow:}, {gone.example=nosuch:}}")
+            "{slow.example=slow:}, {gone.example=nosuch:}, {open.example=smtp:[host2.example},"
+            "{port.example=smtp:[host2.example]:nosuch}, {later.example=later:}}")
 
     def test_local(self):
         e = self.agree(self.mta, "user@here.example")
@@ -168,7 +170,10 @@ class Classes(Explained):
                 ("a@u.example", "smtp", "[host3.example]", "goes"),
                 ("a@v.example", "error", "5.7.1 not allowed", "returned"),
                 ("a@w.example", "retry", "4.7.1 later", "waits"),
-                ("a@gone.example", "nosuch", "gone.example", "waits")]:
+                ("a@gone.example", "nosuch", "gone.example", "waits"),
+                ("a@open.example", "smtp", "[host2.example", "waits"),
+                ("a@port.example", "smtp", "[host2.example]:nosuch", "waits"),
+                ("a@later.example", "later", "later.example", "waits")]:
             with self.subTest(address):
                 e = self.agree(self.mta, address)
                 r = self.only(e)
@@ -176,6 +181,24 @@ class Classes(Explained):
                                  (transport, hop, result))
                 self.assertRegex(self.why(e, "next hop")[0],
                                  r'transport_maps: "\w+\.example" in inline:.* says ')
+
+    def test_long_tables_are_cut(self):
+        for row in self.explain(self.mta, "all@alias.example", "--offline")[0]["rows"]:
+            self.assertLess(len(row["why"]), 150, row)
+
+    def test_no_mx(self):
+        mta = self.start(relayhost="host4.example")
+        self.sink(4)
+        self.assertEqual(self.relays(self.only(self.agree(mta, "a@two.example"))),
+                         ["host4.example[127.0.0.4]:25"])
+        self.assertRegex(self.text(mta, "a@two.example"),
+                         r"host4.example\[127.0.0.4\]:25 +no MX record")
+        self.dns.mail("zero.example", ("host2.example", 0))
+        mta.configure(relayhost="zero.example")
+        self.assertIn("host2.example[127.0.0.2]:25  ", self.text(mta, "a@two.example"))
+        self.assertRegex(self.text(mta, "a@two.example"), r":25 +MX 0\n")
+        mta.configure(relayhost="[host4.example]")
+        self.assertNotIn("MX", self.text(mta, "a@two.example"))
 
     def test_rewritten(self):
         for written, rewritten, parameter in [

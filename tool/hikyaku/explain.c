@@ -33,6 +33,8 @@
 #include "route_hosts.h"
 #include "rows.h"
 
+enum { TABLE_SHOWN = 50 };
+
 enum { EXIT_ALL_GO = 0, EXIT_SOME_STAY = 1, EXIT_UNUSABLE = 2 };
 
 struct explain {
@@ -63,12 +65,23 @@ setting(struct explain *x, const char *parameter)
 	return setting_text(x->mem, x->config, NULL, parameter);
 }
 
+/* One whose content stands in main.cf would fill lines. */
+static const char *
+table_text(struct explain *x, const char *table)
+{
+	struct str text = str_from(table);
+
+	if (text.len <= TABLE_SHOWN)
+		return table;
+	return str_printf(x->mem, PRI_STR "...", STR_ARG(str_head(text, TABLE_SHOWN))).p;
+}
+
 static struct str
 reason_text(struct explain *x, const struct resolve_reason *r)
 {
 	if (r->table != NULL)
 		return str_printf(x->mem, "%s: \"" PRI_STR "\" in %s says " PRI_STR,
-				  r->parameter, STR_ARG(r->key), r->table,
+				  r->parameter, STR_ARG(r->key), table_text(x, r->table),
 				  STR_ARG(r->value));
 	return setting(x, r->parameter);
 }
@@ -247,7 +260,8 @@ explain_steps(struct explain *x, const struct expand_result *e)
 			 str_printf(x->mem, PRI_STR " -> " PRI_STR,
 				    STR_ARG(e->steps[i].from), STR_ARG(e->steps[i].to)),
 			 str_printf(x->mem, "virtual_alias_maps: \"" PRI_STR "\" in %s",
-				    STR_ARG(e->steps[i].key), e->steps[i].table));
+				    STR_ARG(e->steps[i].key),
+				    table_text(x, e->steps[i].table)));
 }
 
 /* Which setting completed it. */
