@@ -66,10 +66,12 @@ class Sink:
         self.messages = []
         self.commands = []       # (connection, line) of every command
         self.connections = 0
+        self.most = 0            # messages in DATA at one time
         self._rules = []
         self._lock = threading.Condition()
         self._listener = None
         self._open = set()
+        self._in_data = 0
         self._stopping = threading.Event()
         if start:
             self.start()
@@ -188,6 +190,11 @@ class Sink:
             self.commands.append((number, line))
             self._lock.notify_all()
 
+    def note_data(self, change):
+        with self._lock:
+            self._in_data += change
+            self.most = max(self.most, self._in_data)
+
     def keep(self, message):
         with self._lock:
             self.messages.append(message)
@@ -270,6 +277,13 @@ class _Session:
             return False
         if self.code[0] != "3":
             return True
+        self.sink.note_data(1)
+        try:
+            return self.take_data()
+        finally:
+            self.sink.note_data(-1)
+
+    def take_data(self):
         data = []
         size = 0
         while True:
