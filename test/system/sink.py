@@ -5,6 +5,7 @@
     sink.reply(r"RCPT TO:<bad@", "550 5.1.1 no such user")
     sink.reply(r"CONNECT", "421 too busy", times=1)  # instead of the greeting
     sink.reply(r"EOD", None, delay=3)              # the end of the message; default reply
+    sink.reply(r"CONTENT", None, delay=3)          # does not read it for a while
     ...
     sink.messages[0].data                          # as sent, dots unstuffed, CRLF
     sink.stop()                                    # connection refused from here on
@@ -284,6 +285,7 @@ class _Session:
             self.sink.note_data(-1)
 
     def take_data(self):
+        self.sink.decide("CONTENT", "")
         data = []
         size = 0
         while True:
