@@ -5,6 +5,7 @@
     sink.reply(r"RCPT TO:<bad@", "550 5.1.1 no such user")
     sink.reply(r"CONNECT", "421 too busy", times=1)  # instead of the greeting
     sink.reply(r"EOD", None, delay=3)              # the end of the message; default reply
+    sink.reply(r"CONTENT", None, delay=3)          # does not read it for a while
     ...
     sink.messages[0].data                          # as sent, dots unstuffed, CRLF
     sink.stop()                                    # connection refused from here on
@@ -66,10 +67,12 @@ class Sink:
         self.messages = []
         self.commands = []       # (connection, line) of every command
         self.connections = 0
+        self.most = 0            # messages in DATA at one time
         self._rules = []
         self._lock = threading.Condition()
         self._listener = None
         self._open = set()
+        self._in_data = 0
         self._stopping = threading.Event()
         if start:
             self.start()
@@ -188,6 +191,11 @@ class Sink:
             self.commands.append((number, line))
             self._lock.notify_all()
 
+    def note_data(self, change):
+        with self._lock:
+            self._in_data += change
+            self.most = max(self.most, self._in_data)
+
     def keep(self, message):
         with self._lock:
             self.messages.append(message)
@@ -270,6 +278,14 @@ class _Session:
             return False
         if self.code[0] != "3":
             return True
+        self.sink.note_data(1)
+        try:
+            return self.take_data()
+        finally:
+            self.sink.note_data(-1)
+
+    def take_data(self):
+        self.sink.decide("CONTENT", "")
         data = []
         size = 0
         while True:
