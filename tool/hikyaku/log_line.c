@@ -674,6 +674,37 @@ log_line_parse(struct str line, int64_t reference_s, struct log_line *out)
 	return true;
 }
 
+static bool
+has(struct str s, const char *part)
+{
+	return str_find(s, str_from(part)) < s.len;
+}
+
+bool
+log_is_relay_here(const struct log_line *l)
+{
+	return has(l->relay, "[127.") || has(l->relay, "[::1]") || has(l->relay, "[/");
+}
+
+bool
+log_is_handed_on(const struct log_line *l)
+{
+	return l->kind == LOG_DELIVERY && str_eq(l->status, STR("sent")) &&
+	       !log_is_queue_id(l->link) &&
+	       (str_eq(l->daemon, STR("pipe")) ||
+		(str_eq(l->daemon, STR("smtp")) && log_is_relay_here(l)));
+}
+
+bool
+log_is_from_here(const struct log_line *l)
+{
+	if (l->orig_id.len > 0)
+		return false;
+	return l->kind == LOG_PICKUP ||
+	       (l->kind == LOG_CLIENT &&
+		(has(l->client, "[127.") || has(l->client, "[::1]")));
+}
+
 const char *
 log_kind_name(enum log_kind kind)
 {

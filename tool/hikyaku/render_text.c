@@ -378,6 +378,7 @@ show_open(const struct render *r, const struct message *m, const struct outcome 
 		break;
 	case PLACE_UNKNOWN:
 	case PLACE_GONE:
+	case PLACE_DELETED:
 	case PLACE_REFUSED:
 	case PLACE_DISCARDED:
 	case PLACE_REQUEUED:
@@ -399,7 +400,7 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 {
 	size_t total = o->n_recipients;
 
-	if (o->place == PLACE_GONE) {
+	if (o->place == PLACE_GONE || o->place == PLACE_DELETED) {
 		label(r, "finished");
 		fprintf(r->out, "%s   ",
 			clock_of(r, m->removed->line.time_us, o->arrived_us));
@@ -464,9 +465,9 @@ show_message(const struct render *r, const struct message *m)
 	outcome_init(&o, local.mem, m, r->schedule);
 	show_head(&local, m, &o);
 	show_accepted(&local, m, o.arrived_us);
-	if (o.message_id.len > 0) {
+	if (m->message_id.len > 0) {
 		label(&local, "message-id");
-		fprintf(r->out, "%s\n", clean(&local, o.message_id));
+		fprintf(r->out, "%s\n", clean(&local, m->message_id));
 	}
 	for (size_t i = 0; i < m->n_events; i++) {
 		if (m->events[i]->line.kind != LOG_NOTIFICATION &&
