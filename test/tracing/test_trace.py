@@ -377,6 +377,24 @@ class Trace(unittest.TestCase):
             process.wait()
             process.stdout.close()
 
+    def test_follow_in_json(self):
+        """First all there is as one object, then each new line as one on a line of its
+        own."""
+        lines = self.log("all").splitlines(True)
+        file = self.put("f.log", b"".join(lines[:5]))
+        with subprocess.Popen([HIKYAKU, "trace", "--json", "--follow", "taro@example.jp", file],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              env=ENV) as process:
+            try:
+                first = self.wait_for(process, b"\n}\n")
+                self.assertEqual(len(json.loads(first)["stories"]), 1)
+                with open(file, "ab") as log:
+                    log.write(lines[5])
+                new = json.loads(self.wait_for(process, b"}\n"))
+                self.assertEqual((new["queue_id"], new["status"]), ("C7640280020", "deferred"))
+            finally:
+                process.kill()
+
     def wait_for(self, process, text):
         os.set_blocking(process.stdout.fileno(), False)
         seen = b""
@@ -385,6 +403,7 @@ class Trace(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{text} not in {seen}")
             seen += process.stdout.read() or b""
             time.sleep(0.05)
+        return seen
 
 
 if __name__ == "__main__":
