@@ -25,6 +25,7 @@ struct daemon;
 struct map;
 struct mime;
 struct offload;
+struct stream;
 
 struct cleanup {
 	struct daemon *daemon;
@@ -34,6 +35,8 @@ struct cleanup {
 	struct queue_dirs dirs;
 	struct offload *offload; /* fsync */
 	int64_t delay_warning_s; /* delay_warning_time */
+	struct stream *notice; /* to qmgr: the last one, until it is answered; or NULL */
+	bool qmgr_is_full;     /* what qmgr said last */
 	const struct str *own;
 	size_t n_own;
 };

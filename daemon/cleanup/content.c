@@ -102,10 +102,9 @@ complete_address(void *arg, struct arena *mem, struct str external, struct str *
 	const struct message *m = arg;
 
 	(void)err;
-	*new_out =
-		rewrite_form_external(mem, &m->cleanup->rules,
-				      m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
-				      external);
+	*new_out = rewrite_form_external(mem, &m->cleanup->rules,
+					 m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
+					 external);
 	return true;
 }
 
@@ -151,15 +150,14 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
-/* What the header says of the body is worth more than what the client said. */
+/* A body that the header declares to be of eight bits is, whatever the client said; of
+ * seven it is only if the client says so. */
 static void
 note_encoding(struct message *m, struct str value)
 {
 	struct str word = str_trim(str_head(value, str_index(value, '(')));
 
-	if (str_ieq(word, STR("7bit")))
-		m->encoding = STR("7bit");
-	else if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
+	if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
 		m->encoding = STR("8bit");
 }
 
@@ -268,7 +266,8 @@ make_from(struct message *m)
 		return address_quote_header(m->mem, m->sender);
 	out = buf_new(m->mem, SIZE_MAX / 4);
 	add_phrase(out, m->full_name);
-	buf_printf(out, "<" PRI_STR ">", STR_ARG(address_quote_header(m->mem, m->sender)));
+	buf_printf(out, "<" PRI_STR ">",
+		   STR_ARG(address_quote_header(m->mem, m->sender)));
 	return buf_str(out);
 }
 

@@ -60,7 +60,6 @@ write_recipient(struct message *m, struct str address)
 	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
 	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
 	write_string(m, RECORD_LETTER(RECIPIENT), address);
-	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	m->has_utf8_recipient = m->has_utf8_recipient || !str_is_ascii(address);
 	m->n_recipients++;
 }
@@ -118,11 +117,12 @@ expand_and_write(struct message *m, struct str address)
 void
 envelope_recipient(struct message *m, struct str address)
 {
-	struct str form = rewrite_form(m->mem, &m->cleanup->rules,
-				       address.len > 0
-					       ? address
-					       : m->cleanup->common.empty_address_recipient);
+	struct str form = rewrite_form(
+		m->mem, &m->cleanup->rules,
+		address.len > 0 ? address : m->cleanup->common.empty_address_recipient);
 
+	/* As asked, not as it is after an alias. */
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	if (m->original.len == 0)
 		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)

@@ -68,6 +68,19 @@ log_agent_lost(struct log *log, struct str transport, const char *why)
 }
 
 void
+log_clogged(struct log *log, struct str destination, int64_t share, int64_t active)
+{
+	log_warning(log,
+		    "mail for " PRI_STR " is using up %" PRId64 " of %" PRId64
+		    " active queue entries",
+		    STR_ARG(destination), share, active);
+	log_warning(log,
+		    "other mail waits; see why this destination is slow, or raise its "
+		    "concurrency limit or qmgr_message_active_limit "
+		    "(qmgr_clog_warn_time = 0 ends these warnings)");
+}
+
+void
 log_deferred(struct log *log, struct str id, struct str to, struct str orig,
 	     int64_t delay_us, int64_t before_us, struct str dsn, struct str reason)
 {

@@ -133,6 +133,7 @@ class Rows(Checked):
                                  "force_mime_input_conversion", "canonical_maps"})
         finding = self.only(mta, "no_effect")[0]
         self.assert_at(mta, finding, finding["what"].split()[0])
+        self.assert_clean(sendmail_fix_line_endings="strict", default_database_type="btree")
 
     def test_old_name(self):
         mta = self.instance(fallback_relay="[192.0.2.1]")
