@@ -58,7 +58,7 @@ kinds(void **state)
 		{HEAD
 		 "cleanup[1]: AB12345678: reject: header Subject: x from c[192.0.2.1]; "
 		 "from=<f@x> to=<t@x> proto=SMTP helo=<h>: no thanks",
-		 LOG_ACTION, "AB12345678", "", "f@x", "t@x", ""},
+		 LOG_ACTION, "AB12345678", "c[192.0.2.1]", "f@x", "t@x", ""},
 		{HEAD
 		 "smtpd[1]: AB12345678: milter-reject: END-OF-MESSAGE from c[1]: 5.7.1 "
 		 "no; from=<f@x> to=<t@x>",
@@ -82,6 +82,10 @@ kinds(void **state)
 		 "", "", "", ""},
 		{HEAD "postscreen[1]: WHITELISTED [192.0.2.1]:99", LOG_POSTSCREEN, "",
 		 "[192.0.2.1]", "", "", ""},
+		{HEAD "tlsproxy[1]: CONNECT from [192.0.2.1]:99", LOG_POSTSCREEN, "",
+		 "[192.0.2.1]", "", "", ""},
+		{HEAD "anvil[1]: statistics: max cache size 9 at Nov 24 10:30:06",
+		 LOG_STATISTICS, "", "", "", "", ""},
 		{HEAD "smtpd[1]: warning: AB12345678: odd", LOG_OTHER, "AB12345678", "",
 		 "", "", ""},
 		{"Nov 24 10:00:00 mail out/submission/smtpd[1]: AB12345678: client=c[1]",
