@@ -23,6 +23,7 @@
 
 struct daemon;
 struct map;
+struct maps;
 struct mime;
 struct offload;
 
@@ -34,8 +35,8 @@ struct cleanup {
 	struct queue_dirs dirs;
 	struct offload *offload; /* fsync */
 	int64_t delay_warning_s; /* delay_warning_time */
-	const struct str *own;
-	size_t n_own;
+	struct maps *sender_bcc;
+	struct maps *recipient_bcc;
 };
 
 struct message {
@@ -85,6 +86,8 @@ void envelope_recipient(struct message *m, struct str address);
 void envelope_record(struct message *m, const struct record *r);
 /* What must stand before the content. */
 void envelope_end(struct message *m);
+/* Recipients of copies, at the end of the extracted segment. */
+void envelope_finish(struct message *m);
 
 void content_begin(struct message *m);
 /* A line, or a piece of one. */

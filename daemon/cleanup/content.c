@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "mapping.h"
 
 enum { FILL_COLUMNS = 70 };
 
@@ -95,32 +96,45 @@ fill_lines(struct arena *mem, struct str text)
 
 /* ---- single fields ---- */
 
+struct field_rewrite {
+	struct message *m;
+	enum canonical_kind kind;
+};
+
 static bool
 complete_address(void *arg, struct arena *mem, struct str external, struct str *new_out,
 		 struct err *err)
 {
-	const struct message *m = arg;
+	const struct field_rewrite *r = arg;
+	struct message *m = r->m;
+	struct str complete = rewrite_form_external(
+		mem, &m->cleanup->rules, m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
+		external);
+	struct str internal = address_unquote(mem, complete);
+	struct str mapped = mapping_address(m, mem, r->kind, internal);
 
 	(void)err;
 	*new_out =
-		rewrite_form_external(mem, &m->cleanup->rules,
-				      m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
-				      external);
+		str_eq(mapped, internal) ? complete : address_quote_header(mem, mapped);
 	return true;
 }
 
-/* An address field: every address gets its domain. */
+/* An address field: every address gets its domain, and what stands in its place. */
 static void
 rewrite_addresses(struct message *m, const struct header_field *f, struct str text)
 {
 	struct arena *mem = arena_new();
+	struct field_rewrite r = {.m = m,
+				  .kind = (f->row->flags & HEADER_IS_SENDER) != 0
+						  ? CANONICAL_HEADER_SENDER
+						  : CANONICAL_HEADER_RECIPIENT};
 	struct str value;
 	struct err err;
 	bool changed;
 
 	if (address_list_rewrite(mem, f->value,
 				 (size_t)m->cleanup->config.header_address_token_limit,
-				 complete_address, m, &value, &changed, &err) &&
+				 complete_address, &r, &value, &changed, &err) &&
 	    changed)
 		write_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
 	else
@@ -268,7 +282,8 @@ make_from(struct message *m)
 		return address_quote_header(m->mem, m->sender);
 	out = buf_new(m->mem, SIZE_MAX / 4);
 	add_phrase(out, m->full_name);
-	buf_printf(out, "<" PRI_STR ">", STR_ARG(address_quote_header(m->mem, m->sender)));
+	buf_printf(out, "<" PRI_STR ">",
+		   STR_ARG(address_quote_header(m->mem, m->sender)));
 	return buf_str(out);
 }
 

@@ -87,6 +87,7 @@ take_record(struct message *m, const struct record *r)
 						     r->letter == RECORD_LETTER(PART))) {
 		content_text(m, r->data, r->letter == RECORD_LETTER(LINE));
 	} else if (m->segment == SEGMENT_EXTRACTED && r->letter == RECORD_LETTER(END)) {
+		envelope_finish(m);
 		m->segment = SEGMENT_OVER;
 	} else if (m->segment == SEGMENT_ENVELOPE || m->segment == SEGMENT_EXTRACTED) {
 		envelope_record(m, r);
