@@ -71,6 +71,7 @@ struct message {
 	struct mime *mime;
 	bool has_8bit_header;
 	bool has_message_id;
+	bool is_resent;      /* a Resent- field was seen */
 	bool line_is_open;   /* the last piece did not end its line */
 	struct str encoding; /* "7bit", "8bit"; empty: nobody said */
 	uint64_t seen_headers;

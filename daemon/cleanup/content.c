@@ -184,6 +184,7 @@ note_field(struct message *m, const struct header_field *f)
 	struct arena *mem = arena_new();
 
 	m->seen_headers |= bit(f->row->kind);
+	m->is_resent = m->is_resent || (f->row->flags & HEADER_RESENT) != 0;
 	m->has_message_id = m->has_message_id || f->row->kind == HEADER_MESSAGE_ID;
 	if (f->row->kind == HEADER_MESSAGE_ID)
 		log_message_id(log, m->id, header_unfold(mem, f->value));
@@ -290,8 +291,7 @@ make_from(struct message *m)
 static void
 add_missing(struct message *m)
 {
-	bool resent = has(m, HEADER_RESENT_TO) || has(m, HEADER_RESENT_CC) ||
-		      has(m, HEADER_RESENT_FROM) || has(m, HEADER_RESENT_BCC);
+	bool resent = m->is_resent;
 	const char *prefix = resent ? "Resent-" : "";
 	struct str undisclosed = m->cleanup->config.undisclosed_recipients_header;
 
@@ -335,7 +335,7 @@ on_header_end(void *arg)
 {
 	struct message *m = arg;
 
-	if (!m->is_remote || m->cleanup->config.always_add_missing_headers)
+	if (rewrites_headers(m) || m->cleanup->config.always_add_missing_headers)
 		add_missing(m);
 	if (!m->has_message_id)
 		log_message_id(m->cleanup->daemon->log, m->id, STR("<>"));
