@@ -181,20 +181,18 @@ static void
 note_field(struct message *m, const struct header_field *f)
 {
 	struct log *log = m->cleanup->daemon->log;
-	struct arena *mem = arena_new();
 
 	m->seen_headers |= bit(f->row->kind);
 	m->is_resent = m->is_resent || (f->row->flags & HEADER_RESENT) != 0;
 	m->has_message_id = m->has_message_id || f->row->kind == HEADER_MESSAGE_ID;
 	if (f->row->kind == HEADER_MESSAGE_ID)
-		log_message_id(log, m->id, header_unfold(mem, f->value));
+		log_message_id(log, m->id, f->value);
 	else if (f->row->kind == HEADER_RESENT_MESSAGE_ID)
-		log_resent_message_id(log, m->id, header_unfold(mem, f->value));
+		log_resent_message_id(log, m->id, f->value);
 	else if (f->row->kind == HEADER_RECEIVED)
 		count_hop(m);
 	else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
 		note_encoding(m, f->value);
-	arena_free(&mem);
 }
 
 /* Mail of others is left alone unless there is a domain for it. */
@@ -315,7 +313,7 @@ add_missing(struct message *m)
 		write_line(m, str_printf(m->mem, "%sFrom: " PRI_STR, prefix,
 					 STR_ARG(make_from(m))));
 	if (undisclosed.len > 0 && !has(m, HEADER_TO) && !has(m, HEADER_CC) &&
-	    !has(m, HEADER_BCC) && !resent)
+	    !has(m, HEADER_RESENT_TO) && !has(m, HEADER_RESENT_CC))
 		write_line(m, undisclosed);
 }
 
