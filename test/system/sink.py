@@ -67,6 +67,7 @@ class Sink:
         self.messages = []
         self.commands = []       # (connection, line) of every command
         self.connections = 0
+        self.peers = []          # the address of each connection's other end
         self.most = 0            # messages in DATA at one time
         self._rules = []
         self._lock = threading.Condition()
@@ -94,7 +95,9 @@ class Sink:
 
     def start(self):
         self._stopping.clear()
-        self._listener = socket.create_server((self.host, self.port), backlog=256)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, self.port), family=family,
+                                              backlog=256)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self):
@@ -152,9 +155,10 @@ class Sink:
     def _accept(self, listener):
         while True:
             try:
-                conn, _ = listener.accept()
+                conn, peer = listener.accept()
             except OSError:
                 return
+            self.peers.append(peer[0])
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
 
     def _serve(self, conn):
