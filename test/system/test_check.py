@@ -125,12 +125,12 @@ class Rows(Checked):
         self.assert_clean(smtp_destination_concurrency_limit="3")
 
     def test_no_effect(self):
-        mta = self.instance(always_bcc="all@example.net", smtp_tls_security_level="may",
+        mta = self.instance(content_filter="scan:here", smtp_tls_security_level="may",
                             force_mime_input_conversion="yes",
-                            canonical_maps="inline:{a=b}")
+                            header_checks="inline:{a=b}")
         names = {f["what"].split()[0] for f in self.only(mta, "no_effect")}
-        self.assertEqual(names, {"always_bcc", "smtp_tls_security_level",
-                                 "force_mime_input_conversion", "canonical_maps"})
+        self.assertEqual(names, {"content_filter", "smtp_tls_security_level",
+                                 "force_mime_input_conversion", "header_checks"})
         finding = self.only(mta, "no_effect")[0]
         self.assert_at(mta, finding, finding["what"].split()[0])
         self.assert_clean(sendmail_fix_line_endings="strict", default_database_type="btree",

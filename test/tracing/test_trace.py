@@ -270,6 +270,55 @@ class Trace(unittest.TestCase):
             self.assertEqual(told, ["scanned AB00000001 for nobody, clean"], key)
             self.assertEqual(out["without_queue_id"], [])
 
+    def stories(self, key, *rows):
+        """[[queue ids of a story]], from lines "SECOND HOST TEXT"."""
+        lines = []
+        for row in rows:
+            second, host, text = row.split(" ", 2)
+            minute, second = divmod(int(second), 60)
+            lines.append(f"Nov 24 10:{minute:02}:{second:02} {host} postfix/{text}\n")
+        out = json.loads(run(["--json", key, self.put("s.log", "".join(lines).encode())]).stdout)
+        return [[m["queue_id"] for m in s["messages"]] for s in out["stories"]]
+
+    def test_filter_that_submits_anew(self):
+        """Only the message-id connects the two; not with the same mail from elsewhere, or
+        when nothing was given to a filter, or much later."""
+        first = ["0 m smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]",
+                 "0 m cleanup[1]: AB00000001: message-id=<1@example.net>"]
+        piped = ["1 m pipe[1]: AB00000001: to=<r@example.org>, relay=f, delay=1, "
+                 "delays=0/0/0/1, dsn=2.0.0, status=sent (delivered via f service)"]
+        boxed = [piped[0].replace("pipe[", "virtual[")]
+        relayed = ["1 m smtp[1]: AB00000001: to=<r@example.org>, relay=127.0.0.1[127.0.0.1]:"
+                   "10024, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"]
+        again = ["1 m pickup[1]: AB00000002: uid=7 from=<s@example.net>",
+                 "1 m cleanup[1]: AB00000002: message-id=<1@example.net>"]
+        local = ["1 m smtpd[1]: AB00000002: client=localhost[127.0.0.1]", again[1]]
+        remote = ["1 m smtpd[1]: AB00000002: client=d.example.net[192.0.2.2]", again[1]]
+        later = [row.replace("1 m", "99 m", 1) for row in again]
+        other = [again[0], again[1].replace("<1@", "<2@")]
+        for rows, joined in ((piped + again, True), (relayed + local, True),
+                             (boxed + again, False), (piped + remote, False),
+                             (piped + later, False), (piped + other, False)):
+            for key, queue_id in (("AB00000001", "AB00000001"), ("AB00000002", "AB00000002")):
+                with self.subTest(rows=rows, key=key):
+                    self.assertEqual(self.stories(key, *first, *rows), [
+                        ["AB00000001", "AB00000002"] if joined else [queue_id]])
+        # The message comes back before the log says that it was given.
+        self.assertEqual(self.stories("AB00000001", *first, *again, *piped),
+                         [["AB00000001", "AB00000002"]])
+
+    def test_one_id_under_two_host_names(self):
+        """A service with a myhostname of its own is the same machine; but an id that two
+        machines use is two messages."""
+        start = "0 back smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]"
+        rest = "1 mail qmgr[1]: AB00000001: from=<a@example.net>, size=1, nrcpt=1 (queue active)"
+        self.assertEqual(self.stories("AB00000001", start, rest), [["AB00000001"]])
+        twice = [["AB00000001"], ["AB00000001"]]
+        self.assertEqual(self.stories("AB00000001", start,
+                                      start.replace("0 back", "1 mail"), rest), twice)
+        self.assertEqual(self.stories("AB00000001", start,
+                                      rest.replace("1 mail", "90 mail")), twice)
+
     def test_config(self):
         """maillog_file and its rotated siblings; the queue's times."""
         lines = self.log("all").splitlines(True)
@@ -328,6 +377,24 @@ class Trace(unittest.TestCase):
             process.wait()
             process.stdout.close()
 
+    def test_follow_in_json(self):
+        """First all there is as one object, then each new line as one on a line of its
+        own."""
+        lines = self.log("all").splitlines(True)
+        file = self.put("f.log", b"".join(lines[:5]))
+        with subprocess.Popen([HIKYAKU, "trace", "--json", "--follow", "taro@example.jp", file],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              env=ENV) as process:
+            try:
+                first = self.wait_for(process, b"\n}\n")
+                self.assertEqual(len(json.loads(first)["stories"]), 1)
+                with open(file, "ab") as log:
+                    log.write(lines[5])
+                new = json.loads(self.wait_for(process, b"}\n"))
+                self.assertEqual((new["queue_id"], new["status"]), ("C7640280020", "deferred"))
+            finally:
+                process.kill()
+
     def wait_for(self, process, text):
         os.set_blocking(process.stdout.fileno(), False)
         seen = b""
@@ -336,6 +403,7 @@ class Trace(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{text} not in {seen}")
             seen += process.stdout.read() or b""
             time.sleep(0.05)
+        return seen
 
 
 if __name__ == "__main__":

@@ -86,6 +86,17 @@ struct log_line {
 bool log_line_parse(struct str line, int64_t reference_s,
 		    struct log_line *out) MUST_CHECK;
 
+/* A delivery to a program or server of this machine that may give the message back under
+ * a new id which the line does not tell: a content filter. */
+bool log_is_handed_on(const struct log_line *l);
+
+/* A message begins that came from this machine, such as one from a content filter; and
+ * the line does not tell what it was before. */
+bool log_is_from_here(const struct log_line *l);
+
+/* Does the relay field name this machine? */
+bool log_is_relay_here(const struct log_line *l);
+
 /* "deferred", "client" ...: the kind's name for JSON. */
 const char *log_kind_name(enum log_kind kind);
 

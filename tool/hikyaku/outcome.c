@@ -101,7 +101,8 @@ find_place(const struct message *m)
 	enum place place = PLACE_UNKNOWN;
 
 	if (m->removed != NULL)
-		return PLACE_GONE;
+		return str_eq(m->removed->line.daemon, STR("postsuper")) ? PLACE_DELETED
+									 : PLACE_GONE;
 	for (size_t i = 0; i < m->n_events; i++) {
 		const struct log_line *l = &m->events[i]->line;
 
@@ -138,8 +139,6 @@ collect_facts(struct outcome *o, const struct message *m)
 			o->size = e->line.size;
 		if (e->line.nrcpt >= 0 && o->nrcpt < 0)
 			o->nrcpt = e->line.nrcpt;
-		if (e->line.kind == LOG_MESSAGE_ID && o->message_id.len == 0)
-			o->message_id = e->line.message_id;
 	}
 	o->arrived_us = m->first_us;
 }
@@ -147,8 +146,9 @@ collect_facts(struct outcome *o, const struct message *m)
 bool
 outcome_is_open(const struct outcome *o)
 {
-	return o->place != PLACE_GONE && o->place != PLACE_REFUSED &&
-	       o->place != PLACE_DISCARDED && o->place != PLACE_REQUEUED;
+	return o->place != PLACE_GONE && o->place != PLACE_DELETED &&
+	       o->place != PLACE_REFUSED && o->place != PLACE_DISCARDED &&
+	       o->place != PLACE_REQUEUED;
 }
 
 /* A message waits as long as it has waited already, between the two limits. */
@@ -202,6 +202,8 @@ const char *
 outcome_word(const struct outcome *o)
 {
 	switch (o->place) {
+	case PLACE_DELETED:
+		return "deleted";
 	case PLACE_GONE:
 		return result_word(o, o->n_deferred > 0 ? "given up" : "removed");
 	case PLACE_REQUEUED:

@@ -32,6 +32,7 @@ struct recipient {
 
 enum place {
 	PLACE_GONE,    /* removed: finished */
+	PLACE_DELETED, /* by an administrator */
 	PLACE_REFUSED, /* never accepted in the end (reject after a queue id was given) */
 	PLACE_DISCARDED, /* thrown away by a rule or a filter */
 	PLACE_REQUEUED,  /* lives on under another id */
@@ -49,7 +50,6 @@ struct outcome {
 	int64_t nrcpt;            /* as the queue manager said at first, or -1 */
 	int64_t size;             /* bytes, or -1 */
 	const struct event *from; /* a line with the sender, or NULL */
-	struct str message_id;    /* empty if unknown */
 	int64_t arrived_us;
 	int64_t next_us;    /* earliest next attempt; 0 unless PLACE_DEFERRED */
 	int64_t expires_us; /* 0 when finished */

@@ -173,7 +173,7 @@ message_json(struct arena *mem, const struct message *m, const struct schedule *
 	}
 	put_number(item, "size", o.size);
 	put_number(item, "recipient_count", o.nrcpt);
-	put(item, mem, "message_id", o.message_id);
+	put(item, mem, "message_id", m->message_id);
 	json_object_set_new(item, "recipients", recipients_json(mem, &o));
 	for (size_t i = 0; i < m->n_events; i++) {
 		if (m->events[i]->line.kind != LOG_DELIVERY)

@@ -19,7 +19,8 @@ enum {
 	FAR_BYTES = 16 << 20,
 	CLOSE_BLOCKS = 4, /* how long an id is still looked for after "removed" */
 	PROBES_MAX = 256, /* ids of other systems that are looked for here */
-	MENTION_MIN = 8,  /* a shorter id may be any number */
+	MESSAGE_IDS_MAX = 256,
+	MENTION_MIN = 8, /* a shorter id may be any number */
 };
 
 struct wanted {
@@ -27,10 +28,13 @@ struct wanted {
 	struct list queued; /* in todo */
 	struct str id;
 	struct find find;
-	bool born_here; /* forwarded or bounced: begins with its message-id line */
-	bool probe;     /* perhaps an id of another system */
-	bool seen;      /* there was a line of this id */
-	bool begun;     /* its first line was found */
+	struct str message_id;
+	bool is_message_id; /* `id` is one: the messages that have it are looked for */
+	bool filtered;      /* went into or came out of a content filter */
+	bool born_here;     /* forwarded or bounced: begins with its message-id line */
+	bool probe;         /* perhaps an id of another system */
+	bool seen;          /* there was a line of this id */
+	bool begun;         /* its first line was found */
 	bool removed;
 	int blocks_since; /* since "removed" */
 };
@@ -45,7 +49,7 @@ struct scan {
 	struct map *ids;
 	struct list open;
 	struct list todo;
-	size_t n_open, n_second, n_probes;
+	size_t n_open, n_second, n_probes, n_message_ids;
 	/* While a source is read: */
 	struct source *source;
 	unsigned file;
@@ -89,6 +93,20 @@ close_id(struct scan *s, struct wanted *w)
 	s->n_open--;
 }
 
+static struct wanted *
+wanted_new(struct scan *s, struct str id, bool probe)
+{
+	struct wanted *w = ARENA_NEW(s->mem, struct wanted);
+
+	w->id = str_dup(s->mem, id);
+	w->probe = probe;
+	list_init(&w->link);
+	list_init(&w->queued);
+	find_init(&w->find, w->id);
+	map_set(s->ids, w->id, w);
+	return w;
+}
+
 /* Look for this id: backwards at the end of the block, and from then on. */
 static void
 want(struct scan *s, struct str id, bool born_here, bool probe)
@@ -102,13 +120,7 @@ want(struct scan *s, struct str id, bool born_here, bool probe)
 		}
 		if (probe && ++s->n_probes > PROBES_MAX)
 			return;
-		w = ARENA_NEW(s->mem, struct wanted);
-		w->id = str_dup(s->mem, id);
-		w->probe = probe;
-		list_init(&w->link);
-		list_init(&w->queued);
-		find_init(&w->find, w->id);
-		map_set(s->ids, w->id, w);
+		w = wanted_new(s, id, probe);
 	} else if ((w->probe && !w->seen && probe) || !list_is_empty(&w->link)) {
 		return;
 	}
@@ -118,13 +130,19 @@ want(struct scan *s, struct str id, bool born_here, bool probe)
 		list_append(&s->todo, &w->queued);
 }
 
-/* Where a host that relays back to this machine shows in the relay field. */
-static bool
-is_this_machine(const struct log_line *l)
+/* Look for other messages with this message-id, not far from here. */
+static void
+want_message_id(struct scan *s, struct str message_id)
 {
-	return str_find(l->relay, STR("[127.")) < l->relay.len ||
-	       str_find(l->relay, STR("[::1]")) < l->relay.len ||
-	       str_find(l->relay, STR("[/")) < l->relay.len;
+	struct wanted *w;
+
+	if (message_id.len <= strlen("<>") || message_id.len > FIND_PATTERN_MAX ||
+	    s->n_message_ids == MESSAGE_IDS_MAX || map_find(s->ids, message_id) != NULL)
+		return;
+	s->n_message_ids++;
+	w = wanted_new(s, message_id, true);
+	w->is_message_id = true;
+	list_append(&s->todo, &w->queued);
 }
 
 static void
@@ -136,7 +154,7 @@ follow_link(struct scan *s, const struct log_line *l)
 	if (!log_is_queue_id(l->link))
 		return;
 	want(s, l->link, forwarded,
-	     l->kind == LOG_DELIVERY && !forwarded && !is_this_machine(l));
+	     l->kind == LOG_DELIVERY && !forwarded && !log_is_relay_here(l));
 }
 
 static void
@@ -153,6 +171,11 @@ note_progress(struct scan *s, struct wanted *w, const struct log_line *l)
 		w->begun = true;
 	if (l->kind == LOG_REMOVED)
 		w->removed = true;
+	if (l->kind == LOG_MESSAGE_ID && w->message_id.len == 0)
+		w->message_id = str_dup(s->mem, l->message_id);
+	w->filtered = w->filtered || log_is_handed_on(l) || log_is_from_here(l);
+	if (w->filtered)
+		want_message_id(s, w->message_id);
 }
 
 static bool
@@ -198,7 +221,10 @@ id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
 
 	if (!parse(s, raw, &l))
 		return;
-	if (str_eq(l.id, w->id)) {
+	if (w->is_message_id) {
+		if (l.kind == LOG_MESSAGE_ID && str_eq(l.message_id, w->id))
+			want(s, l.id, false, false);
+	} else if (str_eq(l.id, w->id)) {
 		keep(s, raw, offset, STR_EMPTY, false);
 		note_progress(s, w, &l);
 		follow_link(s, &l);
@@ -390,8 +416,10 @@ search_todo(struct scan *s)
 		struct wanted *w = CONTAINER_OF(first, struct wanted, queued);
 
 		list_remove(&w->queued);
-		if (!w->probe)
+		if (!w->probe || w->is_message_id)
 			open_id(s, w);
+		if (w->is_message_id)
+			w->removed = true; /* it closes soon */
 		w->begun = false;
 		search_back(s, w);
 	}

@@ -10,6 +10,9 @@
  * looked up; then lines that only mention an id in their middle (of a content filter) are
  * not found with it.
  *
+ * What went into a content filter, or came out of one, leads to other messages with its
+ * message-id near by.
+ *
  * Lines with the key that every session has and that tell of no message (connect,
  * disconnect, TLS established, statistics) are counted but not kept unless asked for.
  */

@@ -11,7 +11,12 @@
 #include "base/panic.h"
 
 /* How far the line that leads to a message may be from the message's own lines. */
-enum { LINK_WINDOW_S = 3600, SECOND_US = 1000000 };
+enum {
+	LINK_WINDOW_S = 3600, /* between a link and the lines of its message */
+	FILTER_WINDOW_S = 60, /* between what a filter got and what it gave back */
+	HOST_WINDOW_S = 60,   /* between lines of one id under two host names */
+	SECOND_US = 1000000
+};
 
 struct list_of {
 	void **items;
@@ -24,7 +29,8 @@ struct story {
 	struct list_of messages;
 	struct list_of groups;
 	struct list_of loose;
-	struct map *by_id; /* id -> struct list_of of messages */
+	struct map *by_id;         /* id -> struct list_of of messages */
+	struct map *by_message_id; /* the same for message-ids */
 	uint64_t dropped;
 };
 
@@ -53,6 +59,7 @@ story_new(struct arena *mem)
 
 	s->mem = mem;
 	s->by_id = map_new_in(mem);
+	s->by_message_id = map_new_in(mem);
 	arena_defer(mem, list_release, &s->events);
 	arena_defer(mem, list_release, &s->messages);
 	arena_defer(mem, list_release, &s->groups);
@@ -112,39 +119,59 @@ sort_events(struct story *s)
 }
 
 static struct list_of *
-messages_of(struct story *s, struct str id)
+list_in(struct story *s, struct map *map, struct str key)
 {
-	struct list_of *l = map_find(s->by_id, id);
+	struct list_of *l = map_find(map, key);
 
 	if (l == NULL) {
 		l = ARENA_NEW(s->mem, struct list_of);
 		arena_defer(s->mem, list_release, l);
-		map_set(s->by_id, id, l);
+		map_set(map, key, l);
 	}
 	return l;
 }
 
+static bool
+is_start(const struct event *e)
+{
+	return e->line.kind == LOG_CLIENT || e->line.kind == LOG_PICKUP;
+}
+
 /* Does the line begin a new message where the last one with this id has ended? */
 static bool
-is_new_use(const struct message *m, const struct log_line *l)
+is_new_use(const struct message *m, const struct event *e)
 {
 	return m->removed != NULL &&
-	       (l->kind == LOG_CLIENT || l->kind == LOG_PICKUP ||
-		l->kind == LOG_MESSAGE_ID || l->kind == LOG_ACTIVE) &&
-	       l->time_us > m->removed->line.time_us;
+	       (is_start(e) || e->line.kind == LOG_MESSAGE_ID ||
+		e->line.kind == LOG_ACTIVE) &&
+	       e->line.time_us > m->removed->line.time_us;
+}
+
+/* A log of several hosts may have the same short id twice. But a service with a
+ * myhostname of its own (to take mail back from a filter) logs under that name, and is
+ * the same machine: then the lines follow each other, and one of them is the start. */
+static bool
+is_same_host(const struct message *m, const struct event *e)
+{
+	const int64_t window_us = (int64_t)HOST_WINDOW_S * SECOND_US;
+
+	if (str_eq(m->host, e->line.host))
+		return true;
+	return llabs(e->line.time_us - m->last_us) <= window_us &&
+	       (m->start == NULL) == is_start(e);
 }
 
 static struct message *
 message_for(struct story *s, const struct event *e)
 {
-	struct list_of *same_id = messages_of(s, e->line.id);
+	struct list_of *same_id = list_in(s, s->by_id, e->line.id);
 	struct message *m;
 
 	for (size_t i = same_id->n; i-- > 0;) {
 		m = same_id->items[i];
-		if (!str_eq(m->host, e->line.host))
+		if (!is_same_host(m, e))
 			continue;
-		if (is_new_use(m, &e->line))
+		if (is_new_use(m, e))
 			break;
 		return m;
 	}
@@ -193,6 +220,8 @@ make_messages(struct story *s, struct message **of)
 			continue;
 		of[i] = message_for(s, e[i]);
 		of[i]->last_us = e[i]->line.time_us;
+		if (is_start(e[i]) && of[i]->start == NULL)
+			of[i]->start = e[i];
 		if (e[i]->line.kind == LOG_REMOVED)
 			of[i]->removed = e[i];
 	}
@@ -218,13 +247,12 @@ message_note(struct message *m, struct event *e)
 {
 	m->events[m->n_events++] = e;
 	m->has_key = m->has_key || e->is_key;
-	if ((e->line.kind == LOG_CLIENT || e->line.kind == LOG_PICKUP) &&
-	    m->start == NULL)
-		m->start = e;
-	if (e->line.kind == LOG_ACTIVE)
+	if (e->line.kind == LOG_ACTIVE) {
 		m->active = e;
-	if (e->line.kind == LOG_REMOVED)
-		m->removed = e;
+		m->host = e->line.host; /* the queue manager's is the machine's own */
+	}
+	if (e->line.kind == LOG_MESSAGE_ID && m->message_id.len == 0)
+		m->message_id = e->line.message_id;
 }
 
 static void
@@ -288,8 +316,9 @@ group_release(void *p)
 	mem_free(g->messages);
 }
 
+/* To each message the group of its own. */
 static void
-link_messages(struct story *s)
+make_groups(struct story *s)
 {
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
@@ -302,6 +331,11 @@ link_messages(struct story *s)
 		m->group = g;
 		list_add(&s->groups, g);
 	}
+}
+
+static void
+link_by_id(struct story *s)
+{
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
 
@@ -311,6 +345,43 @@ link_messages(struct story *s)
 
 			if (to != NULL)
 				join(m, to);
+		}
+	}
+}
+
+/* m was given to a filter (`handed`); messages with its message-id that began here soon
+ * after are what the filter gave back. */
+static void
+link_filtered(const struct list_of *same, struct message *m, const struct event *handed)
+{
+	const int64_t window_us = (int64_t)FILTER_WINDOW_S * SECOND_US;
+
+	for (size_t i = 0; i < same->n; i++) {
+		struct message *n = same->items[i];
+
+		if (n != m && n->start != NULL && log_is_from_here(&n->start->line) &&
+		    n->first_us >= m->first_us &&
+		    n->first_us <= handed->line.time_us + window_us)
+			join(m, n);
+	}
+}
+
+static void
+link_by_message_id(struct story *s)
+{
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+
+		if (m->message_id.len > strlen("<>"))
+			list_add(list_in(s, s->by_message_id, m->message_id), m);
+	}
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+		const struct list_of *same = map_find(s->by_message_id, m->message_id);
+
+		for (size_t j = 0; same != NULL && same->n > 1 && j < m->n_events; j++) {
+			if (log_is_handed_on(&m->events[j]->line))
+				link_filtered(same, m, m->events[j]);
 		}
 	}
 }
@@ -353,7 +424,9 @@ story_finish(struct story *s)
 
 	sort_events(s);
 	group_events(s);
-	link_messages(s);
+	make_groups(s);
+	link_by_id(s);
+	link_by_message_id(s);
 	for (size_t i = 0; i < s->groups.n; i++) {
 		if (group_finish(s->groups.items[i]))
 			s->groups.items[n++] = s->groups.items[i];

@@ -8,6 +8,7 @@
  * one message each, gives each line that mentions a queue id to the message that had it
  * at that time, and joins messages that are steps of one way: forwarded, passed through a
  * content filter, queued again, reported by a bounce. Such a group is told as one story.
+ * Where no line names the next id (a filter that submits anew), the message-id tells.
  *
  * All memory is the story's arena's; it holds only what matched and at most
  * STORY_BYTES_MAX of it.
@@ -44,6 +45,7 @@ struct message {
 	const struct event *start;   /* LOG_CLIENT or LOG_PICKUP */
 	const struct event *active;  /* the last "queue active" */
 	const struct event *removed; /* the end */
+	struct str message_id;       /* empty if unknown */
 };
 
 /* Messages that are one story; the first is the oldest. */
