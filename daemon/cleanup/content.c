@@ -165,15 +165,11 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
-/* What the header says of the body is worth more than what the client said. */
+/* Many clients send eight bits and only the header says so. */
 static void
 note_encoding(struct message *m, struct str value)
 {
-	struct str word = str_trim(str_head(value, str_index(value, '(')));
-
-	if (str_ieq(word, STR("7bit")))
-		m->encoding = STR("7bit");
-	else if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
+	if (str_ieq(str_trim(value), STR("8bit")))
 		m->encoding = STR("8bit");
 }
 
