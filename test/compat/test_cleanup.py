@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from compat.test_submit import furnish
 from system import queuefile, world
 from system.instance import Instance, OracleInstance
+from system.queuefile import message as raw, record
 
 HOST = "mail.example.net"
 AT_ONCE = 8
@@ -265,24 +266,6 @@ def told(path):
 def number_of(lines):
     found = [line for line in lines if line.startswith("A envelope_id=")]
     return found[0] if found else "?"
-
-
-def record(kind, value=b""):
-    head, length = kind.encode(), len(value)
-    while True:
-        head += bytes([(length & 0x7F) | (0x80 if length > 0x7F else 0)])
-        length >>= 7
-        if length == 0:
-            return head + value
-
-
-def raw(envelope, content="N:X: y|N|N:text", extracted="", end="E", tail=b""):
-    """A file of records: "R:a@b|A:x=y" and so on."""
-    def records(text):
-        return b"".join(record(each[0], each[2:].encode("latin-1"))
-                        for each in text.split("|") if each)
-    return (records(envelope) + record("M") + records(content) + record("X")
-            + records(extracted) + records(end) + tail)
 
 
 PLAIN = "S:s@x|R:r@x"

@@ -100,9 +100,8 @@ static int
 rebuild_aliases(struct sendmail *s)
 {
 	struct command *c = &s->command;
-	struct str maps = s->options.alias_map != NULL
-				  ? str_from(s->options.alias_map)
-				  : command_get(c, "alias_database");
+	struct str maps = s->options.alias_map != NULL ? str_from(s->options.alias_map)
+						       : command_get(c, "alias_database");
 	struct str rest = maps;
 	struct str map;
 	size_t n = 0;
@@ -506,7 +505,8 @@ submit(struct sendmail *s)
 
 	check_user(s);
 	s->sender = sender_of(s);
-	s->who = str_printf(c->mem, PRI_STR "(%ld)", STR_ARG(s->sender), (long)getuid()).p;
+	s->who =
+		str_printf(c->mem, PRI_STR "(%ld)", STR_ARG(s->sender), (long)getuid()).p;
 	verp = verp_delimiters(s);
 	endings = line_endings(c);
 	if (!s->options.headers && s->options.recipients[0] == NULL)
@@ -532,12 +532,9 @@ submit(struct sendmail *s)
 
 /* The names of modes in complaints. */
 static const char *const mode_names[] = {
-	[MODE_DAEMON] = "daemon mode",
-	[MODE_LIST] = "display queue mode",
-	[MODE_FLUSH] = "flush queue mode",
-	[MODE_FLUSH_ID] = "flush queue_id",
-	[MODE_FLUSH_SITE] = "flush site",
-	[MODE_ALIASES] = "alias initialization mode",
+	[MODE_DAEMON] = "daemon mode",     [MODE_LIST] = "display queue mode",
+	[MODE_FLUSH] = "flush queue mode", [MODE_FLUSH_ID] = "flush queue_id",
+	[MODE_FLUSH_SITE] = "flush site",  [MODE_ALIASES] = "alias initialization mode",
 	[MODE_SMTP] = "stand-alone mode",
 };
 
@@ -545,11 +542,11 @@ static void
 check_options(struct sendmail *s)
 {
 	const struct sendmail_options *o = &s->options;
-	const char *with_probe = o->headers             ? "t"
-				 : o->dsn_notify != 0   ? "N"
-				 : o->dsn_ret != 0      ? "R"
-				 : o->verbose == 1      ? "v"
-							: NULL;
+	const char *with_probe = o->headers           ? "t"
+				 : o->dsn_notify != 0 ? "N"
+				 : o->dsn_ret != 0    ? "R"
+				 : o->verbose == 1    ? "v"
+						      : NULL;
 
 	if (o->mode == MODE_SUBMIT && o->probe && with_probe != NULL)
 		log_fatal(s->command.log, STATUS_FAILED,

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "base/str.h"
 #include "mail/dsn_request.h"
 
@@ -306,12 +307,30 @@ sendmail_options_directory(struct arena *mem, struct log *log, int argc, char **
 	return dir;
 }
 
+/* The other names of the program. */
+static enum sendmail_mode
+mode_of_name(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum sendmail_mode mode;
+	} names[] = {
+		{"mailq", MODE_LIST}, {"newaliases", MODE_ALIASES}, {"smtpd", MODE_SMTP}};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(name, names[i].name) == 0)
+			return names[i].mode;
+	}
+	return MODE_SUBMIT;
+}
+
 void
 sendmail_options_parse(struct log *log, int argc, char **argv, struct sendmail_options *o)
 {
 	struct parser p = {.log = log, .o = o};
 	int c;
 
+	o->mode = mode_of_name(argv[0]);
 	optind = 0;
 	while (current_word(argv) != NULL) {
 		const char *word = current_word(argv);

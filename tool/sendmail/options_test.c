@@ -203,12 +203,42 @@ test_directory(void **state)
 	}
 }
 
+static const struct {
+	const char *name, *option;
+	enum sendmail_mode mode;
+} names[] = {
+	{"sendmail", NULL, MODE_SUBMIT},    {"mailq", NULL, MODE_LIST},
+	{"newaliases", NULL, MODE_ALIASES}, {"smtpd", NULL, MODE_SMTP},
+	{"rmail", NULL, MODE_SUBMIT},       {"mailq", "-bm", MODE_SUBMIT},
+	{"mailq", "-i", MODE_LIST},
+};
+
+static void
+test_names(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct arena *mem = arena_new();
+		struct log *log = log_new("postfix/sendmail");
+		struct sendmail_options o = {0};
+		char *argv[] = {arena_strdup(mem, names[i].name), NULL, NULL};
+
+		if (names[i].option != NULL)
+			argv[1] = arena_strdup(mem, names[i].option);
+		sendmail_options_parse(log, argv[1] == NULL ? 1 : 2, argv, &o);
+		assert_int_equal(o.mode, names[i].mode);
+		log_free(&log);
+		arena_free(&mem);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
