@@ -204,7 +204,6 @@ class Compat(unittest.TestCase):
         pair = self.pair()
         self.same_list(pair, [], program="mailq")
         self.same(pair, ["who"], program="mailq")
-        self.same(pair, ["-v"], program="mailq")
 
     def test_what_is_said(self):
         pair = self.pair()
