@@ -24,8 +24,10 @@
 #include "fiber/loop.h"
 #include "mail/address.h"
 #include "mail/dsn.h"
+#include "rewrite/canonical.h"
 #include "rewrite/expand.h"
 #include "rewrite/form.h"
+#include "rewrite/masquerade.h"
 #include "rewrite/resolve.h"
 #include "rewrite/rules.h"
 
@@ -265,6 +267,36 @@ rewrite_parameter(struct str text)
 	return "myorigin";
 }
 
+/* canonical(5) and masquerading: shown only where they do something. */
+static bool
+explain_mapping(struct explain *x, struct str *address, struct err *err)
+{
+	struct canonical_result canonical;
+	struct str masked;
+
+	if (!canonical_address(x->mem, &x->rules, CANONICAL_ENVELOPE_RECIPIENT, *address,
+			       &canonical, err))
+		return false;
+	for (size_t i = 0; i < canonical.n_steps; i++)
+		rows_add(&x->rows, 1, "canonical",
+			 str_printf(x->mem, PRI_STR " -> " PRI_STR,
+				    STR_ARG(canonical.steps[i].from),
+				    STR_ARG(canonical.steps[i].to)),
+			 str_printf(x->mem, "%s: \"" PRI_STR "\" in %s",
+				    canonical.steps[i].parameter,
+				    STR_ARG(canonical.steps[i].key),
+				    canonical.steps[i].table));
+	*address = canonical.address;
+	if (!masquerade_address(x->mem, &x->rules, CANONICAL_ENVELOPE_RECIPIENT, *address,
+				&masked, NULL, err))
+		return false;
+	if (!str_eq(masked, *address))
+		rows_add(&x->rows, 1, "masqueraded", masked,
+			 setting(x, "masquerade_domains"));
+	*address = masked;
+	return true;
+}
+
 /* "<user@domain>", as copied from a log. */
 static struct str
 without_brackets(struct str text)
@@ -288,7 +320,8 @@ explain_address(struct explain *x, const char *argument)
 	else
 		rows_add(&x->rows, 1, "rewritten", form,
 			 setting(x, rewrite_parameter(text)));
-	if (!expand_recipient(x->mem, &x->rules, form, &e, &err)) {
+	if (!explain_mapping(x, &form, &err) ||
+	    !expand_recipient(x->mem, &x->rules, form, &e, &err)) {
 		json_t *o = json_object();
 
 		json_array_append_new(x->recipients, o);
