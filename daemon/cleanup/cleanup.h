@@ -26,6 +26,7 @@ struct map;
 struct maps;
 struct mime;
 struct offload;
+struct stream;
 
 struct cleanup {
 	struct daemon *daemon;
@@ -35,6 +36,8 @@ struct cleanup {
 	struct queue_dirs dirs;
 	struct offload *offload; /* fsync */
 	int64_t delay_warning_s; /* delay_warning_time */
+	struct stream *notice; /* to qmgr: the last one, until it is answered; or NULL */
+	bool qmgr_is_full;     /* what qmgr said last */
 	struct maps *sender_bcc;
 	struct maps *recipient_bcc;
 };

@@ -148,6 +148,8 @@ envelope_recipient(struct message *m, struct str address)
 		address.len > 0 ? address : m->cleanup->common.empty_address_recipient);
 	struct str copy;
 
+	/* As asked, not as it is after an alias. */
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	if (m->original.len == 0)
 		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)

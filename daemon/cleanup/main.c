@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "daemon/daemon.h"
 #include "fiber/offload.h"
+#include "fiber/stream.h"
 
 #include "cleanup.h"
 #include "session.h"
@@ -71,6 +72,7 @@ release(struct daemon *d)
 {
 	struct cleanup *c = d->state;
 
+	stream_close(&c->notice);
 	offload_free(&c->offload);
 }
 

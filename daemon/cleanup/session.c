@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <inttypes.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -11,6 +12,7 @@
 #include "base/sys.h"
 
 #include "daemon/daemon.h"
+#include "fiber/fiber.h"
 #include "fiber/offload.h"
 #include "fiber/stream.h"
 #include "ipc/message.h"
@@ -202,6 +204,30 @@ remove_old_logs(struct message *m)
 	}
 }
 
+/* in_flow_delay: while qmgr cannot take what we have, each session waits a little before
+ * it makes more. Only the answer to the last notice counts, and nobody waits for one. */
+static void
+wait_for_qmgr(struct cleanup *c)
+{
+	struct stream *s = c->notice;
+
+	if (s != NULL && stream_has_input(s)) {
+		struct arena *mem = arena_new();
+		struct msg_qmgr_full full;
+		struct ipc ipc;
+		struct err err;
+
+		c->notice = NULL;
+		ipc_init(&ipc, s);
+		c->qmgr_is_full =
+			ipc_receive(&ipc, mem, &ipc_qmgr_full, &full, &err) == IPC_DONE;
+		stream_close(&s);
+		arena_free(&mem);
+	}
+	if (c->qmgr_is_full)
+		IGNORE(!fiber_sleep(c->daemon->loop, c->config.in_flow_delay * 1000));
+}
+
 /* Tell qmgr; if it does not listen it will find the file by itself. */
 static void
 announce(struct message *m)
@@ -216,8 +242,9 @@ announce(struct message *m)
 	stream_set_timeout_ms(s, 1000);
 	ipc_init(&ipc, s);
 	IGNORE(ipc_send(&ipc, &ipc_qmgr_arrived, &arrived, &err) &&
-	       ipc_flush(&ipc, &err));
-	stream_close(&s);
+	       ipc_flush(&ipc, &err) && stream_shutdown(s, SHUT_WR) == STREAM_OK);
+	stream_close(&m->cleanup->notice);
+	m->cleanup->notice = s;
 }
 
 static void
@@ -315,6 +342,7 @@ session_run(struct daemon *d, struct stream *client)
 	struct ipc ipc;
 	struct err err;
 
+	wait_for_qmgr(m.cleanup);
 	stream_set_timeout_ms(client, m.cleanup->common.ipc_timeout * 1000);
 	ipc_init(&ipc, client);
 	if (!open_message(&m, &err)) {

@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -26,8 +24,9 @@
 #include "log.h"
 #include "notify.h"
 #include "qmgr.h"
+#include "recipients.h"
 
-enum { BATCH = 5000, RETRY_MS = 60000 };
+enum { RETRY_MS = 60000 };
 
 bool
 active_has_room(const struct qmgr *q)
@@ -57,7 +56,31 @@ transport_get(struct qmgr *q, struct str name)
 					       .dead_ms = 300000,
 					       .transport_dead_ms = 60000};
 	}
-	return sched_transport_add(&q->sched, name, &params);
+	t = sched_transport_add(&q->sched, name, &params);
+	t->agents_max = params_agents_max(q, name);
+	return t;
+}
+
+/* When the active queue is nearly full, and a fifth of it waits for one destination. */
+static void
+warn_if_clogged(struct qmgr *q, struct sched_transport *t, struct str destination)
+{
+	int64_t active = (int64_t)map_count(q->active);
+	int64_t now_ms = loop_now_ms(q->daemon->loop);
+	struct sched_destination *d;
+	int64_t share;
+
+	if (q->config.qmgr_clog_warn_time == 0 ||
+	    active < q->config.qmgr_message_active_limit / 10 * 9)
+		return;
+	d = sched_destination_find(t, destination);
+	if (d == NULL || now_ms < d->next_warning_ms)
+		return;
+	share = (int64_t)d->peers.count + d->busy;
+	if (share < active / 5)
+		return;
+	d->next_warning_ms = now_ms + q->config.qmgr_clog_warn_time * 1000;
+	log_clogged(q->daemon->log, destination, share, active);
 }
 
 static bool
@@ -78,7 +101,8 @@ destination_name(struct message *m, const struct sched_transport *t, struct str 
 	if (t->params.recipient_limit != 1 || is_error_transport(t->name))
 		return nexthop;
 	IGNORE(address_split(recipient, &local, &domain));
-	return str_printf(m->mem, PRI_STR "@" PRI_STR, STR_ARG(local), STR_ARG(nexthop));
+	return str_printf(m->scratch, PRI_STR "@" PRI_STR, STR_ARG(local),
+			  STR_ARG(nexthop));
 }
 
 static void
@@ -96,7 +120,8 @@ add_problem(struct message *m, const char *transport, struct str dsn, struct str
 	    struct sched_recipient *r)
 {
 	add_to(m, str_from(transport),
-	       str_printf(m->mem, PRI_STR " " PRI_STR, STR_ARG(dsn), STR_ARG(reason)), r);
+	       str_printf(m->scratch, PRI_STR " " PRI_STR, STR_ARG(dsn), STR_ARG(reason)),
+	       r);
 }
 
 static bool
@@ -139,7 +164,7 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 		return false;
 	}
 	add_problem(m, "retry", dsn,
-		    str_printf(m->mem, "delivery temporarily suspended: " PRI_STR,
+		    str_printf(m->scratch, "delivery temporarily suspended: " PRI_STR,
 			       STR_ARG(reason)),
 		    r);
 	return true;
@@ -155,6 +180,7 @@ route_to(struct message *m, struct str transport, struct str nexthop,
 	if (!is_error_transport(transport) && suspend(m, t, destination, r))
 		return;
 	sched_add(&m->qmgr->sched, t, destination, &m->sched, r);
+	warn_if_clogged(m->qmgr, t, destination);
 }
 
 /* content_filter and FILTER: everything goes there first. */
@@ -184,6 +210,7 @@ route_one(struct message *m, struct sched_recipient *r)
 
 	if (m->force_expire && map_find(m->reasons, r->address) != NULL) {
 		m->deferred = true;
+		recipients_drop(m, r);
 		return;
 	}
 	if (m->force_expire) {
@@ -203,13 +230,13 @@ route_one(struct message *m, struct sched_recipient *r)
 	}
 	if (route_to_filter(m, r))
 		return;
-	switch (resolve_address(m->mem, &m->qmgr->rules, m->file.sender, r->address,
+	switch (resolve_address(m->scratch, &m->qmgr->rules, m->file.sender, r->address,
 				&route, &err)) {
 	case RESOLVE_OK:
 		if (route.warning.len > 0)
 			log_warning(m->qmgr->daemon->log, PRI_STR,
 				    STR_ARG(route.warning));
-		r->address = route.recipient;
+		recipient_set_address(r, route.recipient);
 		route_to(m, route.transport, route.nexthop, r);
 		return;
 	case RESOLVE_BAD:
@@ -230,6 +257,7 @@ active_route(struct message *m, struct sched_recipient *list)
 
 		list = r->next;
 		route_one(m, r);
+		arena_reset(m->scratch);
 	}
 	event_signal_all(&m->qmgr->dispatch);
 }
@@ -243,9 +271,11 @@ active_defer(struct message *m, struct sched_recipient *list, struct str dsn,
 
 		list = r->next;
 		add_problem(m, "retry", dsn,
-			    str_printf(m->mem, "delivery temporarily suspended: " PRI_STR,
+			    str_printf(m->scratch,
+				       "delivery temporarily suspended: " PRI_STR,
 				       STR_ARG(reason)),
 			    r);
+		arena_reset(m->scratch);
 	}
 	event_signal_all(&m->qmgr->dispatch);
 }
@@ -284,54 +314,6 @@ active_route_all(struct qmgr *q)
 	for (size_t i = 0; i < n; i++)
 		active_route(CONTAINER_OF(all[i].m, struct message, sched), all[i].r);
 	arena_free(&mem);
-}
-
-/* ---- reading recipients ---- */
-
-/* By address, upper and lower case alike, so that the order does not depend on how an
- * alias was written; the same address as it came. */
-static int
-by_address(const void *left, const void *right)
-{
-	const struct queue_recipient *a = left;
-	const struct queue_recipient *b = right;
-	size_t n = MIN_OF(a->address.len, b->address.len);
-	int order = n == 0 ? 0 : strncasecmp(a->address.p, b->address.p, n);
-
-	if (order == 0 && a->address.len != b->address.len)
-		order = a->address.len < b->address.len ? -1 : 1;
-	return order != 0 ? order : (a->offset > b->offset) - (a->offset < b->offset);
-}
-
-static bool
-read_batch(struct message *m, struct err *err)
-{
-	struct queue_recipient *list;
-	struct sched_recipient *first = NULL;
-	struct sched_recipient **last = &first;
-	size_t n;
-
-	if (!queue_file_recipients(m->mem, &m->file, false, BATCH, &m->next_rcpt, &list,
-				   &n, err))
-		return false;
-	qsort(list, n, sizeof(*list), by_address);
-	for (size_t i = 0; i < n; i++) {
-		struct sched_recipient *r = ARENA_NEW(m->mem, struct sched_recipient);
-
-		*r = (struct sched_recipient){
-			.offset = list[i].offset,
-			.address = list[i].address,
-			.orig_address =
-				list[i].original.p == NULL ? STR_EMPTY : list[i].original,
-			.dsn_orcpt = list[i].dsn_orcpt.p == NULL ? STR_EMPTY
-								 : list[i].dsn_orcpt,
-			.dsn_notify = list[i].dsn_notify & 15};
-		*last = r;
-		last = &r->next;
-	}
-	m->sched.unread = m->next_rcpt == 0 ? 0 : MAX_OF(m->sched.unread - (int64_t)n, 0);
-	active_route(m, first);
-	return true;
 }
 
 /* ---- leaving the active queue ---- */
@@ -532,8 +514,8 @@ conclude_fiber(void *arg)
 		return;
 	}
 	m->finishing = false;
-	if (!read_batch(m, &err)) {
-		save_corrupt(m, err.text);
+	if (m->is_damaged || !recipients_read(m, &err)) {
+		save_corrupt(m, m->is_damaged ? "damaged recipients" : err.text);
 		return;
 	}
 	active_progress(m);
@@ -542,7 +524,7 @@ conclude_fiber(void *arg)
 void
 active_progress(struct message *m)
 {
-	if (m->sched.refs > 0 || m->n_busy > 0 || m->finishing)
+	if (m->sched.refs > 0 || m->finishing)
 		return;
 	m->finishing = true;
 	if (fiber_spawn(m->qmgr->daemon->loop, "conclude", conclude_fiber, m) == NULL)
@@ -559,6 +541,7 @@ message_new(struct qmgr *q, struct str id, int fd)
 
 	m->qmgr = q;
 	m->mem = mem;
+	m->scratch = arena_new_child(mem);
 	m->id = str_dup(mem, id);
 	m->fd = fd;
 	m->active_us = sys_now_us();
@@ -628,7 +611,7 @@ begin(struct message *m)
 		   m->file.size_rcpt_count);
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
-	if (m->next_rcpt != 0 && !read_batch(m, &err)) {
+	if (m->next_rcpt != 0 && !recipients_read(m, &err)) {
 		save_corrupt(m, err.text);
 		return;
 	}

@@ -25,8 +25,9 @@
 #include "log.h"
 #include "notify.h"
 #include "qmgr.h"
+#include "recipients.h"
 
-enum { CONNECT_MS = 10000, IDLE_MAX = 50 };
+enum { IDLE_MAX = 50 };
 
 /* Values of the trace_flags attribute: sendmail -bv, sendmail -v. */
 enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
@@ -137,7 +138,8 @@ agent_connect(struct delivery *x, struct err *err)
 	struct agent *a;
 	struct stream *s;
 
-	if (!daemon_connect(x->q->daemon, path.p, CONNECT_MS, &s, err))
+	if (!daemon_connect(x->q->daemon, path.p,
+			    (int)x->q->config.qmgr_ipc_timeout * 1000, &s, err))
 		return NULL;
 	a = mem_alloc(sizeof(*a));
 	list_init(&a->link);
@@ -365,14 +367,21 @@ talk(struct delivery *x, struct msg_deliver_done *done)
 	if (x->agent == NULL)
 		x->agent = agent_connect(x, &err);
 	if (x->agent == NULL) {
-		log_agent_failed(x->q->daemon->log, x->transport->name, err.text);
+		log_agent_failed(x->q->daemon->log, x->transport->name, &err);
 		return SCHED_AGENT;
 	}
-	/* Agents have time limits of their own, for each step. */
-	stream_set_timeout_ms(x->agent->stream, x->q->common.daemon_timeout * 1000);
-	outcome = send_request(x, &err) ? receive_results(x, done, &err) : SCHED_AGENT;
+	stream_set_timeout_ms(x->agent->stream, x->q->config.qmgr_ipc_timeout * 1000);
+	outcome = SCHED_AGENT;
+	if (send_request(x, &err)) {
+		/* The agent has limits of its own, for each step. */
+		stream_set_timeout_ms(x->agent->stream,
+				      x->q->config.qmgr_daemon_timeout * 1000);
+		outcome = receive_results(x, done, &err);
+	}
 	if (outcome == SCHED_AGENT) {
 		log_agent_lost(x->q->daemon->log, x->transport->name, err.text);
+		agent_free(x->agent);
+	} else if (done->closing != 0) {
 		agent_free(x->agent);
 	} else {
 		agent_give_back(x->q, x->transport->name, x->agent);
@@ -393,23 +402,29 @@ finish(struct delivery *x, enum sched_outcome outcome,
 				    : done->site_reason;
 	struct sched_message *m;
 	struct sched_recipient *list;
+	struct sched_recipient *done_list = x->entry->recipients;
 	bool retry = str_eq(x->transport->name, STR("retry"));
+	bool dead;
 
 	if (outcome == SCHED_AGENT)
 		defer_unanswered(x, dsn, reason);
 	else
 		defer_unanswered(x, STR("4.3.0"),
 				 STR("no answer from the delivery agent"));
-	if (sched_done(&x->q->sched, x->entry, outcome, dsn, reason,
-		       loop_now_ms(x->q->daemon->loop))) {
+	dead = sched_done(&x->q->sched, x->entry, outcome, dsn, reason,
+			  loop_now_ms(x->q->daemon->loop));
+	recipients_done(x->m, x->transport, done_list);
+	if (dead) {
 		while (sched_take_back(&x->q->sched, x->transport,
 				       outcome == SCHED_AGENT ? NULL : d, &m, &list)) {
 			struct message *other = CONTAINER_OF(m, struct message, sched);
 
-			if (retry)
+			if (retry) {
 				other->deferred = true;
-			else
+				recipients_done(other, x->transport, list);
+			} else {
 				active_defer(other, list, dsn, reason);
+			}
 			active_progress(other);
 		}
 	}

@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -51,10 +52,11 @@ log_corrupt(struct log *log, struct str id, const char *why)
 }
 
 void
-log_agent_failed(struct log *log, struct str transport, const char *why)
+log_agent_failed(struct log *log, struct str transport, const struct err *err)
 {
 	log_warning(log, "connect to transport private/" PRI_STR ": %s",
-		    STR_ARG(transport), why);
+		    STR_ARG(transport),
+		    err->errnum != 0 ? strerror(err->errnum) : err->text);
 }
 
 void
@@ -65,6 +67,19 @@ log_agent_lost(struct log *log, struct str transport, const char *why)
 		    " failure (%s) -- see a previous warning/fatal/panic "
 		    "logfile record for the problem description",
 		    STR_ARG(transport), why);
+}
+
+void
+log_clogged(struct log *log, struct str destination, int64_t share, int64_t active)
+{
+	log_warning(log,
+		    "mail for " PRI_STR " is using up %" PRId64 " of %" PRId64
+		    " active queue entries",
+		    STR_ARG(destination), share, active);
+	log_warning(log,
+		    "other mail waits; see why this destination is slow, or raise its "
+		    "concurrency limit or qmgr_message_active_limit "
+		    "(qmgr_clog_warn_time = 0 ends these warnings)");
 }
 
 void

@@ -32,11 +32,13 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	struct common_config common;
 	struct qmgr_config config;
 	struct rewrite_rules rules;
+	struct master_services services;
 	struct match *flush_sites;
 	struct queue_dirs dirs;
 
 	if (!common_config_load(mem, cfg, &common, err) ||
 	    !qmgr_config_load(mem, cfg, &config, err) ||
+	    !master_cf_load(mem, cfg, &services, err) ||
 	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
 				q->rules.n_own_addresses, &rules, err) ||
 	    !flush_sites_open(mem, cfg, &flush_sites, err) ||
@@ -46,6 +48,7 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	q->common = common;
 	q->config = config;
 	q->rules = rules;
+	q->services = services;
 	q->flush_sites = flush_sites;
 	q->dirs = dirs;
 	/* Of use before the sandbox is entered: new directories need a restart. */
@@ -127,9 +130,14 @@ take_announcements(struct qmgr *q, struct stream *s)
 			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file,
 				    false);
 		} else {
+			const struct msg_qmgr_full full = {
+				.active = (int64_t)map_count(q->active)};
+
 			if (arrived.file >= 0)
 				sys_close(arrived.file);
 			scan_want(q, SCAN_INCOMING);
+			IGNORE(ipc_send(&ipc, &ipc_qmgr_full, &full, &err) &&
+			       ipc_flush(&ipc, &err));
 		}
 		arena_reset(mem);
 	}
@@ -181,12 +189,15 @@ reload(struct daemon *d, const struct config *fresh, struct err *err)
 	d->config = fresh;
 	while ((e = map_next(q->sched.transports, &at)) != NULL) {
 		struct sched_params params;
+		struct sched_transport *t;
 
 		if (!params_load(q, e->key, &params, err)) {
 			d->config = old;
 			return false;
 		}
 		sched_transport_set_params(e->value, &params);
+		t = e->value;
+		t->agents_max = params_agents_max(q, e->key);
 	}
 	q->generation++;
 	deliver_forget_agents(q);

@@ -47,6 +47,9 @@ params_load(struct qmgr *q, struct str transport, struct sched_params *out,
 		{"delivery_slot_loan", &p.slot_loan, 0},
 		{"delivery_slot_discount", &p.slot_discount, 0},
 		{"minimum_delivery_slots", &p.minimum_slots, 0},
+		{"recipient_limit", &p.memory_limit, 0},
+		{"extra_recipient_limit", &p.memory_extra, 0},
+		{"recipient_refill_limit", &p.refill_limit, 1},
 	};
 	struct arena *mem = arena_new();
 	int64_t cohort = 1;
@@ -63,6 +66,8 @@ params_load(struct qmgr *q, struct str transport, struct sched_params *out,
 				   &p.destination_rate_delay_ms, err) &&
 	     config_transport_time(cfg, transport, STR("transport_rate_delay"),
 				   &p.transport_rate_delay_ms, err) &&
+	     config_transport_time(cfg, transport, STR("recipient_refill_delay"),
+				   &p.refill_delay_ms, err) &&
 	     feedback(q, mem, transport, "destination_concurrency_positive_feedback",
 		      &p.positive, err) &&
 	     feedback(q, mem, transport, "destination_concurrency_negative_feedback",
@@ -72,9 +77,19 @@ params_load(struct qmgr *q, struct str transport, struct sched_params *out,
 		return false;
 	p.destination_rate_delay_ms *= 1000;
 	p.transport_rate_delay_ms *= 1000;
+	p.refill_delay_ms *= 1000;
 	p.failed_cohort_limit = cohort > 0 ? (double)cohort : 1e9;
 	p.dead_ms = q->config.minimal_backoff_time * 1000;
 	p.transport_dead_ms = q->config.transport_retry_time * 1000;
 	*out = p;
 	return true;
+}
+
+int64_t
+params_agents_max(const struct qmgr *q, struct str transport)
+{
+	const struct master_service *s =
+		master_cf_find(&q->services, transport, MASTER_UNIX);
+
+	return s == NULL ? 0 : s->process_limit;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "config/common_config.h"
+#include "config/master_cf.h"
 #include "config/qmgr_config.h"
 #include "fiber/event.h"
 #include "queue/dir.h"
@@ -31,6 +32,7 @@ struct qmgr {
 	struct daemon *daemon;
 	struct common_config common;
 	struct qmgr_config config;
+	struct master_services services; /* master.cf: agents at once */
 	struct rewrite_rules rules;
 	struct match *flush_sites; /* fast_flush_domains */
 	int64_t next_flush_warning_ms;
@@ -41,6 +43,7 @@ struct qmgr {
 	struct event dispatch; /* something may be deliverable */
 	struct event scan;     /* something to scan for, or room in active */
 	unsigned scan_wanted;  /* enum scan_want */
+	int64_t n_recipients;  /* in memory, of all messages */
 	int64_t next_deferred_scan_ms;
 	uint64_t generation; /* of the configuration */
 };
@@ -49,15 +52,20 @@ struct message {
 	struct sched_message sched; /* first: the scheduler hands it back */
 	struct qmgr *qmgr;
 	struct arena *mem;
+	struct arena *scratch; /* while one recipient is routed */
 	struct str id;
 	struct queue_file file;
 	int fd;
 	int64_t active_us; /* when it entered the active queue */
-	int64_t next_rcpt; /* where the next batch of recipients begins; 0: none left */
-	int64_t n_busy;    /* results that are being recorded */
-	bool deferred;     /* somebody must wait */
-	bool flush;        /* deliver whatever is dead: postqueue -i, -s */
-	bool flush_all;    /* found by postqueue -f: defer_transports does not apply */
+	int64_t next_rcpt; /* where the next part of the recipients begins; 0: none left
+			    */
+	int64_t n_recipients; /* in memory */
+	int64_t n_after_read; /* the same when a part was read last */
+	int64_t last_read_ms;
+	bool is_damaged; /* the rest of the recipients cannot be read */
+	bool deferred;   /* somebody must wait */
+	bool flush;      /* deliver whatever is dead: postqueue -i, -s */
+	bool flush_all;  /* found by postqueue -f: defer_transports does not apply */
 	struct str flush_site; /* the last one that flush(8) was told of */
 	bool force_expire;
 	struct map *reasons; /* force_expire: recipients that the defer log has */
@@ -98,3 +106,5 @@ void deliver_forget_agents(struct qmgr *q);
 /* Parameters of a transport from the configuration. */
 bool params_load(struct qmgr *q, struct str transport, struct sched_params *out,
 		 struct err *err) MUST_CHECK;
+/* Deliveries of a transport at a time: the maxproc column of its service; 0: no limit. */
+int64_t params_agents_max(const struct qmgr *q, struct str transport);

@@ -451,9 +451,25 @@ sched_add(struct sched *s, struct sched_transport *t, struct str destination,
 	j->waiting++;
 	d->todo++;
 	m->refs++;
+	t->recipients++;
 	t->no_candidate_until_ms = 0;
 	if (d->open_node.place == 0)
 		destination_refresh(d);
+}
+
+int64_t
+sched_room(const struct sched_transport *t, const struct sched_message *m)
+{
+	int64_t limit = t->params.memory_limit;
+
+	list_foreach (at, &m->jobs) {
+		const struct sched_job *j =
+			CONTAINER_OF(at, struct sched_job, in_message);
+
+		if (j->transport == t && j->preempted != NULL)
+			limit += t->params.memory_extra;
+	}
+	return limit - t->recipients;
 }
 
 /* Take up to limit recipients (0: all) off a peer; it goes away when empty. */
@@ -703,6 +719,7 @@ sched_done(struct sched *s, struct sched_entry *entry, enum sched_outcome outcom
 	t->busy--;
 	entry->job->under_way--;
 	entry->job->message->refs -= entry->count;
+	t->recipients -= entry->count;
 	job_free_if_done(entry->job);
 	mem_free(entry);
 	if (d->dead_until_ms == 0 && t->params.destination_rate_delay_ms > 0) {
@@ -745,6 +762,7 @@ sched_take_back(struct sched *s, struct sched_transport *t, struct sched_destina
 	*m = j->message;
 	*r = peer_take(p, 0, &count);
 	(*m)->refs -= count;
+	t->recipients -= count;
 	job_free_if_done(j);
 	destination_refresh(from);
 	if (from->todo == 0 && from->busy == 0 && from->wake_node.place == 0)

@@ -3,27 +3,30 @@
 /*
  * The scheduler: which recipients of which message go to which delivery agent next.
  * Pure: no descriptors, no clock (the caller says what time it is, in monotonic
- *milliseconds), so tests drive it directly. Postfix's rules (SCHEDULER_README's terms;
- *facts: queue 6):
+ * milliseconds), so tests drive it directly. Postfix's rules and words (facts: queue 6):
  *
- *	transport	a master.cf service that delivers
- *	destination	a next hop within a transport, with its window of concurrent
- *deliveries message		what the caller has in the active queue job
- *message x transport; jobs of a transport are served first come first served, but a small
- *one may overtake a large one (preemption)
- *	peer		job x destination: the recipients that still wait there
- *	entry		up to destination_recipient_limit recipients of one peer that are
- *with an agent
+ * transport: a master.cf service that delivers.
+ *
+ * destination: a next hop within a transport, with its window of concurrent deliveries.
+ *
+ * message: what the caller has in the active queue.
+ *
+ * job: message x transport; jobs of a transport are served first come first served, but a
+ * small one may overtake a large one (preemption).
+ *
+ * peer: job x destination: the recipients that still wait there.
+ *
+ * entry: up to destination_recipient_limit recipients of one peer that are with an agent.
  *
  * How a job is found without looking at all of them: every destination keeps its peers in
- *a heap ordered by their jobs' turn; every transport keeps its *open* destinations
- *(something waits, window not full, not dead, not pausing) in a heap ordered by their
- *first peer. Taking the next entry is the top of the top. Preempting a job means giving
- *the candidate a turn just before it.
+ * a heap ordered by their jobs' turn; every transport keeps its *open* destinations
+ * (something waits, window not full, not dead, not pausing) in a heap ordered by their
+ * first peer. Taking the next entry is the top of the top. Preempting a job means giving
+ * the candidate a turn just before it.
  *
  * Memory: objects live on the heap and go away by themselves: a peer when its last
- *recipient is taken, a job with its last peer and entry, a destination when nothing
- *waits, nothing is under way and its window has nothing to remember.
+ * recipient is taken, a job with its last peer and entry, a destination when nothing
+ * waits, nothing is under way and its window has nothing to remember.
  */
 
 #include <stdbool.h>
@@ -63,6 +66,11 @@ struct sched_params {
 	int64_t minimum_slots;
 	int64_t dead_ms; /* minimal_backoff_time: how long a dead destination rests */
 	int64_t transport_dead_ms; /* transport_retry_time */
+	int64_t memory_limit;      /* recipient_limit: recipients in memory */
+	int64_t memory_extra; /* extra_recipient_limit: more, for jobs that overtook */
+	int64_t refill_limit; /* recipient_refill_limit: read more when so many are gone
+			       */
+	int64_t refill_delay_ms; /* recipient_refill_delay: or after so long */
 };
 
 struct sched_transport {
@@ -73,6 +81,7 @@ struct sched_transport {
 	struct list jobs; /* of struct sched_job, by arrival */
 	int64_t agents_max; /* deliveries at a time, the maxproc column; 0 = no limit */
 	int64_t busy;       /* entries that are with agents */
+	int64_t recipients; /* waiting and with agents */
 	int64_t dead_until_ms; /* 0 = alive */
 	struct str dead_dsn;
 	struct str dead_reason;
@@ -98,6 +107,7 @@ struct sched_destination {
 			       */
 	struct str dead_dsn;
 	struct str dead_reason;
+	int64_t next_warning_ms; /* the caller's: that it fills the active queue */
 };
 
 struct sched_recipient {
@@ -183,6 +193,10 @@ bool sched_transport_is_dead(const struct sched_transport *t, int64_t now_ms);
  * destination. */
 void sched_add(struct sched *s, struct sched_transport *t, struct str destination,
 	       struct sched_message *m, struct sched_recipient *r);
+
+/* How many more recipients of this message the transport has room for; may be negative.
+ */
+int64_t sched_room(const struct sched_transport *t, const struct sched_message *m);
 
 /* The next entry of this transport, or NULL when nothing may be taken now. The caller
  * gives it to an agent and later calls sched_done(). */

@@ -132,24 +132,32 @@ parse_mode(struct parser *p, const char *value)
 	}
 }
 
+/* -qI, -qR. A site goes before an id, whatever their order. */
+static void
+parse_flush_what(struct parser *p, const char *value)
+{
+	bool is_site = value[0] == 'R';
+
+	if (value[1] == '\0')
+		fatal(p, "specify: -q%c%s", value[0], is_site ? "sitename" : "queueid");
+	if (p->o->mode != MODE_SUBMIT && p->o->mode != MODE_FLUSH_ID &&
+	    p->o->mode != MODE_FLUSH_SITE)
+		fatal(p, "-q%c can be used only in delivery mode", value[0]);
+	if (!is_site && p->o->mode == MODE_FLUSH_SITE)
+		return;
+	p->o->mode = is_site ? MODE_FLUSH_SITE : MODE_FLUSH_ID;
+	p->o->flush_what = value + 1;
+}
+
 static void
 parse_queue(struct parser *p, const char *value)
 {
-	if (char_is_digit(value[0])) {
+	if (char_is_digit(value[0]))
 		p->o->quit = p->o->mode != MODE_DAEMON;
-	} else if (value[0] == 'I') {
-		if (value[1] == '\0')
-			fatal(p, "specify: -qIqueueid");
-		p->o->mode = MODE_FLUSH_ID;
-		p->o->flush_what = value + 1;
-	} else if (value[0] == 'R') {
-		if (value[1] == '\0')
-			fatal(p, "specify: -qRsitename");
-		p->o->mode = MODE_FLUSH_SITE;
-		p->o->flush_what = value + 1;
-	} else {
+	else if (value[0] == 'I' || value[0] == 'R')
+		parse_flush_what(p, value);
+	else
 		fatal(p, "-q%c is not implemented", value[0]);
-	}
 }
 
 /* -q alone has no value, which getopt() cannot express. */
