@@ -154,7 +154,6 @@ envelope_recipient(struct message *m, struct str address)
 		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)
 		m->dsn_orcpt = make_orcpt(m, form);
-	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	expand_and_write(m, form);
 	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
