@@ -280,6 +280,28 @@ class Classes(Explained):
         self.assertIn(b"/no/such/main.cf", result.stderr)
 
 
+class Mapping(Explained):
+    def test_canonical_and_masquerading(self):
+        self.sink(2)
+        mta = self.start(
+            recipient_canonical_maps="inline:{old@x.example=new@sub.host2.example}",
+            masquerade_domains="host2.example", masquerade_classes="envelope_recipient")
+        e = self.agree(mta, "old@x.example")
+        self.assertEqual(self.only(e)["address"], "new@host2.example")
+        told = {row["what"]: (row["value"], row["why"]) for row in e["rows"]}
+        self.assertEqual(told["canonical"],
+                         ("old@x.example -> new@sub.host2.example", "recipient_canonical_maps: "
+                          '"old@x.example" in inline:{old@x.example=new@sub.host2.example}'))
+        self.assertEqual(told["masqueraded"][0], "new@host2.example")
+        self.assertIn("masquerade_domains = host2.example", told["masqueraded"][1])
+
+    def test_broken_table(self):
+        mta = self.start(start=False, canonical_maps="fail:broken")
+        self.addCleanup(mta.remove)
+        e, status = self.explain(mta, "a@b.example")
+        self.assertEqual((self.only(e)["result"], status), ("waits", 1))
+
+
 class Senders(Explained):
     def test_sender_decides(self):
         mta = self.start(
@@ -489,13 +511,13 @@ class Mapped(Explained):
         e, recipients = self.goes(mta, "r@here.example")
         self.assertEqual(recipients, ["v@host6.example"])
         self.assertEqual([(row["value"], row["why"].split(":")[0]) for row in e["rows"]
-                          if row["what"] in ("mapped", "expanded")],
+                          if row["what"] in ("canonical", "expanded")],
                          [("r@here.example -> c@here.example", "recipient_canonical_maps"),
                           ("c@here.example -> d@host5.example", "canonical_maps"),
                           ("d@host5.example -> v@host6.example", "virtual_alias_maps")])
         e, recipients = self.goes(mta, "u@host.two.example")
         self.assertEqual(recipients, ["u@two.example"])
-        self.assertRegex(self.why(e, "mapped")[0],
+        self.assertRegex(self.why(e, "masqueraded")[0],
                          r"masquerade_domains = two.example \(main.cf line \d+\)")
         e, _ = self.goes(mta, "u@four.example", sender="s@here.example")
         self.assertEqual(self.why(e, "sender"),
