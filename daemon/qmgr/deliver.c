@@ -367,7 +367,7 @@ talk(struct delivery *x, struct msg_deliver_done *done)
 	if (x->agent == NULL)
 		x->agent = agent_connect(x, &err);
 	if (x->agent == NULL) {
-		log_agent_failed(x->q->daemon->log, x->transport->name, err.text);
+		log_agent_failed(x->q->daemon->log, x->transport->name, &err);
 		return SCHED_AGENT;
 	}
 	stream_set_timeout_ms(x->agent->stream, x->q->config.qmgr_ipc_timeout * 1000);
@@ -380,6 +380,8 @@ talk(struct delivery *x, struct msg_deliver_done *done)
 	}
 	if (outcome == SCHED_AGENT) {
 		log_agent_lost(x->q->daemon->log, x->transport->name, err.text);
+		agent_free(x->agent);
+	} else if (done->closing != 0) {
 		agent_free(x->agent);
 	} else {
 		agent_give_back(x->q, x->transport->name, x->agent);

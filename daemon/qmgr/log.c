@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -51,10 +52,11 @@ log_corrupt(struct log *log, struct str id, const char *why)
 }
 
 void
-log_agent_failed(struct log *log, struct str transport, const char *why)
+log_agent_failed(struct log *log, struct str transport, const struct err *err)
 {
 	log_warning(log, "connect to transport private/" PRI_STR ": %s",
-		    STR_ARG(transport), why);
+		    STR_ARG(transport),
+		    err->errnum != 0 ? strerror(err->errnum) : err->text);
 }
 
 void

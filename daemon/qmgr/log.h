@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/str.h"
 
 struct log;
@@ -15,7 +16,7 @@ void log_active(struct log *log, struct str id, struct str sender, int64_t size,
 void log_removed(struct log *log, struct str id);
 void log_expired(struct log *log, struct str id, struct str sender, bool forced);
 void log_corrupt(struct log *log, struct str id, const char *why);
-void log_agent_failed(struct log *log, struct str transport, const char *why);
+void log_agent_failed(struct log *log, struct str transport, const struct err *err);
 void log_agent_lost(struct log *log, struct str transport, const char *why);
 /* share: messages with recipients for it, of all that are active. */
 void log_clogged(struct log *log, struct str destination, int64_t share, int64_t active);

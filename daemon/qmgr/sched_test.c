@@ -376,6 +376,47 @@ test_agents_max(void **state)
 }
 
 static void
+test_room(void **state)
+{
+	struct sched_params params = defaults;
+	struct sched_message *big;
+	struct sched_message *small;
+	struct sched_entry *e;
+	struct fixture f;
+
+	(void)state;
+	params.memory_limit = 100;
+	params.memory_extra = 30;
+	params.recipient_limit = 1;
+	params.concurrency_limit = 0;
+	start(&f, &params);
+	big = message(&f, 0);
+	add(&f, big, "a", 90);
+	assert_int_equal(sched_room(f.t, big), 10);
+	small = message(&f, 0);
+	add(&f, small, "a", 2);
+	/* Whoever waits, there is one limit. */
+	assert_int_equal(sched_room(f.t, big), 8);
+	assert_int_equal(sched_room(f.t, small), 8);
+	/* With an agent they are still in memory; then no more. */
+	for (int i = 0; i < 30 && small->refs == 2; i++) {
+		e = sched_take(&f.s, f.t, 1000);
+		assert_non_null(e);
+		if (e->job->message == small) {
+			/* It overtook, so it may have more. */
+			assert_int_equal(sched_room(f.t, small),
+					 sched_room(f.t, big) + 30);
+		}
+		done(&f, e, SCHED_OK, 1000);
+	}
+	assert_int_equal(small->refs, 1);
+	assert_int_equal(sched_room(f.t, big), 100 - big->refs - small->refs);
+	drain(&f, 1000);
+	assert_int_equal(sched_room(f.t, big), 100);
+	stop(&f);
+}
+
+static void
 test_revive_all(void **state)
 {
 	struct sched_destination *d;
@@ -482,6 +523,7 @@ main(void)
 		cmocka_unit_test(test_rate_delay),
 		cmocka_unit_test(test_transport_rate_delay),
 		cmocka_unit_test(test_agents_max),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_revive_all),
 		cmocka_unit_test(test_revive_one),
 		cmocka_unit_test(test_idle_destination_goes),

@@ -3,20 +3,25 @@
  * Connections: made, greeted, kept for a moment for the next mail to the same next hop,
  * ended.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/mem.h"
+#include "base/sys.h"
 
+#include "agent/agent.h"
 #include "daemon/daemon.h"
 #include "fiber/connect.h"
 #include "fiber/fiber.h"
 #include "fiber/stream.h"
 
 #include "log.h"
+#include "quirks.h"
 #include "smtp.h"
 
 enum { SWEEP_MS = 500, CACHE_MAX = 1000 };
@@ -50,30 +55,116 @@ connection_close(struct smtp *s, struct connection **connection)
 
 /* ---- opening ---- */
 
+static const char *
+address_text(const struct sockaddr_storage *sa, char *text, socklen_t size)
+{
+	const void *from =
+		sa->ss_family == AF_INET
+			? (const void *)&((const struct sockaddr_in *)(const void *)sa)
+				  ->sin_addr
+			: (const void *)&((const struct sockaddr_in6 *)(const void *)sa)
+				  ->sin6_addr;
+
+	return inet_ntop(sa->ss_family, from, text, size) == NULL ? "?" : text;
+}
+
+/* Take the local address that the configuration wants. One that is not ours (any more) is
+ * only a warning, unless smtp_bind_address_enforce. */
 static bool
+bind_socket(struct smtp *s, int fd, sa_family_t family)
+{
+	bool v4 = family == AF_INET;
+	const struct sockaddr_storage *from = v4 ? &s->bind4 : &s->bind6;
+	socklen_t len = v4 ? s->bind4_len : s->bind6_len;
+	char text[INET6_ADDRSTRLEN];
+
+	if (len == 0 || sys_bind(fd, (const struct sockaddr *)from, len) == 0)
+		return true;
+	log_bind_failed(s->daemon->log, address_text(from, text, sizeof(text)),
+			strerror(errno));
+	return !s->config.smtp_bind_address_enforce;
+}
+
+enum dial_result { DIAL_CONNECTED, DIAL_FAILED, DIAL_NOT_BOUND };
+
+static enum dial_result
 dial(struct smtp *s, const struct lookup_host *host, struct stream **stream,
      struct err *err)
 {
-	bool v4 = host->sa.ss_family == AF_INET;
-	socklen_t from_len = v4 ? s->bind4_len : s->bind6_len;
-	const struct sockaddr_storage *from = v4 ? &s->bind4 : &s->bind6;
 	int64_t timeout_ms = s->config.smtp_connect_timeout > 0
 				     ? s->config.smtp_connect_timeout * 1000
 				     : -1;
+	int fd = sys_socket(host->sa.ss_family,
+			    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return stream_connect(s->daemon->loop, (const struct sockaddr *)&host->sa,
-			      host->sa_len,
-			      from_len > 0 ? (const struct sockaddr *)from : NULL,
-			      from_len, timeout_ms, stream, err);
+	if (fd < 0) {
+		IGNORE(err_errno(err, ERR_TEMP, "socket"));
+		return DIAL_FAILED;
+	}
+	if (!bind_socket(s, fd, host->sa.ss_family)) {
+		sys_close(fd);
+		return DIAL_NOT_BOUND;
+	}
+	return stream_connect_socket(s->daemon->loop, fd,
+				     (const struct sockaddr *)&host->sa, host->sa_len,
+				     timeout_ms, stream, err)
+		       ? DIAL_CONNECTED
+		       : DIAL_FAILED;
+}
+
+/* On the new connection: greeting and EHLO, as this server needs it. */
+static bool
+greet(struct smtp *s, const struct agent_request *r, const struct lookup_host *host,
+      struct connection *c, bool best_preference, struct dsn *dsn)
+{
+	struct smtp_client_options options = s->options;
+	struct str discarded;
+	bool ok;
+
+	options.best_preference = best_preference;
+	ok = quirks_apply(s, r, host, c->mem, &options, &discarded);
+	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, c->key);
+	if (!ok) {
+		*dsn = dsn_printf(c->mem, "4.3.0",
+				  "local data error while talking to " PRI_STR,
+				  STR_ARG(c->server));
+		return false;
+	}
+	ok = smtp_client_greet(&c->client, dsn) == SMTP_SESSION_OK;
+	if (c->client.pix != 0)
+		log_pix(s->daemon->log, r->msg.queue_id, smtp_pix_name(c->client.pix),
+			c->relay);
+	if (ok && discarded.len > 0 && (c->client.features & SMTP_FEATURE_ESMTP) != 0)
+		log_discarding(s->daemon->log, discarded);
+	if (ok && c->client.greeted_as_us)
+		log_greeted_as_us(s->daemon->log, c->relay, s->common.myhostname);
+	return ok;
+}
+
+static struct dsn
+not_connected(struct smtp *s, const struct agent_request *r,
+	      const struct lookup_host *host, const struct connection *c,
+	      enum dial_result result, const struct err *err)
+{
+	const char *why = strerror(err->errnum != 0 ? err->errnum : EIO);
+
+	if (result == DIAL_NOT_BOUND) {
+		log_not_bound(s->daemon->log);
+		return dsn_make(r->mem, "4.4.0", STR("server configuration error"));
+	}
+	if (err->errnum != ECANCELED)
+		log_connect_failed(s->daemon->log, c->server, host->port, why);
+	return dsn_printf(r->mem, "4.4.1", "connect to " PRI_STR ":%u: %s",
+			  STR_ARG(c->server), host->port, why);
 }
 
 bool
-connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
-		bool best_preference, struct connection **out, struct dsn *dsn,
-		struct str *relay_out, struct arena *mem)
+connection_open(struct smtp *s, const struct agent_request *r,
+		const struct lookup_host *host, struct str key, bool best_preference,
+		struct connection **out, struct dsn *dsn, struct str *relay_out)
 {
-	struct smtp_client_options options = s->options;
 	struct connection *c = mem_alloc(sizeof(*c));
+	enum dial_result result;
 	struct err err = {0};
 
 	c->mem = arena_new();
@@ -82,27 +173,19 @@ connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
 	c->server = str_printf(c->mem, PRI_STR "[" PRI_STR "]", STR_ARG(host->name),
 			       STR_ARG(host->address));
 	c->relay = str_printf(c->mem, PRI_STR ":%u", STR_ARG(c->server), host->port);
-	if (!dial(s, host, &c->stream, &err)) {
-		const char *why = strerror(err.errnum != 0 ? err.errnum : EIO);
-
-		if (err.errnum != ECANCELED)
-			log_connect_failed(s->daemon->log, c->server, host->port, why);
-		*dsn = dsn_printf(mem, "4.4.1", "connect to " PRI_STR ":%u: %s",
-				  STR_ARG(c->server), host->port, why);
+	result = dial(s, host, &c->stream, &err);
+	if (result != DIAL_CONNECTED) {
+		*dsn = not_connected(s, r, host, c, result, &err);
 		connection_free(c);
 		return false;
 	}
-	options.best_preference = best_preference;
-	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, key);
 	c->born_ms = now_ms(s);
-	if (smtp_client_greet(&c->client, dsn) != SMTP_SESSION_OK) {
-		*dsn = dsn_dup(mem, dsn);
-		*relay_out = str_dup(mem, c->relay);
+	if (!greet(s, r, host, c, best_preference, dsn)) {
+		*dsn = dsn_dup(r->mem, dsn);
+		*relay_out = str_dup(r->mem, c->relay);
 		connection_close(s, &c);
 		return false;
 	}
-	if (c->client.greeted_as_us)
-		log_greeted_as_us(s->daemon->log, c->relay, s->common.myhostname);
 	*out = c;
 	return true;
 }

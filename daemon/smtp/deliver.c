@@ -18,6 +18,7 @@
 #include "mail/address.h"
 #include "queue/file.h"
 #include "smtp/nexthop.h"
+#include "table/match.h"
 
 #include "log.h"
 #include "smtp.h"
@@ -306,6 +307,7 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 		a->last_was_site = false;
 	}
 	answer_decided(a, last_host);
+	smtp_client_end_mail(&c->client);
 	if (keep)
 		cache_give_back(a->smtp, c);
 	else
@@ -313,11 +315,35 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 	return ok;
 }
 
+/* smtp_connection_cache_destinations: those are kept whatever qmgr says. */
 static bool
-wants_to_keep(const struct attempt *a)
+is_cache_destination(const struct attempt *a)
 {
-	return (a->r->msg.flags & DELIVER_CONN_STORE) != 0 &&
-	       a->smtp->config.smtp_connection_cache_on_demand;
+	struct err err;
+	struct nexthop n;
+
+	if (match_is_empty(a->smtp->cache_destinations) ||
+	    !nexthop_parse(a->mem, a->r->msg.nexthop, false,
+			   a->smtp->config.smtp_tcp_port, &n, &err))
+		return false;
+	switch (match_find(a->smtp->cache_destinations, n.host, NULL, &err)) {
+	case MATCH_YES:
+		return true;
+	case MATCH_NO:
+		return false;
+	case MATCH_FAILED:
+		break;
+	}
+	log_warning(a->r->daemon->log, "%s", err.text);
+	return false;
+}
+
+static bool
+flag_or_listed(const struct attempt *a, unsigned flag)
+{
+	return ((a->r->msg.flags & flag) != 0 &&
+		a->smtp->config.smtp_connection_cache_on_demand) ||
+	       is_cache_destination(a);
 }
 
 static void
@@ -325,10 +351,10 @@ try_cached(struct attempt *a, struct str key)
 {
 	struct connection *c;
 
-	if ((a->r->msg.flags & DELIVER_CONN_LOAD) == 0)
+	if (!flag_or_listed(a, DELIVER_CONN_LOAD))
 		return;
 	while (count_pending(a) > 0 && (c = cache_take(a->smtp, key)) != NULL) {
-		if (transfer(a, c, wants_to_keep(a), false))
+		if (transfer(a, c, flag_or_listed(a, DELIVER_CONN_STORE), false))
 			return;
 	}
 }
@@ -354,9 +380,9 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 			return;
 		a->relay = STR("none");
 		a->reuse = 0;
-		if (!connection_open(a->smtp, host, key,
+		if (!connection_open(a->smtp, a->r, host, key,
 				     host->preference == answer->hosts[0].preference, &c,
-				     &dsn, &a->relay, a->mem)) {
+				     &dsn, &a->relay)) {
 			note_failure(a, dsn, true);
 			if (dsn.status.text[0] != '4')
 				a->final = true;
@@ -366,7 +392,7 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 			continue;
 		}
 		sessions++;
-		ok = transfer(a, c, wants_to_keep(a), last_host);
+		ok = transfer(a, c, flag_or_listed(a, DELIVER_CONN_STORE), last_host);
 		if (!last_host && count_pending(a) > 0)
 			log_before_next(a, !ok);
 	}

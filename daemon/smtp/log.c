@@ -43,3 +43,36 @@ log_relay_problem(struct log *log, const char *parameter)
 {
 	log_warning(log, "%s configuration problem", parameter);
 }
+
+void
+log_pix(struct log *log, struct str queue_id, const char *workarounds, struct str relay)
+{
+	log_info(log, PRI_STR ": enabling PIX workarounds: %s for " PRI_STR,
+		 STR_ARG(queue_id), workarounds, STR_ARG(relay));
+}
+
+void
+log_discarding(struct log *log, struct str keywords)
+{
+	log_info(log, "discarding EHLO keywords: " PRI_STR, STR_ARG(keywords));
+}
+
+void
+log_table_failed(struct log *log, struct str queue_id, const char *parameter,
+		 struct str key)
+{
+	log_warning(log, PRI_STR ": %s map lookup error for " PRI_STR, STR_ARG(queue_id),
+		    parameter, STR_ARG(key));
+}
+
+void
+log_bind_failed(struct log *log, const char *address, const char *why)
+{
+	log_warning(log, "smtp_connect_addr: bind %s: %s", address, why);
+}
+
+void
+log_not_bound(struct log *log)
+{
+	log_info(log, "server configuration error");
+}

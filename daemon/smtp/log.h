@@ -18,3 +18,12 @@ void log_line_broken(struct log *log, struct str queue_id, int64_t limit);
 void log_greeted_as_us(struct log *log, struct str relay, struct str hostname);
 void log_no_mx_address(struct log *log, struct str domain);
 void log_relay_problem(struct log *log, const char *parameter);
+/* Of one server: a firewall that hides its words; keywords of its that are not used. */
+void log_pix(struct log *log, struct str queue_id, const char *workarounds,
+	     struct str relay);
+void log_discarding(struct log *log, struct str keywords);
+void log_table_failed(struct log *log, struct str queue_id, const char *parameter,
+		      struct str key);
+/* smtp_bind_address is none of ours; we go on without, or not at all. */
+void log_bind_failed(struct log *log, const char *address, const char *why);
+void log_not_bound(struct log *log);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -12,100 +9,28 @@
 #include "config/config.h"
 #include "config/rewrite_config.h"
 #include "daemon/daemon.h"
+#include "rewrite/own.h"
 #include "smtp/lookups.h"
+#include "table/match.h"
 
+#include "quirks.h"
 #include "smtp.h"
-
-enum { OWN_MAX = 1000 };
-
-/* ---- our own addresses ---- */
-
-struct own {
-	struct arena *mem;
-	struct str *list;
-	size_t n;
-};
-
-static void
-own_add(struct own *o, const struct sockaddr *sa)
-{
-	char text[INET6_ADDRSTRLEN];
-	const void *address;
-
-	if (sa == NULL || o->n == OWN_MAX)
-		return;
-	if (sa->sa_family == AF_INET)
-		address = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	else if (sa->sa_family == AF_INET6)
-		address = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	else
-		return;
-	if (inet_ntop(sa->sa_family, address, text, sizeof(text)) != NULL)
-		o->list[o->n++] = str_dup(o->mem, str_from(text));
-}
-
-static bool
-own_add_all(struct own *o, struct err *err)
-{
-	struct ifaddrs *all;
-
-	if (getifaddrs(&all) < 0)
-		return err_errno(err, ERR_TEMP, "getifaddrs");
-	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next)
-		own_add(o, i->ifa_addr);
-	freeifaddrs(all);
-	return true;
-}
-
-static bool
-own_add_names(struct own *o, const char *parameter, struct str list, struct err *err)
-{
-	struct str item;
-
-	while (str_token(&list, ", \t\r\n", &item)) {
-		const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-		struct addrinfo *found;
-		struct str host = item;
-		int e;
-
-		if (str_ieq(item, STR("all"))) {
-			if (!own_add_all(o, err))
-				return false;
-			continue;
-		}
-		if (str_ieq(item, STR("loopback-only")))
-			host = STR("localhost");
-		if (host.len > 2 && host.p[0] == '[')
-			host = str_head(str_skip(host, 1), host.len - 2);
-		e = getaddrinfo(str_c(o->mem, host), NULL, &hints, &found);
-		if (e != 0)
-			return err_set(err, ERR_CONFIG,
-				       "parameter %s: no address for " PRI_STR ": %s",
-				       parameter, STR_ARG(host), gai_strerror(e));
-		for (struct addrinfo *a = found; a != NULL; a = a->ai_next)
-			own_add(o, a->ai_addr);
-		freeaddrinfo(found);
-	}
-	return true;
-}
-
-/* ---- parts ---- */
 
 static bool
 load_rules(struct smtp *s, struct err *err)
 {
-	struct own own = {.mem = s->daemon->mem};
+	struct own_addresses own;
 
-	own.list = arena_alloc_array(own.mem, OWN_MAX, sizeof(*own.list));
-	if (!own_add_names(&own, "inet_interfaces", s->common.inet_interfaces, err) ||
-	    !own_add_names(&own, "proxy_interfaces", s->common.proxy_interfaces, err))
-		return false;
+	own_addresses_load(s->daemon->mem, s->common.inet_interfaces,
+			   s->common.proxy_interfaces, &own);
+	if (own.warning.len > 0)
+		log_warning(s->daemon->log, PRI_STR, STR_ARG(own.warning));
 	s->rules = (struct lookup_rules){.own = own.list, .n_own = own.n};
 	return smtp_lookup_rules(&s->config, &s->common, &s->rules, err);
 }
 
-static bool
-load_options(struct smtp *s, struct err *err)
+static void
+load_options(struct smtp *s)
 {
 	const struct smtp_config *c = &s->config;
 
@@ -115,6 +40,8 @@ load_options(struct smtp *s, struct err *err)
 		.never_send_ehlo = c->smtp_never_send_ehlo,
 		.always_send_ehlo = c->smtp_always_send_ehlo,
 		.skip_5xx_greeting = c->smtp_skip_5xx_greeting,
+		.raw_envelope = !c->smtp_quote_rfc821_envelope,
+		.wait_for_quit = !c->smtp_skip_quit_response,
 		.line_length_limit = c->smtp_line_length_limit,
 		.timeouts = {.helo_ms = c->smtp_helo_timeout * 1000,
 			     .mail_ms = c->smtp_mail_timeout * 1000,
@@ -125,8 +52,29 @@ load_options(struct smtp *s, struct err *err)
 			     .rset_ms = c->smtp_rset_timeout * 1000,
 			     .quit_ms = c->smtp_quit_timeout * 1000},
 	};
-	return smtp_features_parse(c->smtp_discard_ehlo_keywords,
-				   &s->options.discard_features, err);
+}
+
+/* inet_interfaces names the one address that we may use: then we use it to go out, too.
+ */
+static struct str
+only_interface(struct smtp *s, bool v6)
+{
+	struct own_addresses own;
+	struct str only = STR_EMPTY;
+
+	if (str_ieq(s->common.inet_interfaces, STR("all")))
+		return only;
+	own_addresses_load(s->daemon->mem, s->common.inet_interfaces, STR_EMPTY, &own);
+	for (size_t i = 0; i < own.n; i++) {
+		if (str_contains(own.list[i], ':') != v6)
+			continue;
+		if (only.len > 0)
+			return STR_EMPTY;
+		only = own.list[i];
+	}
+	if (str_starts(only, STR("127.")) || str_eq(only, STR("::1")))
+		return STR_EMPTY;
+	return only;
 }
 
 static bool
@@ -134,8 +82,12 @@ load_bind(struct smtp *s, struct err *err)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&s->bind4;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&s->bind6;
-	const char *a4 = str_c(s->daemon->mem, s->config.smtp_bind_address);
-	const char *a6 = str_c(s->daemon->mem, s->config.smtp_bind_address6);
+	struct str four = s->config.smtp_bind_address;
+	struct str six = s->config.smtp_bind_address6;
+	const char *a4 =
+		str_c(s->daemon->mem, four.len > 0 ? four : only_interface(s, false));
+	const char *a6 =
+		str_c(s->daemon->mem, six.len > 0 ? six : only_interface(s, true));
 
 	if (a4[0] != '\0') {
 		if (inet_pton(AF_INET, a4, &in->sin_addr) != 1)
@@ -164,5 +116,10 @@ settings_load(struct smtp *s, struct err *err)
 	    !config_get_bool(cfg, STR("soft_bounce"), &s->soft_bounce, err))
 		return false;
 	s->relayhost = rewrite.relayhost;
-	return load_rules(s, err) && load_options(s, err) && load_bind(s, err);
+	load_options(s);
+	return load_rules(s, err) && load_bind(s, err) && quirks_load(s, err) &&
+	       match_open(s->daemon->mem, MATCH_DOMAINS,
+			  "smtp_connection_cache_destinations",
+			  s->config.smtp_connection_cache_destinations, 0,
+			  &s->cache_destinations, err);
 }

@@ -21,6 +21,8 @@
 
 struct agent_request;
 struct daemon;
+struct maps;
+struct match;
 struct stream;
 
 struct smtp {
@@ -31,9 +33,12 @@ struct smtp {
 	bool soft_bounce;
 	struct lookup_rules rules;
 	struct smtp_client_options options;
+	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */
+	struct maps *pix_maps;     /* smtp_pix_workaround_maps */
 	struct sockaddr_storage bind4, bind6;
-	socklen_t bind4_len, bind6_len; /* 0: none */
-	struct list cache;              /* of struct connection, idle ones */
+	socklen_t bind4_len, bind6_len;   /* 0: none */
+	struct match *cache_destinations; /* smtp_connection_cache_destinations */
+	struct list cache;                /* of struct connection, idle ones */
 	struct timer sweep;
 };
 
@@ -64,10 +69,10 @@ void cache_init(struct smtp *s);
 void cache_drop_all(struct smtp *s);
 
 /* Connect and greet. False: dsn says why; *relay_out is set if there was a connection.
- * Texts are in mem. */
-bool connection_open(struct smtp *s, const struct lookup_host *host, struct str key,
-		     bool best_preference, struct connection **out, struct dsn *dsn,
-		     struct str *relay_out, struct arena *mem);
+ * Texts are in the request's memory. */
+bool connection_open(struct smtp *s, const struct agent_request *r,
+		     const struct lookup_host *host, struct str key, bool best_preference,
+		     struct connection **out, struct dsn *dsn, struct str *relay_out);
 
 /* Deliver one request of qmgr. */
 void deliver(struct agent_request *r);

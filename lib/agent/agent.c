@@ -170,9 +170,10 @@ serve_one(struct daemon *d, struct ipc *ipc, struct stream *client,
 		done = (struct msg_deliver_done){.deferred = r.deferred,
 						 .site_dsn = str_from(r.site.status.text),
 						 .site_reason =
-							 str_head(r.site.reason, 4096)};
+							 str_head(r.site.reason, 4096),
+						 .closing = d->draining};
 		ok = !r.lost && ipc_send(ipc, &ipc_deliver_done, &done, &err) &&
-		     ipc_flush(ipc, &err);
+		     ipc_flush(ipc, &err) && done.closing == 0;
 	} else if (result == IPC_FAILED && !d->draining) {
 		log_warning(d->log, "bad delivery request: %s", err.text);
 	}
@@ -187,6 +188,8 @@ agent_session(struct daemon *d, struct stream *client,
 	struct ipc ipc;
 
 	ipc_init(&ipc, client);
-	while (!d->draining && serve_one(d, &ipc, client, deliver))
+	/* What was accepted is served, and nothing is closed without a word while qmgr
+	 * may be sending: it is qmgr that closes idle connections. */
+	while (serve_one(d, &ipc, client, deliver))
 		;
 }

@@ -18,6 +18,7 @@
 #include "base/macros.h"
 #include "base/panic.h"
 
+#include "fiber/fiber.h"
 #include "fiber/stream.h"
 #include "mail/address.h"
 #include "mail/dsn_request.h"
@@ -54,22 +55,71 @@ feature_of(struct str keyword)
 	return 0;
 }
 
-bool
-smtp_features_parse(struct str text, unsigned *features_out, struct err *err)
+/* What may be in smtp_discard_ehlo_keywords, in the order of Postfix's log lines. Some of
+ * these the client does not use anyway. */
+static const struct str discardable[] = {
+	STR_INIT("8BITMIME"),
+	STR_INIT("AUTH"),
+	STR_INIT("ETRN"),
+	STR_INIT("PIPELINING"),
+	STR_INIT("SIZE"),
+	STR_INIT("VERP"),
+	STR_INIT("VRFY"),
+	STR_INIT("XCLIENT"),
+	STR_INIT("XFORWARD"),
+	STR_INIT("STARTTLS"),
+	STR_INIT("ENHANCEDSTATUSCODES"),
+	STR_INIT("DSN"),
+	STR_INIT("SMTPUTF8"),
+	STR_INIT("CHUNKING"),
+};
+
+static bool
+has_word(struct str text, struct str want)
 {
-	unsigned features = 0;
 	struct str word;
 
 	while (str_token(&text, ", \t\r\n", &word)) {
-		unsigned f = feature_of(word);
+		if (str_ieq(word, want))
+			return true;
+	}
+	return false;
+}
 
-		if (f == 0 && !str_ieq(word, STR("silent-discard")))
-			return err_set(err, ERR_CONFIG, "unknown EHLO keyword: " PRI_STR,
-				       STR_ARG(word));
-		features |= f;
+void
+smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
+		    struct str *names_out)
+{
+	bool silent = has_word(text, STR("silent-discard"));
+	struct buf *names = buf_new(mem, 1024);
+	unsigned features = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(discardable); i++) {
+		if (!has_word(text, discardable[i]))
+			continue;
+		features |= feature_of(discardable[i]);
+		if (!silent)
+			buf_printf(names, "%s" PRI_STR, names->len > 0 ? " " : "",
+				   STR_ARG(discardable[i]));
 	}
 	*features_out = features;
-	return true;
+	*names_out = buf_str(names);
+}
+
+unsigned
+smtp_pix_parse(struct str text)
+{
+	return (has_word(text, STR("disable_esmtp")) ? SMTP_PIX_DISABLE_ESMTP : 0) |
+	       (has_word(text, STR("delay_dotcrlf")) ? SMTP_PIX_DELAY_DOTCRLF : 0);
+}
+
+const char *
+smtp_pix_name(unsigned pix)
+{
+	static const char *const names[] = {"", "disable_esmtp", "delay_dotcrlf",
+					    "disable_esmtp delay_dotcrlf"};
+
+	return names[pix & 3];
 }
 
 void
@@ -280,11 +330,44 @@ say_hello(struct smtp_client *c, bool extended, struct dsn *dsn)
 	return SMTP_SESSION_FAILED;
 }
 
+/* A firewall in between shows nothing of the greeting but these. */
+static bool
+is_hidden(const struct smtp_reply *r)
+{
+	for (size_t i = 0; i < r->text.len; i++) {
+		if (strchr("20 *\t\r\n", r->text.p[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+greeting_has(const struct smtp_reply *r, struct str want)
+{
+	struct str text = r->text;
+	struct str word;
+
+	while (str_token(&text, " \t\r\n", &word)) {
+		if (str_ieq(word, want))
+			return true;
+	}
+	return false;
+}
+
+static bool
+wants_ehlo(const struct smtp_client *c, const struct smtp_reply *greeting)
+{
+	if (c->options.lmtp)
+		return true;
+	if (c->options.never_send_ehlo || (c->pix & SMTP_PIX_DISABLE_ESMTP) != 0)
+		return false;
+	return c->options.always_send_ehlo || greeting_has(greeting, STR("ESMTP"));
+}
+
 enum smtp_session_result
 smtp_client_greet(struct smtp_client *c, struct dsn *dsn_out)
 {
 	struct smtp_reply r;
-	bool extended;
 
 	if (read_reply(c, c->options.timeouts.helo_ms,
 		       "receiving the initial server greeting", &r,
@@ -297,10 +380,8 @@ smtp_client_greet(struct smtp_client *c, struct dsn *dsn_out)
 		return SMTP_SESSION_FAILED;
 	}
 	c->greeted_as_us = str_ieq(first_word(&r), c->options.my_hostname);
-	extended = c->options.lmtp || (!c->options.never_send_ehlo &&
-				       (c->options.always_send_ehlo ||
-					str_find(r.text, STR("ESMTP")) < r.text.len));
-	return say_hello(c, extended, dsn_out);
+	c->pix = is_hidden(&r) ? c->options.pix_workarounds : 0;
+	return say_hello(c, wants_ehlo(c, &r), dsn_out);
 }
 
 /* ---- envelope ---- */
@@ -311,12 +392,18 @@ has(const struct smtp_client *c, enum smtp_feature f)
 	return (c->features & f) != 0;
 }
 
+static struct str
+envelope_address(const struct smtp_client *c, struct str address)
+{
+	return c->options.raw_envelope ? address : address_quote_smtp(c->mem, address);
+}
+
 static void
 add_mail_command(const struct smtp_client *c, struct buf *out,
 		 const struct smtp_mail *mail)
 {
 	buf_printf(out, "MAIL FROM:<" PRI_STR ">",
-		   STR_ARG(address_quote_smtp(c->mem, mail->sender)));
+		   STR_ARG(envelope_address(c, mail->sender)));
 	if (has(c, SMTP_FEATURE_SIZE) && mail->size > 0)
 		buf_printf(out, " SIZE=%" PRId64, mail->size);
 	if (has(c, SMTP_FEATURE_8BITMIME) && (mail->is_8bit || mail->is_7bit))
@@ -336,7 +423,7 @@ add_rcpt_command(const struct smtp_client *c, struct buf *out,
 		 const struct smtp_rcpt *rcpt)
 {
 	buf_printf(out, "RCPT TO:<" PRI_STR ">",
-		   STR_ARG(address_quote_smtp(c->mem, rcpt->address)));
+		   STR_ARG(envelope_address(c, rcpt->address)));
 	if (has(c, SMTP_FEATURE_DSN) && rcpt->orcpt.len > 0)
 		buf_printf(out, " ORCPT=" PRI_STR,
 			   STR_ARG(dsn_orcpt_format(c->mem, rcpt->orcpt)));
@@ -594,6 +681,19 @@ write_text(struct stream *s, struct line_state *l, struct str text)
 	return status;
 }
 
+/* The firewall must not see the end of data in two packets, or with text before it. */
+static enum stream_status
+pause_before_dot(struct smtp_client *c)
+{
+	enum stream_status status = stream_flush(c->stream);
+	struct loop *loop = stream_loop(c->stream);
+
+	if (status == STREAM_OK && loop != NULL &&
+	    !fiber_sleep(loop, c->options.pix_delay_ms))
+		return STREAM_CANCELLED;
+	return status;
+}
+
 static enum stream_status
 send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l)
 {
@@ -618,6 +718,8 @@ send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l
 	}
 	if (status == STREAM_OK && l->column > 0)
 		status = stream_write(c->stream, STR("\r\n"));
+	if (status == STREAM_OK && (c->pix & SMTP_PIX_DELAY_DOTCRLF) != 0)
+		status = pause_before_dot(c);
 	if (status == STREAM_OK)
 		status = stream_write(c->stream, STR(".\r\n"));
 	return status == STREAM_OK ? stream_flush(c->stream) : status;
@@ -761,13 +863,27 @@ smtp_client_probe(struct smtp_client *c, struct dsn *dsn_out)
 }
 
 void
+smtp_client_end_mail(struct smtp_client *c)
+{
+	struct dsn ignored;
+
+	if (!c->broken && c->in_mail)
+		IGNORE(smtp_client_probe(c, &ignored) != SMTP_SESSION_OK);
+}
+
+void
 smtp_client_quit(struct smtp_client *c)
 {
+	const struct smtp_timeouts *t = &c->options.timeouts;
+	struct smtp_reply r;
 	struct dsn ignored;
 
 	if (c->broken)
 		return;
-	IGNORE(send_command(c, c->options.timeouts.quit_ms, "sending QUIT",
-			    STR("QUIT\r\n"), &ignored) != SMTP_SESSION_OK);
+	if (send_command(c, t->quit_ms, "sending QUIT", STR("QUIT\r\n"), &ignored) ==
+		    SMTP_SESSION_OK &&
+	    c->options.wait_for_quit)
+		IGNORE(read_reply(c, t->quit_ms, "sending QUIT", &r, &ignored) !=
+		       SMTP_SESSION_OK);
 	c->broken = true;
 }

@@ -8,8 +8,10 @@
  *	smtp_client_init()	on a connected stream
  *	smtp_client_greet()	greeting, EHLO or HELO or LHLO
  *	smtp_client_send()	one mail; may be called again while
- *smtp_client_is_usable() smtp_client_probe()	RSET, before a connection that was idle is
- *used again smtp_client_quit()	QUIT; the reply is not waited for
+ *smtp_client_is_usable()
+ *	smtp_client_end_mail()	after it, when all results are told
+ *	smtp_client_probe()	RSET, before a connection that was idle is used again
+ *	smtp_client_quit()	QUIT
  *
  * Texts of failures are Postfix's (facts: logs 2.1), they are what log analysers match.
  * Secrets never pass here; sources: RFC 5321, 2920 (pipelining), 1870 (SIZE), 6152
@@ -55,6 +57,12 @@ struct smtp_timeouts {
 	int64_t quit_ms;
 };
 
+/* Ways around a firewall that hides the server's words (smtp_pix_workarounds). */
+enum smtp_pix {
+	SMTP_PIX_DISABLE_ESMTP = 1u << 0, /* HELO only */
+	SMTP_PIX_DELAY_DOTCRLF = 1u << 1, /* the end of data in a packet of its own */
+};
+
 struct smtp_client_options {
 	bool lmtp;
 	struct str helo_name;
@@ -64,6 +72,10 @@ struct smtp_client_options {
 	bool skip_5xx_greeting;    /* smtp_skip_5xx_greeting */
 	bool best_preference;      /* for the loop check: no better host exists */
 	unsigned discard_features; /* smtp_discard_ehlo_keywords as bits */
+	unsigned pix_workarounds;  /* enum smtp_pix: used if the greeting is all stars */
+	int64_t pix_delay_ms;      /* smtp_pix_workaround_delay_time */
+	bool raw_envelope;         /* addresses unquoted: smtp_quote_rfc821_envelope=no */
+	bool wait_for_quit;        /* smtp_skip_quit_response=no */
 	int64_t line_length_limit; /* smtp_line_length_limit; 0 = none */
 	struct smtp_timeouts timeouts;
 };
@@ -78,6 +90,7 @@ struct smtp_client {
 	int64_t size_limit; /* announced; 0 = none */
 	bool broken;        /* nothing can be sent any more */
 	bool greeted_as_us; /* the greeting carried our own name: worth a warning */
+	unsigned pix;       /* enum smtp_pix: workarounds in use */
 	bool in_mail;       /* a transaction is open: RSET before the next */
 };
 
@@ -144,6 +157,9 @@ enum smtp_session_result smtp_client_greet(struct smtp_client *c,
 enum smtp_session_result smtp_client_send(struct smtp_client *c, struct smtp_mail *mail,
 					  struct dsn *dsn_out) MUST_CHECK;
 
+/* Nobody was accepted, or the server wanted no content: RSET ends the transaction. */
+void smtp_client_end_mail(struct smtp_client *c);
+
 enum smtp_session_result smtp_client_probe(struct smtp_client *c,
 					   struct dsn *dsn_out) MUST_CHECK;
 
@@ -152,7 +168,12 @@ void smtp_client_quit(struct smtp_client *c);
 /* May another mail be sent over this connection? */
 bool smtp_client_is_usable(const struct smtp_client *c);
 
-/* "pipelining, size": keywords of smtp_discard_ehlo_keywords to bits; unknown ones are an
- * error that names them. */
-bool smtp_features_parse(struct str text, unsigned *features_out,
-			 struct err *err) MUST_CHECK;
+/* "pipelining, size": keywords of smtp_discard_ehlo_keywords to bits. Unknown ones do not
+ * count, as in Postfix; names_out: the others, as the log has them, empty if there are
+ * none or silent-discard is among them. */
+void smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
+			 struct str *names_out);
+/* "disable_esmtp, delay_dotcrlf" to bits (enum smtp_pix); other words do not count. */
+unsigned smtp_pix_parse(struct str text);
+/* "disable_esmtp delay_dotcrlf" */
+const char *smtp_pix_name(unsigned pix);

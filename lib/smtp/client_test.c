@@ -444,15 +444,39 @@ test_reuse(void **state)
 static void
 test_features(void **state)
 {
-	unsigned features;
-	struct err err;
+	static const struct {
+		struct str text;
+		unsigned features;
+		struct str names;
+	} rows[] = {
+		{STR_INIT("size, PIPELINING"),
+		 SMTP_FEATURE_PIPELINING | SMTP_FEATURE_SIZE,
+		 STR_INIT("PIPELINING SIZE")},
+		{STR_INIT("pipelining silent-discard"), SMTP_FEATURE_PIPELINING,
+		 STR_INIT("")},
+		/* Not for us, but told. */
+		{STR_INIT("VRFY"), 0, STR_INIT("VRFY")},
+		/* Postfix does not mind. */
+		{STR_INIT("pipelinging"), 0, STR_INIT("")},
+		{STR_INIT(""), 0, STR_INIT("")},
+	};
+	struct arena *mem = arena_new();
 
 	(void)state;
-	assert_true(smtp_features_parse(STR("pipelining, SIZE silent-discard"), &features,
-					&err));
-	assert_int_equal(features, SMTP_FEATURE_PIPELINING | SMTP_FEATURE_SIZE);
-	assert_false(smtp_features_parse(STR("pipelinging"), &features, &err));
-	assert_string_equal(err.text, "unknown EHLO keyword: pipelinging");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned features = 1;
+		struct str names;
+
+		smtp_features_parse(mem, rows[i].text, &features, &names);
+		assert_int_equal(features, rows[i].features);
+		assert_true(str_eq(names, rows[i].names));
+	}
+	assert_int_equal(smtp_pix_parse(STR("other, Delay_dotcrlf")),
+			 SMTP_PIX_DELAY_DOTCRLF);
+	assert_string_equal(
+		smtp_pix_name(smtp_pix_parse(STR("delay_dotcrlf disable_esmtp"))),
+		"disable_esmtp delay_dotcrlf");
+	arena_free(&mem);
 }
 
 int

@@ -5,6 +5,7 @@
     sink.reply(r"RCPT TO:<bad@", "550 5.1.1 no such user")
     sink.reply(r"CONNECT", "421 too busy", times=1)  # instead of the greeting
     sink.reply(r"EOD", None, delay=3)              # the end of the message; default reply
+    sink.reply(r"CONTENT", None, delay=3)          # does not read it for a while
     ...
     sink.messages[0].data                          # as sent, dots unstuffed, CRLF
     sink.stop()                                    # connection refused from here on
@@ -66,10 +67,13 @@ class Sink:
         self.messages = []
         self.commands = []       # (connection, line) of every command
         self.connections = 0
+        self.peers = []          # the address of each connection's other end
+        self.most = 0            # messages in DATA at one time
         self._rules = []
         self._lock = threading.Condition()
         self._listener = None
         self._open = set()
+        self._in_data = 0
         self._stopping = threading.Event()
         if start:
             self.start()
@@ -91,7 +95,9 @@ class Sink:
 
     def start(self):
         self._stopping.clear()
-        self._listener = socket.create_server((self.host, self.port), backlog=256)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, self.port), family=family,
+                                              backlog=256)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self):
@@ -149,9 +155,10 @@ class Sink:
     def _accept(self, listener):
         while True:
             try:
-                conn, _ = listener.accept()
+                conn, peer = listener.accept()
             except OSError:
                 return
+            self.peers.append(peer[0])
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
 
     def _serve(self, conn):
@@ -187,6 +194,11 @@ class Sink:
         with self._lock:
             self.commands.append((number, line))
             self._lock.notify_all()
+
+    def note_data(self, change):
+        with self._lock:
+            self._in_data += change
+            self.most = max(self.most, self._in_data)
 
     def keep(self, message):
         with self._lock:
@@ -270,6 +282,14 @@ class _Session:
             return False
         if self.code[0] != "3":
             return True
+        self.sink.note_data(1)
+        try:
+            return self.take_data()
+        finally:
+            self.sink.note_data(-1)
+
+    def take_data(self):
+        self.sink.decide("CONTENT", "")
         data = []
         size = 0
         while True:

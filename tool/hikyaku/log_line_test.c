@@ -107,7 +107,9 @@ kinds(void **state)
 		if (l.kind != rows[i].kind)
 			fail_msg("%s is %s", rows[i].line, log_kind_name(l.kind));
 		assert_true(str_eq(l.id, str_from(rows[i].id)));
-		assert_true(str_eq(l.client, str_from(rows[i].client)));
+		if (!str_eq(l.client, str_from(rows[i].client)))
+			fail_msg("%s has the client " PRI_STR, rows[i].line,
+				 STR_ARG(l.client));
 		assert_true(str_eq(l.from, str_from(rows[i].from)));
 		assert_true(str_eq(l.to, str_from(rows[i].to)));
 		assert_true(str_eq(l.link, str_from(rows[i].link)));
