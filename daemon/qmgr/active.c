@@ -394,6 +394,20 @@ put_back(struct message *m, int64_t delay_s)
 	forget(m);
 }
 
+/* A file that cannot be used: what may pass is no reason to set it aside for good. */
+static void
+give_up(struct message *m, const struct err *err)
+{
+	struct qmgr *q = m->qmgr;
+
+	if (err->kind != ERR_TEMP) {
+		save_corrupt(m, err->text);
+		return;
+	}
+	log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err->text);
+	put_back(m, q->config.minimal_backoff_time);
+}
+
 static int64_t
 next_delay_s(const struct message *m)
 {
@@ -514,8 +528,12 @@ conclude_fiber(void *arg)
 		return;
 	}
 	m->finishing = false;
-	if (m->is_damaged || !recipients_read(m, &err)) {
-		save_corrupt(m, m->is_damaged ? "damaged recipients" : err.text);
+	if (m->is_damaged) {
+		save_corrupt(m, "damaged recipients");
+		return;
+	}
+	if (!recipients_read(m, &err)) {
+		give_up(m, &err);
 		return;
 	}
 	active_progress(m);
@@ -593,13 +611,7 @@ begin(struct message *m)
 	struct err err;
 
 	if (!queue_file_open(m->mem, m->fd, &m->file, &err)) {
-		if (err.kind == ERR_TEMP) {
-			log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
-				  err.text);
-			put_back(m, q->config.minimal_backoff_time);
-		} else {
-			save_corrupt(m, err.text);
-		}
+		give_up(m, &err);
 		return;
 	}
 	read_marks(m);
@@ -612,7 +624,7 @@ begin(struct message *m)
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
 	if (m->next_rcpt != 0 && !recipients_read(m, &err)) {
-		save_corrupt(m, err.text);
+		give_up(m, &err);
 		return;
 	}
 	active_progress(m);
