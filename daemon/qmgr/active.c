@@ -202,6 +202,17 @@ route_to_filter(struct message *m, struct sched_recipient *r)
 	return true;
 }
 
+/* A report that nobody could be told of ends here. */
+static bool
+is_for_double_bounce(const struct qmgr *q, const struct route *route)
+{
+	struct str local;
+	struct str domain;
+
+	IGNORE(address_split(route->recipient, &local, &domain));
+	return route->class == CLASS_LOCAL && str_ieq(local, q->rules.double_bounce);
+}
+
 static void
 route_one(struct message *m, struct sched_recipient *r)
 {
@@ -222,12 +233,6 @@ route_one(struct message *m, struct sched_recipient *r)
 		add_problem(m, "error", STR("5.1.3"), STR("null recipient address"), r);
 		return;
 	}
-	/* A report that nobody could be told of ends here. */
-	if (str_ieq(r->address, m->qmgr->rules.double_bounce)) {
-		add_to(m, STR("discard"),
-		       STR("undeliverable postmaster notification discarded"), r);
-		return;
-	}
 	if (route_to_filter(m, r))
 		return;
 	switch (resolve_address(m->scratch, &m->qmgr->rules, m->file.sender, r->address,
@@ -237,7 +242,11 @@ route_one(struct message *m, struct sched_recipient *r)
 			log_warning(m->qmgr->daemon->log, PRI_STR,
 				    STR_ARG(route.warning));
 		recipient_set_address(r, route.recipient);
-		route_to(m, route.transport, route.nexthop, r);
+		if (is_for_double_bounce(m->qmgr, &route))
+			add_to(m, STR("discard"),
+			       STR("undeliverable postmaster notification discarded"), r);
+		else
+			route_to(m, route.transport, route.nexthop, r);
 		return;
 	case RESOLVE_BAD:
 		add_problem(m, "error", STR("5.1.3"), STR("bad address syntax"), r);
