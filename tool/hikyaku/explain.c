@@ -30,6 +30,7 @@
 #include "rewrite/rules.h"
 
 #include "asker.h"
+#include "mapping.h"
 #include "route_hosts.h"
 #include "rows.h"
 
@@ -43,9 +44,11 @@ struct explain {
 	struct master_config master;
 	struct master_services services;
 	struct rewrite_rules rules;
+	struct mapping mapping;
 	struct servers_source servers;
 	struct asker asker;
-	struct str sender;
+	struct str given_sender; /* in internal form */
+	struct str sender;       /* mapped */
 	char **addresses;
 	struct rows rows;   /* of the address that is being explained */
 	json_t *recipients; /* the same for programs */
@@ -68,8 +71,8 @@ reason_text(struct explain *x, const struct resolve_reason *r)
 {
 	if (r->table != NULL)
 		return str_printf(x->mem, "%s: \"" PRI_STR "\" in %s says " PRI_STR,
-				  r->parameter, STR_ARG(r->key), r->table,
-				  STR_ARG(r->value));
+				  r->parameter, STR_ARG(r->key),
+				  mapping_table(x->mem, r->table), STR_ARG(r->value));
 	return setting(x, r->parameter);
 }
 
@@ -247,7 +250,8 @@ explain_steps(struct explain *x, const struct expand_result *e)
 			 str_printf(x->mem, PRI_STR " -> " PRI_STR,
 				    STR_ARG(e->steps[i].from), STR_ARG(e->steps[i].to)),
 			 str_printf(x->mem, "virtual_alias_maps: \"" PRI_STR "\" in %s",
-				    STR_ARG(e->steps[i].key), e->steps[i].table));
+				    STR_ARG(e->steps[i].key),
+				    mapping_table(x->mem, e->steps[i].table)));
 }
 
 /* Which setting completed it. */
@@ -274,27 +278,30 @@ without_brackets(struct str text)
 	return text;
 }
 
+/* Not accepted now: tried again until the table answers. */
 static void
-explain_address(struct explain *x, const char *argument)
+explain_table_problem(struct explain *x, struct str address, const struct err *err)
 {
-	struct str text = without_brackets(str_from(argument));
-	struct str form = rewrite_form(x->mem, &x->rules, text);
+	json_t *o = json_object();
+
+	json_array_append_new(x->recipients, o);
+	json_object_set_new(o, "address", json_printable(address));
+	explain_stay(x, o, "waits", err, "4.3.0");
+}
+
+/* From the completed address to all that it stands for. False: a table failed. */
+static bool
+explain_form(struct explain *x, struct str form, struct str *mapped_out)
+{
 	struct expand_result e;
+	struct str mapped;
 	struct err err;
 
-	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
-	if (str_eq(form, text))
-		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
-	else
-		rows_add(&x->rows, 1, "rewritten", form,
-			 setting(x, rewrite_parameter(text)));
-	if (!expand_recipient(x->mem, &x->rules, form, &e, &err)) {
-		json_t *o = json_object();
-
-		json_array_append_new(x->recipients, o);
-		json_object_set_new(o, "address", json_printable(form));
-		explain_stay(x, o, "waits", &err, "4.3.0");
-		return;
+	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_RECIPIENT, form, &x->rows,
+			     "mapped", &mapped, &err) ||
+	    !expand_recipient(x->mem, &x->rules, mapped, &e, &err)) {
+		explain_table_problem(x, form, &err);
+		return false;
 	}
 	explain_steps(x, &e);
 	for (size_t i = 0; i < e.n_addresses; i++) {
@@ -302,6 +309,76 @@ explain_address(struct explain *x, const char *argument)
 			rows_add(&x->rows, 0, "recipient", e.addresses[i], STR_EMPTY);
 		explain_recipient(x, e.addresses[i]);
 	}
+	*mapped_out = mapped;
+	return true;
+}
+
+enum { COPY_SOURCES = 3 };
+
+static bool
+is_among(const struct str *list, size_t n, struct str address)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (str_ieq(list[i], address))
+			return true;
+	}
+	return false;
+}
+
+/* Who gets a copy besides, of the three parameters; an address that two of them name gets
+ * one. */
+static bool
+explain_copies(struct explain *x, struct str recipient)
+{
+	const struct {
+		struct maps *maps;
+		struct str address;
+	} sources[COPY_SOURCES] = {{x->mapping.sender_bcc, x->sender},
+				   {x->mapping.recipient_bcc, recipient},
+				   {NULL, STR_EMPTY}};
+	struct str copies[COPY_SOURCES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < COPY_SOURCES; i++) {
+		struct str copy;
+		struct str why_copy;
+		struct err err;
+
+		if (!mapping_copy(&x->mapping, sources[i].maps, sources[i].address, &copy,
+				  &why_copy, &err)) {
+			explain_table_problem(x, recipient, &err);
+			return false;
+		}
+		copies[n] = rewrite_form(x->mem, &x->rules, copy);
+		if (copy.len == 0 || is_among(copies, n, copies[n]))
+			continue;
+		rows_add(&x->rows, 0, "copy", copies[n], why_copy);
+		if (!explain_form(x, copies[n++], &copy))
+			return false;
+	}
+	return true;
+}
+
+static void
+explain_address(struct explain *x, const char *argument)
+{
+	struct str text = without_brackets(str_from(argument));
+	struct str form = rewrite_form(x->mem, &x->rules, text);
+	struct err err;
+
+	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
+	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_SENDER, x->given_sender,
+			     &x->rows, "sender", &x->sender, &err)) {
+		explain_table_problem(x, form, &err);
+		return;
+	}
+	if (str_eq(form, text))
+		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
+	else
+		rows_add(&x->rows, 1, "rewritten", form,
+			 setting(x, rewrite_parameter(text)));
+	if (explain_form(x, form, &form))
+		IGNORE(!explain_copies(x, form)); /* it has said why */
 }
 
 static void
@@ -356,7 +433,8 @@ load(struct explain *x, struct err *err)
 	       resolver_config_load(x->mem, x->config, &resolver, err) &&
 	       servers_open(x->mem, resolver.resolver_nameservers, &x->servers, err) &&
 	       master_cf_load(x->mem, x->config, &x->services, err) &&
-	       rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err);
+	       rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err) &&
+	       mapping_open(x->mem, x->config, &x->rules, &x->mapping, err);
 }
 
 static int
@@ -402,7 +480,7 @@ explain_main(int argc, char **argv)
 						{"offline", no_argument, NULL, 'o'},
 						{"json", no_argument, NULL, 'j'},
 						{NULL, 0, NULL, 0}};
-	struct explain x = {.sender = STR_EMPTY};
+	struct explain x = {.given_sender = STR_EMPTY, .sender = STR_EMPTY};
 	struct err err;
 	int c;
 
@@ -410,7 +488,7 @@ explain_main(int argc, char **argv)
 		if (c == 'c')
 			x.dir = optarg;
 		else if (c == 'f')
-			x.sender = without_brackets(str_from(optarg));
+			x.given_sender = without_brackets(str_from(optarg));
 		else if (c == 'o')
 			x.offline = true;
 		else if (c == 'j')
@@ -426,7 +504,7 @@ explain_main(int argc, char **argv)
 		fprintf(stderr, "hikyaku explain: %s\n", err.text);
 		x.status = EXIT_UNUSABLE;
 	} else {
-		x.sender = rewrite_form(x.mem, &x.rules, x.sender);
+		x.given_sender = rewrite_form(x.mem, &x.rules, x.given_sender);
 		if (!run(&x))
 			x.status = EXIT_UNUSABLE;
 	}

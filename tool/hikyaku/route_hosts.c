@@ -82,9 +82,13 @@ why_host(const struct walk *w, const struct nexthop *n, const struct lookup_answ
 {
 	bool shuffled = w->t->rules.randomize &&
 			(is_equal(a, i, i + 1) || (i > 0 && is_equal(a, i, i - 1)));
-	bool is_mx = n->mx && !hostaddr_is_valid(n->host) && a->hosts[i].preference > 0;
+	bool has_none = n->mx && !a->by_mx && !w->t->rules.dns_disabled &&
+			!hostaddr_is_valid(n->host);
 
-	if (is_mx)
+	if (has_none)
+		return str_printf(w->t->mem, "no MX record: the host of this name%s",
+				  shuffled ? ", in random order" : "");
+	if (a->by_mx)
 		return str_printf(w->t->mem, "MX %lld%s",
 				  (long long)a->hosts[i].preference,
 				  shuffled ? ", in random order" : "");
