@@ -48,6 +48,10 @@ init(struct daemon *d, struct err *err)
 	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,
 		       TABLE_DEFAULT, &c->recipient_bcc, err))
 		return false;
+	d->tables = rewrite_rules_places(
+		d->mem, &c->rules,
+		(struct str[]){c->config.sender_bcc_maps, c->config.recipient_bcc_maps},
+		2);
 	rewrite_rules_warnings(&c->rules, warn, d->log);
 	warn_of_tables(d->log, c->sender_bcc);
 	warn_of_tables(d->log, c->recipient_bcc);

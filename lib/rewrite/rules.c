@@ -7,6 +7,7 @@
 #include "config/common_config.h"
 #include "config/config.h"
 #include "mail/address.h"
+#include "table/places.h"
 #include "table/table.h"
 
 #include "rewrite/canonical.h"
@@ -135,6 +136,35 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 		return false;
 	*out = r;
 	return true;
+}
+
+const char *const *
+rewrite_rules_places(struct arena *mem, const struct rewrite_rules *rules,
+		     const struct str *more, size_t n_more)
+{
+	const struct rewrite_config *c = &rules->config;
+	const struct str own[] = {
+		c->transport_maps,
+		c->sender_dependent_relayhost_maps,
+		c->sender_dependent_default_transport_maps,
+		c->virtual_alias_maps,
+		c->canonical_maps,
+		c->sender_canonical_maps,
+		c->recipient_canonical_maps,
+		c->relocated_maps,
+		c->mydestination,
+		c->virtual_alias_domains,
+		c->virtual_mailbox_domains,
+		c->relay_domains,
+		c->masquerade_exceptions,
+	};
+	struct str *all = arena_alloc_array(mem, ARRAY_LEN(own) + n_more, sizeof(*all));
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		all[i] = own[i];
+	for (size_t i = 0; i < n_more; i++)
+		all[ARRAY_LEN(own) + i] = more[i];
+	return table_places(mem, all, ARRAY_LEN(own) + n_more);
 }
 
 void

@@ -58,6 +58,12 @@ bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;
 
+/* Where the files of all these tables and lists lie, and those of more parameters'
+ * values: see table/places.h. */
+const char *const *rewrite_rules_places(struct arena *mem,
+					const struct rewrite_rules *rules,
+					const struct str *more, size_t n_more);
+
 /* Everything the tables complained of when they were opened, one text each, through fn.
  */
 void rewrite_rules_warnings(const struct rewrite_rules *rules,
