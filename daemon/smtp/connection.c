@@ -224,7 +224,7 @@ is_worth_keeping(const struct smtp *s, const struct connection *c)
 	if (!smtp_client_is_usable(&c->client) || s->daemon->draining)
 		return false;
 	if (g->smtp_connection_reuse_count_limit > 0 &&
-	    c->reuse + 1 >= (unsigned)g->smtp_connection_reuse_count_limit)
+	    c->reuse >= (unsigned)g->smtp_connection_reuse_count_limit)
 		return false;
 	return now_ms(s) - c->born_ms < g->smtp_connection_reuse_time_limit * 1000;
 }
@@ -275,7 +275,9 @@ static void
 sweep(struct timer *t, void *arg)
 {
 	struct smtp *s = arg;
-	int64_t limit_ms = s->config.smtp_connection_cache_time_limit * 1000;
+	int64_t limit_ms = MIN_OF(s->config.smtp_connection_cache_time_limit,
+				  s->config.connection_cache_ttl_limit) *
+			   1000;
 
 	list_foreach_safe(at, next, &s->cache)
 	{

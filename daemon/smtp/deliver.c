@@ -359,25 +359,28 @@ try_cached(struct attempt *a, struct str key)
 	}
 }
 
+static size_t
+at_most(size_t n, int64_t limit)
+{
+	return limit > 0 && (uint64_t)limit < n ? (size_t)limit : n;
+}
+
 static void
 try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 	  bool last_destination)
 {
-	int64_t sessions = 0;
+	size_t n_hosts = at_most(answer->n_hosts, a->smtp->rules.address_limit);
+	size_t max_sessions = at_most(n_hosts, a->smtp->config.smtp_mx_session_limit);
+	size_t sessions = 0;
 
-	for (size_t i = 0; i < answer->n_hosts && count_pending(a) > 0; i++) {
+	for (size_t i = 0; i < n_hosts && sessions < max_sessions && count_pending(a) > 0;
+	     i++) {
 		const struct lookup_host *host = &answer->hosts[i];
-		bool last_host = last_destination && i + 1 == answer->n_hosts;
+		bool last_host = last_destination && i + 1 == n_hosts;
 		struct connection *c;
 		struct dsn dsn;
 		bool ok;
 
-		if (a->smtp->rules.address_limit > 0 &&
-		    i >= (size_t)a->smtp->rules.address_limit)
-			return;
-		if (a->smtp->config.smtp_mx_session_limit > 0 &&
-		    sessions >= a->smtp->config.smtp_mx_session_limit)
-			return;
 		a->relay = STR("none");
 		a->reuse = 0;
 		if (!connection_open(a->smtp, a->r, host, key,
@@ -392,6 +395,7 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 			continue;
 		}
 		sessions++;
+		last_host = last_host || (last_destination && sessions == max_sessions);
 		ok = transfer(a, c, flag_or_listed(a, DELIVER_CONN_STORE), last_host);
 		if (!last_host && count_pending(a) > 0)
 			log_before_next(a, !ok);
