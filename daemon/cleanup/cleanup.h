@@ -23,6 +23,7 @@
 
 struct daemon;
 struct map;
+struct maps;
 struct mime;
 struct offload;
 struct stream;
@@ -37,8 +38,8 @@ struct cleanup {
 	int64_t delay_warning_s; /* delay_warning_time */
 	struct stream *notice; /* to qmgr: the last one, until it is answered; or NULL */
 	bool qmgr_is_full;     /* what qmgr said last */
-	const struct str *own;
-	size_t n_own;
+	struct maps *sender_bcc;
+	struct maps *recipient_bcc;
 };
 
 struct message {
@@ -73,6 +74,7 @@ struct message {
 	struct mime *mime;
 	bool has_8bit_header;
 	bool has_message_id;
+	bool is_resent;      /* a Resent- field was seen */
 	bool line_is_open;   /* the last piece did not end its line */
 	struct str encoding; /* "7bit", "8bit"; empty: nobody said */
 	uint64_t seen_headers;
@@ -88,6 +90,8 @@ void envelope_recipient(struct message *m, struct str address);
 void envelope_record(struct message *m, const struct record *r);
 /* What must stand before the content. */
 void envelope_end(struct message *m);
+/* Recipients of copies, at the end of the extracted segment. */
+void envelope_finish(struct message *m);
 
 void content_begin(struct message *m);
 /* A line, or a piece of one. */

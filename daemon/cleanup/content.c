@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "mapping.h"
 
 enum { FILL_COLUMNS = 70 };
 
@@ -95,32 +96,45 @@ fill_lines(struct arena *mem, struct str text)
 
 /* ---- single fields ---- */
 
+struct field_rewrite {
+	struct message *m;
+	enum canonical_kind kind;
+};
+
 static bool
 complete_address(void *arg, struct arena *mem, struct str external, struct str *new_out,
 		 struct err *err)
 {
-	const struct message *m = arg;
+	const struct field_rewrite *r = arg;
+	struct message *m = r->m;
+	struct str complete = rewrite_form_external(
+		mem, &m->cleanup->rules, m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
+		external);
+	struct str internal = address_unquote(mem, complete);
+	struct str mapped = mapping_address(m, mem, r->kind, internal);
 
 	(void)err;
 	*new_out =
-		rewrite_form_external(mem, &m->cleanup->rules,
-				      m->is_remote ? REWRITE_REMOTE : REWRITE_LOCAL,
-				      external);
+		str_eq(mapped, internal) ? complete : address_quote_header(mem, mapped);
 	return true;
 }
 
-/* An address field: every address gets its domain. */
+/* An address field: every address gets its domain, and what stands in its place. */
 static void
 rewrite_addresses(struct message *m, const struct header_field *f, struct str text)
 {
 	struct arena *mem = arena_new();
+	struct field_rewrite r = {.m = m,
+				  .kind = (f->row->flags & HEADER_IS_SENDER) != 0
+						  ? CANONICAL_HEADER_SENDER
+						  : CANONICAL_HEADER_RECIPIENT};
 	struct str value;
 	struct err err;
 	bool changed;
 
 	if (address_list_rewrite(mem, f->value,
 				 (size_t)m->cleanup->config.header_address_token_limit,
-				 complete_address, m, &value, &changed, &err) &&
+				 complete_address, &r, &value, &changed, &err) &&
 	    changed)
 		write_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
 	else
@@ -151,15 +165,14 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
-/* What the header says of the body is worth more than what the client said. */
+/* A body that the header declares to be of eight bits is, whatever the client said; of
+ * seven it is only if the client says so. */
 static void
 note_encoding(struct message *m, struct str value)
 {
 	struct str word = str_trim(str_head(value, str_index(value, '(')));
 
-	if (str_ieq(word, STR("7bit")))
-		m->encoding = STR("7bit");
-	else if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
+	if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
 		m->encoding = STR("8bit");
 }
 
@@ -167,19 +180,18 @@ static void
 note_field(struct message *m, const struct header_field *f)
 {
 	struct log *log = m->cleanup->daemon->log;
-	struct arena *mem = arena_new();
 
 	m->seen_headers |= bit(f->row->kind);
+	m->is_resent = m->is_resent || (f->row->flags & HEADER_RESENT) != 0;
 	m->has_message_id = m->has_message_id || f->row->kind == HEADER_MESSAGE_ID;
 	if (f->row->kind == HEADER_MESSAGE_ID)
-		log_message_id(log, m->id, header_unfold(mem, f->value));
+		log_message_id(log, m->id, f->value);
 	else if (f->row->kind == HEADER_RESENT_MESSAGE_ID)
-		log_resent_message_id(log, m->id, header_unfold(mem, f->value));
+		log_resent_message_id(log, m->id, f->value);
 	else if (f->row->kind == HEADER_RECEIVED)
 		count_hop(m);
 	else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
 		note_encoding(m, f->value);
-	arena_free(&mem);
 }
 
 /* Mail of others is left alone unless there is a domain for it. */
@@ -268,15 +280,15 @@ make_from(struct message *m)
 		return address_quote_header(m->mem, m->sender);
 	out = buf_new(m->mem, SIZE_MAX / 4);
 	add_phrase(out, m->full_name);
-	buf_printf(out, "<" PRI_STR ">", STR_ARG(address_quote_header(m->mem, m->sender)));
+	buf_printf(out, "<" PRI_STR ">",
+		   STR_ARG(address_quote_header(m->mem, m->sender)));
 	return buf_str(out);
 }
 
 static void
 add_missing(struct message *m)
 {
-	bool resent = has(m, HEADER_RESENT_TO) || has(m, HEADER_RESENT_CC) ||
-		      has(m, HEADER_RESENT_FROM) || has(m, HEADER_RESENT_BCC);
+	bool resent = m->is_resent;
 	const char *prefix = resent ? "Resent-" : "";
 	struct str undisclosed = m->cleanup->config.undisclosed_recipients_header;
 
@@ -300,7 +312,7 @@ add_missing(struct message *m)
 		write_line(m, str_printf(m->mem, "%sFrom: " PRI_STR, prefix,
 					 STR_ARG(make_from(m))));
 	if (undisclosed.len > 0 && !has(m, HEADER_TO) && !has(m, HEADER_CC) &&
-	    !has(m, HEADER_BCC) && !resent)
+	    !has(m, HEADER_RESENT_TO) && !has(m, HEADER_RESENT_CC))
 		write_line(m, undisclosed);
 }
 
@@ -320,7 +332,7 @@ on_header_end(void *arg)
 {
 	struct message *m = arg;
 
-	if (!m->is_remote || m->cleanup->config.always_add_missing_headers)
+	if (rewrites_headers(m) || m->cleanup->config.always_add_missing_headers)
 		add_missing(m);
 	if (!m->has_message_id)
 		log_message_id(m->cleanup->daemon->log, m->id, STR("<>"));

@@ -17,6 +17,7 @@
 
 #include "bounce.h"
 #include "log.h"
+#include "mapping.h"
 
 /* The size record tells qmgr what was asked for, as bits above its own. */
 enum { NOTIFY_SHIFT = 1 };
@@ -57,10 +58,10 @@ write_recipient(struct message *m, struct str address)
 	if (m->dsn_notify != 0)
 		queue_writer_printf(&m->writer, RECORD_LETTER(ATTRIBUTE),
 				    "notify_flags=%" PRId64, m->dsn_notify);
-	queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
+	if (m->dsn_orcpt.len > 0)
+		queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
 	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
 	write_string(m, RECORD_LETTER(RECIPIENT), address);
-	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	m->has_utf8_recipient = m->has_utf8_recipient || !str_is_ascii(address);
 	m->n_recipients++;
 }
@@ -115,21 +116,47 @@ expand_and_write(struct message *m, struct str address)
 		write_recipient(m, x.addresses[i]);
 }
 
+static struct str
+complete_recipient(struct message *m, struct str address)
+{
+	return mapping_address(m, m->mem, CANONICAL_ENVELOPE_RECIPIENT,
+			       rewrite_form(m->mem, &m->cleanup->rules, address));
+}
+
+/* A recipient whom nobody but the configuration named: the sender never hears of it. */
+static void
+add_copy(struct message *m, struct str address)
+{
+	struct str form = complete_recipient(m, address);
+
+	m->original = form;
+	m->dsn_orcpt = STR_EMPTY;
+	m->dsn_notify = DSN_NOTIFY_NEVER;
+	expand_and_write(m, form);
+	m->original = STR_EMPTY;
+	m->dsn_notify = 0;
+}
+
 void
 envelope_recipient(struct message *m, struct str address)
 {
-	struct str form = rewrite_form(m->mem, &m->cleanup->rules,
-				       address.len > 0
-					       ? address
-					       : m->cleanup->common.empty_address_recipient);
+	struct str form = complete_recipient(
+		m,
+		address.len > 0 ? address : m->cleanup->common.empty_address_recipient);
+	struct str copy;
 
+	/* As asked, not as it is after an alias. */
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	if (m->original.len == 0)
 		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)
 		m->dsn_orcpt = make_orcpt(m, form);
+	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	expand_and_write(m, form);
 	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
+	if (mapping_copy(m, m->cleanup->recipient_bcc, form, &copy))
+		add_copy(m, copy);
 }
 
 /* ---- the rest ---- */
@@ -137,8 +164,11 @@ envelope_recipient(struct message *m, struct str address)
 static void
 take_sender(struct message *m, struct str address)
 {
-	m->sender = address.len == 0 ? STR_EMPTY
-				     : rewrite_form(m->mem, &m->cleanup->rules, address);
+	struct str form = address.len == 0
+				  ? STR_EMPTY
+				  : rewrite_form(m->mem, &m->cleanup->rules, address);
+
+	m->sender = mapping_address(m, m->mem, CANONICAL_ENVELOPE_SENDER, form);
 	m->has_sender = true;
 }
 
@@ -211,6 +241,7 @@ static void
 write_sender(struct message *m)
 {
 	int64_t delay = m->cleanup->delay_warning_s;
+	struct str copy;
 
 	if (m->has_full_name)
 		write_string(m, RECORD_LETTER(FULL_NAME), m->full_name);
@@ -219,6 +250,8 @@ write_sender(struct message *m)
 	if (delay > 0 && m->sender.len > 0)
 		queue_writer_printf(&m->writer, RECORD_LETTER(WARN), "%15" PRId64,
 				    m->arrival_us / 1000000 + delay);
+	if (mapping_copy(m, m->cleanup->sender_bcc, m->sender, &copy))
+		add_copy(m, copy);
 }
 
 void
@@ -259,4 +292,13 @@ envelope_end(struct message *m)
 	write_beginning(m);
 	if (!m->has_sender)
 		message_fail(m, CLEANUP_BAD, STR("missing sender"));
+}
+
+void
+envelope_finish(struct message *m)
+{
+	struct str copy = m->cleanup->config.always_bcc;
+
+	if ((m->flags & CLEANUP_FLAG_BCC_OK) != 0 && copy.len > 0)
+		add_copy(m, copy);
 }

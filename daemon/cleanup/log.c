@@ -26,6 +26,13 @@ log_hops(struct log *log, struct str id)
 }
 
 void
+log_multiple(struct log *log, struct str id, const char *parameter, struct str address)
+{
+	log_warning(log, PRI_STR ": multi-valued %s entry for " PRI_STR, STR_ARG(id),
+		    parameter, STR_ARG(address));
+}
+
+void
 log_table_problem(struct log *log, struct str id, const char *text)
 {
 	log_warning(log, PRI_STR ": %s -- message not accepted, try again later",

@@ -13,6 +13,9 @@ struct log;
 void log_message_id(struct log *log, struct str id, struct str value);
 void log_resent_message_id(struct log *log, struct str id, struct str value);
 void log_hops(struct log *log, struct str id);
+/* Of an address for one, a table had several: the first was taken. */
+void log_multiple(struct log *log, struct str id, const char *parameter,
+		  struct str address);
 void log_table_problem(struct log *log, struct str id, const char *text);
 void log_too_large(struct log *log, struct str id);
 void log_write_error(struct log *log, struct str id, const char *text);

@@ -21,6 +21,16 @@ warn(void *arg, const char *text)
 	log_warning(arg, "%s", text);
 }
 
+static void
+warn_of_tables(struct log *log, const struct maps *maps)
+{
+	const char *const *texts;
+	size_t n = maps_warnings(maps, &texts);
+
+	for (size_t i = 0; i < n; i++)
+		warn(log, texts[i]);
+}
+
 static bool
 init(struct daemon *d, struct err *err)
 {
@@ -32,9 +42,15 @@ init(struct daemon *d, struct err *err)
 	    !cleanup_config_load(d->mem, d->config, &c->config, err) ||
 	    !config_get_time(d->config, STR("delay_warning_time"), &c->delay_warning_s,
 			     err) ||
-	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &c->rules, err))
+	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &c->rules, err) ||
+	    !maps_open(d->mem, "sender_bcc_maps", c->config.sender_bcc_maps,
+		       TABLE_DEFAULT, &c->sender_bcc, err) ||
+	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,
+		       TABLE_DEFAULT, &c->recipient_bcc, err))
 		return false;
 	rewrite_rules_warnings(&c->rules, warn, d->log);
+	warn_of_tables(d->log, c->sender_bcc);
+	warn_of_tables(d->log, c->recipient_bcc);
 	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");

@@ -23,8 +23,6 @@
 #include "cleanup.h"
 #include "log.h"
 
-enum { FILE_SLACK = 1 << 16 };
-
 /* In the size record: what delivery agents must tell or ask the next server. */
 enum { SENDOPT_UTF8 = 1, SENDOPT_UTF8_HEADER = 2, SENDOPT_UTF8_SENDER = 4 };
 
@@ -89,6 +87,7 @@ take_record(struct message *m, const struct record *r)
 						     r->letter == RECORD_LETTER(PART))) {
 		content_text(m, r->data, r->letter == RECORD_LETTER(LINE));
 	} else if (m->segment == SEGMENT_EXTRACTED && r->letter == RECORD_LETTER(END)) {
+		envelope_finish(m);
 		m->segment = SEGMENT_OVER;
 	} else if (m->segment == SEGMENT_ENVELOPE || m->segment == SEGMENT_EXTRACTED) {
 		envelope_record(m, r);
@@ -157,8 +156,12 @@ commit(void *arg)
 static int64_t
 sendopts(const struct message *m)
 {
-	int64_t opts = (m->has_8bit_header ? SENDOPT_UTF8_HEADER : 0) |
-		       (str_is_ascii(m->sender) ? 0 : SENDOPT_UTF8_SENDER);
+	int64_t opts;
+
+	if (!m->cleanup->common.smtputf8_enable)
+		return 0;
+	opts = (m->has_8bit_header ? SENDOPT_UTF8_HEADER : 0) |
+	       (str_is_ascii(m->sender) ? 0 : SENDOPT_UTF8_SENDER);
 
 	return (m->flags & CLEANUP_FLAG_AUTOUTF8) != 0 &&
 			       (opts != 0 || m->has_utf8_recipient)
@@ -261,7 +264,8 @@ conclude(struct message *m)
 {
 	struct err err;
 
-	if (m->n_recipients == 0)
+	/* After a failure recipients may be missing that will be there the next time. */
+	if (m->n_recipients == 0 && m->status == CLEANUP_OK)
 		message_fail(m, CLEANUP_RCPT, STR_EMPTY);
 	if ((m->flags & CLEANUP_FLAG_BOUNCE) != 0 && m->status != CLEANUP_OK &&
 	    (m->status & ~(unsigned)(CLEANUP_HOPS | CLEANUP_SIZE | CLEANUP_CONT)) == 0) {
@@ -311,10 +315,8 @@ open_message(struct message *m, struct err *err)
 	m->recipients = map_new_in(m->mem);
 	m->sender = m->full_name = m->original = m->dsn_orcpt = STR_EMPTY;
 	m->encoding = m->why = STR_EMPTY;
-	queue_writer_init(m->mem, &m->writer, m->fd,
-			  c->common.message_size_limit > 0
-				  ? c->common.message_size_limit + FILE_SLACK
-				  : 0);
+	/* The limit is for all of the file, envelope included. */
+	queue_writer_init(m->mem, &m->writer, m->fd, c->common.message_size_limit);
 	remove_old_logs(m);
 	return true;
 }

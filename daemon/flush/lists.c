@@ -131,40 +131,52 @@ take_id(struct reading *r, struct str id, struct err *err)
 	return lists_make_due(r->lists, id, r->how, NULL, err);
 }
 
+/* The next piece behind what is in the buffer already; *got_out: how much, 0 at the end.
+ */
+static bool
+read_piece(const struct reading *r, struct buf *in, int64_t at, size_t *got_out,
+	   struct err *err)
+{
+	size_t room = (size_t)MIN_OF((int64_t)(PIECE - in->len), r->size - at);
+	char *p = buf_reserve(in, room);
+	ssize_t got;
+
+	*got_out = 0;
+	if (p == NULL || room == 0) /* a line that never ends */
+		return true;
+	do {
+		got = sys_pread(r->fd, p, room, at);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return err_errno(err, ERR_TEMP, "read list flush/" PRI_STR,
+				 STR_ARG(r->file));
+	buf_commit(in, (size_t)got);
+	*got_out = (size_t)got;
+	return true;
+}
+
 /* All whole lines of the part that was there at the start. */
 static bool
 take_ids(struct reading *r, struct err *err)
 {
 	struct buf *in = buf_new(r->mem, PIECE);
 	int64_t at = 0;
+	size_t got;
 
-	while (at < r->size) {
-		size_t room = PIECE - in->len;
-		char *p = buf_reserve(in, (size_t)MIN_OF((int64_t)room, r->size - at));
-		ssize_t got =
-			p == NULL ? 0
-				  : sys_pread(r->fd, p,
-					      (size_t)MIN_OF((int64_t)room, r->size - at),
-					      at);
+	do {
 		struct str rest;
 		struct str line;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_errno(err, ERR_TEMP, "read list flush/" PRI_STR,
-					 STR_ARG(r->file));
-		if (got == 0) /* a line that never ends, or the list was cut */
-			return true;
-		buf_commit(in, (size_t)got);
-		at += got;
+		if (!read_piece(r, in, at, &got, err))
+			return false;
+		at += (int64_t)got;
 		rest = buf_str(in);
 		while (str_contains(rest, '\n') && str_line(&rest, &line)) {
 			if (!take_id(r, line, err))
 				return false;
 		}
 		buf_consume(in, in->len - rest.len);
-	}
+	} while (got > 0);
 	return true;
 }
 

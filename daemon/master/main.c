@@ -2,8 +2,10 @@
 /*
  * master(8): reads the configuration, holds the sockets, starts and restarts the daemons.
  *
- * With -w the caller waits until the first plan stands: the process that stays tells its
- * parent over a pipe. As PID 1 (-i) it also reaps orphans, and SIGINT stops it as well.
+ * With -w the caller waits until the first plan stands and the log is being written: the
+ * process that stays tells its parent over a pipe. So what happens next, be it a bad
+ * configuration that the log's writer could not start with, is logged. As PID 1 (-i) it
+ * also reaps orphans, and SIGINT stops it as well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,9 @@
 #include "plan.h"
 #include "supervisor.h"
 
+/* A log's writer that is neither ready nor gone by then holds up nobody's start. */
+enum { LOGGER_WAIT_MS = 5000 };
+
 struct options {
 	const char *config_dir;
 	int64_t exit_after_s; /* 0 = never */
@@ -46,6 +51,7 @@ struct master {
 	struct loop *loop;
 	struct supervisor *supervisor;
 	struct timer exit_timer;
+	struct timer logger_timer;
 	uid_t owner;
 	int pid_lock;
 	int data_lock;
@@ -164,6 +170,20 @@ tell_parent(struct master *m)
 	/* Only now: what went wrong before was seen by whoever started us. */
 	for (int fd = 0; fd < 3; fd++)
 		IGNORE(dup2(m->null_fd, fd) < 0);
+}
+
+/* Whoever reads our pid in the lock file may signal us: that waits until we can answer.
+ */
+static void
+hold_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	IGNORE(sigprocmask(how, &set, NULL) != 0);
 }
 
 /* Descriptors 0 to 2 exist (open() must not give them), none other is inherited. */
@@ -329,6 +349,20 @@ child_ended(int sig UNUSED, void *arg)
 }
 
 static void
+logger_settled(void *arg)
+{
+	struct master *m = arg;
+
+	tell_parent(m);
+}
+
+static void
+logger_late(struct timer *t UNUSED, void *arg)
+{
+	logger_settled(arg);
+}
+
+static void
 all_stopped(void *arg)
 {
 	struct master *m = arg;
@@ -344,6 +378,7 @@ serve(struct master *m, struct plan *plan)
 		.owner = m->owner,
 		.null_fd = m->null_fd,
 		.output_fd = m->o.foreground ? STDOUT_FILENO : -1,
+		.logger_settled = logger_settled,
 		.stopped = all_stopped,
 		.arg = m,
 	};
@@ -358,6 +393,7 @@ serve(struct master *m, struct plan *plan)
 	loop_on_signal(m->loop, SIGTERM, terminate, m);
 	if (m->o.foreground)
 		loop_on_signal(m->loop, SIGINT, terminate, m);
+	hold_signals(SIG_UNBLOCK);
 	m->supervisor = supervisor_start(&options, plan, &err);
 	if (m->supervisor == NULL)
 		die(m, &err);
@@ -365,8 +401,11 @@ serve(struct master *m, struct plan *plan)
 	if (m->o.exit_after_s > 0)
 		timer_start_ms(&m->exit_timer, m->o.exit_after_s * 1000);
 	log_generation(m, "daemon started");
-	tell_parent(m);
+	timer_init(&m->logger_timer, m->loop, logger_late, m);
+	timer_start_ms(&m->logger_timer,
+		       supervisor_awaits_logger(m->supervisor) ? LOGGER_WAIT_MS : 0);
 	loop_run(m->loop);
+	timer_stop(&m->logger_timer);
 	timer_stop(&m->exit_timer);
 	supervisor_free(&m->supervisor);
 	loop_free(&m->loop);
@@ -405,6 +444,7 @@ main(int argc, char **argv)
 		go_background(m);
 	else if (!m->o.keep_session)
 		IGNORE(setpgid(0, 0) != 0);
+	hold_signals(SIG_BLOCK);
 	if (!take_locks(m, &err))
 		die(m, &err);
 	privilege_limits();

@@ -119,6 +119,8 @@ control_ready(struct watch *w UNUSED, unsigned ready UNUSED, void *arg)
 		if (c->wake_when_ready)
 			tell(c, 'W');
 		c->wake_when_ready = false;
+		if (c->wave == WAVE_LOG)
+			c->s->o.logger_settled(c->s->o.arg);
 	}
 }
 
@@ -461,6 +463,8 @@ process_ended(struct supervisor *s, struct process *c, int status)
 	struct service *heir = c->heir;
 	bool failed = log_end(s, c, status) || !c->ready;
 
+	if (c->wave == WAVE_LOG && !c->ready)
+		s->o.logger_settled(s->o.arg);
 	if (v != NULL && s->stopping == WAVE_NONE) {
 		v->processes--;
 		if (failed)
@@ -621,6 +625,18 @@ supervisor_reload(struct supervisor *s, struct plan *plan, struct err *err)
 	start_all(s);
 	log_warnings(s);
 	return true;
+}
+
+bool
+supervisor_awaits_logger(const struct supervisor *s)
+{
+	list_foreach (at, &s->processes) {
+		const struct process *c = CONTAINER_OF(at, struct process, link);
+
+		if (c->wave == WAVE_LOG && !c->ready)
+			return true;
+	}
+	return false;
 }
 
 const struct plan *

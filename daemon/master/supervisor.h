@@ -36,6 +36,8 @@ struct supervisor_options {
 	uid_t owner;   /* of UNIX sockets */
 	int null_fd;   /* open on /dev/null */
 	int output_fd; /* for postlogd with /dev/stdout: our standard output, or -1 */
+	/* Each time the log's writer is ready, or could not start. */
+	void (*logger_settled)(void *arg);
 	void (*stopped)(void *arg); /* the last process is gone after supervisor_stop() */
 	void *arg;
 };
@@ -49,6 +51,9 @@ bool supervisor_reload(struct supervisor *s, struct plan *plan,
 		       struct err *err) MUST_CHECK;
 
 const struct plan *supervisor_plan(const struct supervisor *s);
+
+/* Is a writer of the log being started, of which logger_settled() will tell? */
+bool supervisor_awaits_logger(const struct supervisor *s);
 
 /* Some child has ended (SIGCHLD): reap all that did, also strangers (as PID 1). */
 void supervisor_reap(struct supervisor *s);

@@ -246,9 +246,12 @@ hear_verdict(struct job *j)
 		return OUTCOME_KEEP;
 	if (done.status == CLEANUP_OK)
 		return OUTCOME_DONE;
-	log_refused(j->p->daemon->log, j->path, j->id, done.reason);
-	return (done.status & (CLEANUP_BAD | CLEANUP_RCPT)) != 0 ? OUTCOME_DAMAGED
-								 : OUTCOME_KEEP;
+	/* cleanup has said why the message must wait. */
+	if ((done.status & CLEANUP_DEFER) == 0)
+		log_refused(j->p->daemon->log, j->path, j->id, done.reason);
+	/* Only what no later try can mend is given up. */
+	return (done.status & ~(CLEANUP_BAD | CLEANUP_RCPT)) == 0 ? OUTCOME_DAMAGED
+								  : OUTCOME_KEEP;
 }
 
 static enum outcome

@@ -133,7 +133,7 @@ struct str config_warning_at(const struct config *cfg, size_t i);
 
 /* What a setting's name is to us. */
 enum config_use {
-	CONFIG_USE_ACTED,     /* we act on it */
+	CONFIG_USE_ACTED,     /* we act on it, or it switches off what we do not do */
 	CONFIG_USE_NOT_ACTED, /* Postfix 3.7 knows it, we do nothing with it yet */
 	CONFIG_USE_NEWER,     /* only a newer Postfix knows it */
 	CONFIG_USE_OLD,       /* an old name that still works */

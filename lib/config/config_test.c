@@ -326,6 +326,11 @@ uses(void **state)
 		{"relay_destination_rate_delay", CONFIG_USE_DERIVED, NULL},
 		{"mua_x", CONFIG_USE_USER, NULL},
 		{"smtpd_milters", CONFIG_USE_NOT_ACTED, "not supported yet"},
+		{"canonical_maps", CONFIG_USE_ACTED, NULL},
+		{"biff", CONFIG_USE_ACTED, NULL},
+		{"smtp_use_tls", CONFIG_USE_ACTED, NULL},
+		{"frozen_delivered_to", CONFIG_USE_NOT_ACTED, "not supported yet"},
+		{"smtpd_client_port_logging", CONFIG_USE_NOT_ACTED, "not supported yet"},
 		{"use_srv_lookup", CONFIG_USE_NEWER, "newer Postfix"},
 		{"fallback_relay", CONFIG_USE_OLD, "use smtp_fallback_relay instead"},
 		{"relayhots", CONFIG_USE_UNKNOWN, "did you mean relayhost?"},
@@ -335,7 +340,9 @@ uses(void **state)
 	struct config *cfg =
 		load(w, "relayhost = ${mua_x?a}\nmua_x = 1\nsmtpd_milters = x\n"
 			"use_srv_lookup=a\nfallback_relay=b\nrelayhots=c\n"
-			"relay_destination_rate_delay=1\nzzyzx=1\n");
+			"relay_destination_rate_delay=1\nzzyzx=1\n"
+			"canonical_maps =\nbiff = NO\nsmtp_use_tls = no\n"
+			"frozen_delivered_to = no\nsmtpd_client_port_logging = yes\n");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct str name = str_from(rows[i].name), text;

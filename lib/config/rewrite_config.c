@@ -6,7 +6,6 @@
 static const struct area_field fields[] = {
 #define PARAM(T, name, ...)           {#name, offsetof(struct rewrite_config, name)},
 #define PARAM_AS(T, field, name, ...) {name, offsetof(struct rewrite_config, field)},
-#include "config/prepared.def"
 #include "config/rewrite.def"
 #undef PARAM
 #undef PARAM_AS

@@ -3,8 +3,7 @@
 /*
  * Address rewriting, address classes, transports.
  *
- * One field per row of rewrite.def and prepared.def, of the same name; see area.h for the
- * types.
+ * One field per row of rewrite.def, of the same name; see area.h for the types.
  */
 
 #include "config/area.h"
@@ -12,7 +11,6 @@
 struct rewrite_config {
 #define PARAM    AREA_FIELD
 #define PARAM_AS AREA_FIELD_AS
-#include "config/prepared.def"
 #include "config/rewrite.def"
 #undef PARAM
 #undef PARAM_AS

@@ -44,6 +44,21 @@ someone_refers(const struct config *cfg, struct str name)
 	return false;
 }
 
+/* Of what we do not do, what is switched off anyway: nothing is missing then. */
+static bool
+is_switched_off(const struct config *cfg, const struct param *row)
+{
+	const struct config_setting *s = map_find(cfg->settings, row->name);
+
+	if (s == NULL)
+		return false;
+	if (row->type == PARAM_STR || row->type == PARAM_RAW)
+		return s->value.len == 0;
+	/* biff: on by default in Postfix, and off in every main.cf of Debian's. */
+	return row->type == PARAM_BOOL && str_ieq(s->value, STR("no")) &&
+	       (str_eq(row->def, STR("no")) || str_eq(row->name, STR("biff")));
+}
+
 enum config_use
 config_use(const struct config *cfg, struct str name)
 {
@@ -59,7 +74,8 @@ config_use(const struct config *cfg, struct str name)
 	case PARAM_RUNTIME:
 		return CONFIG_USE_ACTED;
 	case PARAM_KNOWN:
-		return CONFIG_USE_NOT_ACTED;
+		return is_switched_off(cfg, row) ? CONFIG_USE_ACTED
+						 : CONFIG_USE_NOT_ACTED;
 	case PARAM_NEWER:
 		return someone_refers(cfg, name) ? CONFIG_USE_USER : CONFIG_USE_NEWER;
 	case PARAM_OLD:

@@ -22,11 +22,12 @@ write_size_record(struct queue_writer *w, struct buf *out)
 {
 	struct arena *mem = arena_new();
 	/* Fixed width, so that it can be written again in place. */
-	struct str data = str_printf(mem,
-				     "%15" PRId64 " %15" PRId64 " %15" PRId64
-				     " %15" PRId64 " %15" PRId64 " %15" PRId64,
-				     w->content_end - w->content_start, w->content_start,
-				     w->rcpt_count, w->qmgr_opts, w->content_size, w->sendopts);
+	struct str data =
+		str_printf(mem,
+			   "%15" PRId64 " %15" PRId64 " %15" PRId64 " %15" PRId64
+			   " %15" PRId64 " %15" PRId64,
+			   w->content_end - w->content_start, w->content_start,
+			   w->rcpt_count, w->qmgr_opts, w->content_size, w->sendopts);
 
 	record_encode(out, RECORD_LETTER(SIZE), data);
 	arena_free(&mem);

@@ -20,6 +20,32 @@ static const struct str kinds[] = {
 	[CANONICAL_HEADER_RECIPIENT] = STR_INIT("header_recipient"),
 };
 
+bool
+canonical_class_has(struct str classes, enum canonical_kind kind)
+{
+	return list_has(classes, kinds[kind]);
+}
+
+bool
+canonical_class_check(const char *parameter, struct str classes, struct err *err)
+{
+	struct str rest = classes;
+	struct str word;
+
+	while (str_token(&rest, ", \t\r\n", &word)) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(kinds) && !str_ieq(word, kinds[i]))
+			i++;
+		if (i == ARRAY_LEN(kinds))
+			return err_set(err, ERR_CONFIG,
+				       "unknown %s value \"" PRI_STR "\" in \"" PRI_STR
+				       "\"",
+				       parameter, STR_ARG(word), STR_ARG(classes));
+	}
+	return true;
+}
+
 struct mapping {
 	struct arena *mem;
 	const struct rewrite_rules *rules;

@@ -8,6 +8,7 @@
  * none or stands for itself.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -22,6 +23,13 @@ enum canonical_kind {
 	CANONICAL_HEADER_SENDER,
 	CANONICAL_HEADER_RECIPIENT,
 };
+
+/* Is the kind among the words of a *_classes parameter? */
+bool canonical_class_has(struct str classes, enum canonical_kind kind);
+
+/* False (ERR_CONFIG) if there is a word that names no kind. */
+bool canonical_class_check(const char *parameter, struct str classes,
+			   struct err *err) MUST_CHECK;
 
 /* One replacement, for explanations. */
 struct canonical_step {

@@ -2,13 +2,16 @@
 /*
  * A list that grows: each address is replaced by what the table has for it, the first
  * result in its place and the others at the end, until it has none, or stands for itself,
- * or was seen before.
+ * or was seen before. One that was seen at another place is dropped, its results are in
+ * the list already (two aliases that lead to a third one). One that was seen at its own
+ * place is a circle, and stays; so the list never becomes empty.
  */
 #include "rewrite/expand.h"
 
 #include "base/arena.h"
 #include "base/macros.h"
 #include "base/map.h"
+#include "base/panic.h"
 
 #include "mail/address.h"
 #include "mail/address_list.h"
@@ -19,22 +22,29 @@
 
 enum { TOKEN_LIMIT = 10240, RESULT_SHOWN = 100 };
 
+/* One of the list. Those that it was before are in struct expansion's seen. */
+struct place {
+	struct str address;
+	bool is_itself; /* a result that is what was looked up: not looked up again */
+	bool dropped;
+};
+
 struct expansion {
 	struct arena *mem;
 	const struct rewrite_rules *rules;
 	struct str original;
-	struct map *seen;
-	struct str *list;
+	struct map *seen; /* address in lower case: struct place where it was */
+	struct place **list;
 	size_t n, size;
 	struct expand_step *steps;
 	size_t n_steps, steps_size;
 };
 
 static void
-push(struct expansion *x, struct str address)
+push(struct expansion *x, struct str address, bool is_itself)
 {
 	if (x->n == x->size) {
-		struct str *bigger =
+		struct place **bigger =
 			arena_alloc_array(x->mem, x->size * 2, sizeof(*bigger));
 
 		for (size_t i = 0; i < x->n; i++)
@@ -42,7 +52,8 @@ push(struct expansion *x, struct str address)
 		x->list = bigger;
 		x->size *= 2;
 	}
-	x->list[x->n++] = address;
+	x->list[x->n] = ARENA_NEW(x->mem, struct place);
+	*x->list[x->n++] = (struct place){.address = address, .is_itself = is_itself};
 }
 
 static void
@@ -60,12 +71,20 @@ push_step(struct expansion *x, const struct expand_step *step)
 	x->steps[x->n_steps++] = *step;
 }
 
-/* Remember; false if it was there already. Without regard to case, as tables are asked.
- */
+/* Remember where an address was seen; false if it was there already. Without regard to
+ * case, as tables are asked. */
 static bool
-first_time(struct expansion *x, struct str address)
+first_time(struct expansion *x, struct place *p)
 {
-	return map_set(x->seen, str_lower(x->mem, address), x) == NULL;
+	struct str name = str_lower(x->mem, p->address);
+	const struct place *before = map_find(x->seen, name);
+
+	if (before != NULL) {
+		p->dropped = before != p;
+		return false;
+	}
+	map_set(x->seen, name, p);
+	return true;
 }
 
 /* "@domain" as a result keeps the user; the extension goes along if it was cut off. */
@@ -97,13 +116,13 @@ unreasonable(struct expansion *x, const char *what, struct err *err)
 		       STR_ARG(x->original));
 }
 
-/* Put the results of a hit into the list, the first at place. *again: that one wants
+/* Put the results of a hit into the list, the first at p. *again: that one wants
  * looking up too. */
 static bool
-replace(struct expansion *x, size_t place, const struct keys_hit *hit, bool *again,
+replace(struct expansion *x, struct place *p, const struct keys_hit *hit, bool *again,
 	struct err *err)
 {
-	struct str from = x->list[place];
+	struct str from = p->address;
 	struct address_list results;
 
 	push_step(x, &(struct expand_step){.from = from,
@@ -123,32 +142,32 @@ replace(struct expansion *x, size_t place, const struct keys_hit *hit, bool *aga
 				       "unreasonable virtual_alias_maps result %.*s...",
 				       RESULT_SHOWN, to.p);
 		if (i > 0)
-			push(x, to);
+			push(x, to, str_ieq(to, from));
 		else
-			x->list[place] = to;
+			p->address = to;
 		if (x->n > (size_t)x->rules->config.virtual_alias_expansion_limit)
 			return unreasonable(x, "expansion size", err);
 	}
-	*again = !str_ieq(x->list[place], from);
+	*again = !str_ieq(p->address, from);
 	return true;
 }
 
 static bool
-expand_place(struct expansion *x, size_t place, struct err *err)
+expand_place(struct expansion *x, struct place *p, struct err *err)
 {
-	bool again = true;
+	bool again = !p->is_itself;
 
-	for (int depth = 0; again && first_time(x, x->list[place]); depth++) {
+	for (int depth = 0; again && first_time(x, p); depth++) {
 		struct keys_hit hit;
 		struct err why;
 
 		if (depth >= x->rules->config.virtual_alias_recursion_limit)
 			return unreasonable(x, "nesting", err);
 		switch (keys_find_address(x->mem, x->rules, x->rules->virtual_alias,
-					  x->list[place], KEYS_USER | KEYS_DOMAIN, &hit,
+					  p->address, KEYS_USER | KEYS_DOMAIN, &hit,
 					  &why)) {
 		case LOOKUP_FOUND:
-			if (!replace(x, place, &hit, &again, err))
+			if (!replace(x, p, &hit, &again, err))
 				return false;
 			break;
 		case LOOKUP_ABSENT:
@@ -158,7 +177,7 @@ expand_place(struct expansion *x, size_t place, struct err *err)
 				err, ERR_TEMP,
 				"virtual_alias_maps map lookup problem for " PRI_STR
 				": %s",
-				STR_ARG(x->list[place]), why.text);
+				STR_ARG(p->address), why.text);
 		}
 	}
 	return true;
@@ -174,22 +193,28 @@ expand_recipient(struct arena *mem, const struct rewrite_rules *rules, struct st
 			      .size = 4,
 			      .steps_size = 4};
 	struct map *kept = map_new_in(mem);
+	struct str *addresses;
 	size_t n = 0;
 
 	x.seen = map_new_in(mem);
-	x.list = arena_alloc_array(mem, x.size, sizeof(*x.list));
+	x.list = arena_alloc_array(mem, x.size, sizeof(struct place *));
 	x.steps = arena_alloc_array(mem, x.steps_size, sizeof(*x.steps));
-	push(&x, address);
+	push(&x, address, false);
 	for (size_t i = 0; i < x.n; i++) {
-		if (!expand_place(&x, i, err))
+		if (!expand_place(&x, x.list[i], err))
 			return false;
 	}
-	/* Two aliases may lead to the same address: once is enough. */
+	/* Addresses that stand for themselves may be there twice: once is enough. */
+	addresses = arena_alloc_array(mem, x.n, sizeof(*addresses));
 	for (size_t i = 0; i < x.n; i++) {
-		if (map_set(kept, str_lower(mem, x.list[i]), &x) == NULL)
-			x.list[n++] = x.list[i];
+		struct str found = x.list[i]->address;
+
+		if (!x.list[i]->dropped &&
+		    map_set(kept, str_lower(mem, found), &x) == NULL)
+			addresses[n++] = found;
 	}
-	*out = (struct expand_result){.addresses = x.list,
+	ensure(n > 0);
+	*out = (struct expand_result){.addresses = addresses,
 				      .n_addresses = n,
 				      .steps = x.steps,
 				      .n_steps = x.n_steps};

@@ -57,6 +57,14 @@ static const struct row virtual_rows[] = {
 	{V "{a@v.test=x@w.test x@w.test X@w.test}}\n", "a@v.test", "x@w.test"},
 	{V "{a@v.test=b@v.test c@v.test},{b@v.test=x@w.test},{c@v.test=x@w.test}}\n",
 	 "a@v.test", "x@w.test"},
+	/* Two ways to one alias. */
+	{V "{a@v.test=b@v.test b@v.test},{b@v.test=x@w.test}}\n", "a@v.test", "x@w.test"},
+	{V "{a@v.test=b@v.test c@v.test},{b@v.test=d@v.test},{c@v.test=d@v.test},"
+	   "{d@v.test=x@w.test y@w.test}}\n",
+	 "a@v.test", "x@w.test | y@w.test"},
+	{V "{a@v.test=x@w.test c@v.test b@v.test},{b@v.test=c@v.test z@w.test},"
+	   "{c@v.test=y@w.test C@v.test}}\n",
+	 "a@v.test", "x@w.test | y@w.test | C@v.test | z@w.test"},
 	{V "{a@v.test=b@v.test c@w.test},{b@v.test=x@w.test y@w.test}}\n", "a@v.test",
 	 "x@w.test | c@w.test | y@w.test"},
 	{"virtual_alias_maps = texthash:/nonexistent\n", "a@v.test",
@@ -93,6 +101,7 @@ static const struct row virtual_rows[] = {
 	{V "{a@v.test=b@v.test},{b@v.test=a@v.test}}\n", "a@v.test", "a@v.test"},
 	{V "{a@v.test=b@v.test x@w.test},{b@v.test=a@v.test y@w.test}}\n", "a@v.test",
 	 "a@v.test | x@w.test | y@w.test"},
+	{V "{a@v.test=x@w.test b@v.test},{b@v.test=a@v.test}}\n", "a@v.test", "x@w.test"},
 };
 
 #define C "canonical_maps = inline:{"

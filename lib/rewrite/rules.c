@@ -9,6 +9,7 @@
 #include "mail/address.h"
 #include "table/table.h"
 
+#include "rewrite/canonical.h"
 #include "rewrite/own.h"
 
 static bool
@@ -54,7 +55,7 @@ open_maps(struct arena *mem, struct rewrite_rules *r, struct err *err)
 }
 
 static bool
-open_domains(struct arena *mem, struct rewrite_rules *r, struct err *err)
+open_lists(struct arena *mem, struct rewrite_rules *r, struct err *err)
 {
 	const struct {
 		const char *title;
@@ -70,6 +71,8 @@ open_domains(struct arena *mem, struct rewrite_rules *r, struct err *err)
 		 &r->virtual_mailbox_domains, MATCH_STRINGS},
 		{"relay_domains", r->config.relay_domains, &r->relay_domains,
 		 MATCH_DOMAINS},
+		{"masquerade_exceptions", r->config.masquerade_exceptions,
+		 &r->masquerade_exceptions, MATCH_STRINGS},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -81,6 +84,17 @@ open_domains(struct arena *mem, struct rewrite_rules *r, struct err *err)
 			return false;
 	}
 	return true;
+}
+
+static bool
+check_classes(const struct rewrite_config *c, struct err *err)
+{
+	return canonical_class_check("canonical_classes", c->canonical_classes, err) &&
+	       canonical_class_check("sender_canonical_classes",
+				     c->sender_canonical_classes, err) &&
+	       canonical_class_check("recipient_canonical_classes",
+				     c->recipient_canonical_classes, err) &&
+	       canonical_class_check("masquerade_classes", c->masquerade_classes, err);
 }
 
 bool
@@ -119,7 +133,8 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 		list_names(r.config.propagate_unmatched_extensions, "canonical");
 	r.propagate_virtual =
 		list_names(r.config.propagate_unmatched_extensions, "virtual");
-	if (!open_maps(mem, &r, err) || !open_domains(mem, &r, err))
+	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err) ||
+	    !check_classes(&r.config, err))
 		return false;
 	*out = r;
 	return true;
@@ -135,7 +150,8 @@ rewrite_rules_warnings(const struct rewrite_rules *rules,
 				     rules->recipient_canonical, rules->relocated};
 	struct match *const lists[] = {rules->local_domains, rules->virtual_alias_domains,
 				       rules->virtual_mailbox_domains,
-				       rules->relay_domains};
+				       rules->relay_domains,
+				       rules->masquerade_exceptions};
 	const char *const *texts;
 
 	if (rules->own_warning.len > 0)

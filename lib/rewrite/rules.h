@@ -40,6 +40,7 @@ struct rewrite_rules {
 	struct maps *sender_canonical;
 	struct maps *recipient_canonical;
 	struct maps *relocated;
+	struct match *masquerade_exceptions;
 	const struct str
 		*own_addresses; /* inet_interfaces and proxy_interfaces, as text */
 	size_t n_own_addresses;

@@ -235,6 +235,10 @@ test_outcomes(void **state)
 		{"a line without a code, then the reply",
 		 "250 ok\r\nnote\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 done\r\n",
 		 "SSS", "250 done", SMTP_SESSION_OK},
+		{"a code that is none", "250 ok\r\n650 5.6.7 what\r\n", "PPP",
+		 "malformed reply from mx.example[192.0.2.1] while sending RCPT TO: "
+		 "650 5.6.7 what",
+		 SMTP_SESSION_FAILED},
 		{"success out of range",
 		 "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 already\r\n", "PPP",
 		 "host mx.example[192.0.2.1] said: 250 already (in reply to DATA "

@@ -5,7 +5,10 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
-/* "250-text", "250 text" or "250": the code, or 0. */
+/* RFC 5321 section 4.2.1, without the 1xx that SMTP does not use. */
+enum { CODE_MIN = 200, CODE_MAX = 599 };
+
+/* "250-text", "250 text" or "250": the code, whatever it is worth; or 0. */
 static int
 line_code(struct str line, bool *last_out)
 {
@@ -21,7 +24,7 @@ line_code(struct str line, bool *last_out)
 	if (line.len > 3 && line.p[3] != ' ' && line.p[3] != '-')
 		return 0;
 	*last_out = line.len == 3 || line.p[3] == ' ';
-	return code >= 200 && code <= 599 ? code : 0;
+	return code;
 }
 
 /* One line of at most REPLY_LINE_MAX bytes; what is beyond is read and forgotten. */
@@ -74,6 +77,10 @@ smtp_reply_read(struct stream *s, struct arena *mem, struct smtp_reply *reply_ou
 		r.code = line_code(line, &last);
 		if (r.code == 0)
 			continue; /* something else that the server had to say */
+		if (r.code < CODE_MIN || r.code > CODE_MAX) {
+			*reply_out = (struct smtp_reply){.text = line};
+			return REPLY_BAD;
+		}
 		rest = without_code(line);
 		r.status = dsn_status_from_reply(r.code, rest);
 	}

@@ -28,7 +28,7 @@ struct smtp_reply {
 
 enum smtp_reply_result {
 	REPLY_READ,
-	REPLY_BAD,  /* too many lines; the reply's text is the last that came */
+	REPLY_BAD, /* too many lines, or no code of RFC 5321; the text is the last line */
 	REPLY_LOST, /* the stream failed: *stream_out says how */
 };
 

@@ -51,8 +51,7 @@ def normal_record(text, queue_id):
     text = re.sub(r"(?m)^(message_arrival_time|create_time|named_attribute: create_time="
                   r"|warning_message_time): .*", r"\1 TIME", text)
     text = re.sub(r"(?m)^(\*\*\* [A-Z ]+) /\S+ ", r"\1 FILE ", text)
-    # So does a flag by which cleanup tells qmgr of a trace log: ours looks for the log.
-    text = re.sub(r"(?m)^(message_size: +\d+ +)\d+( +\d+ +)[04] ", r"\1OFFSET\2FLAG ", text)
+    text = re.sub(r"(?m)^(message_size: +\d+ +)\d+ ", r"\1OFFSET ", text)
     text = re.sub(rf"<\d{{14}}\.{queue_id}@", f"<DATE.{queue_id}@", text)
     text = normal(text).replace(queue_id, "ID")
     head, dsn, rest = text.partition("named_attribute: dsn_orig_rcpt=")

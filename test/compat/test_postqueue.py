@@ -192,6 +192,19 @@ class Compat(unittest.TestCase):
         self.same(pair, ["-qRexample.org"], program="sendmail")
         self.same(pair, ["-qIbad.id"], program="sendmail")
 
+    def test_by_the_name_of_mailq(self):
+        asked = [("mailq_path", arguments) for arguments in
+                 ([], ["recipient"], ["-q"], ["-qIABCDE1"], ["-qRexample.org"])]
+        asked += [("sendmail_path", ["-bp", "-qIABCDE1"]), ("newaliases_path", ["recipient"]),
+                  ("newaliases_path", ["-bp"]), ("sendmail_path", ["-qIABCDE1", "-qRexample.org"]),
+                  ("sendmail_path", ["-qRexample.org", "-qIABCDE1"])]
+        ours, theirs = [[ask(mta, arguments, program=mta.parameters[name])
+                         for name, arguments in asked] for mta in self.pair()]
+        for what, a, b in zip(asked, ours, theirs):
+            self.assertEqual((a[0], blocks(a[1]), comparable(a[2])),
+                             (b[0], blocks(b[1]), comparable(b[2])), what)
+        self.assertIn(b"Requests.", ours[0][1])
+
     def test_what_is_said(self):
         pair = self.pair()
         for user in (None, "tester"):

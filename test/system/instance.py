@@ -7,7 +7,8 @@
 
 Both kinds take the same keywords: parameters of main.cf (a value of None leaves one out)
 and `services=`, lines of master.cf that replace those of the same name and type; `where=` is
-a directory for it, if not on the private world's tmpfs. Leaving the `with` stops it, kills
+a directory for it, if not on the private world's tmpfs; `environment=`, variables for all
+its programs. Leaving the `with` stops it, kills
 what does not stop, and fails if something had to be killed.
 """
 import json
@@ -58,7 +59,7 @@ class Instance:
     """Ours; see OracleInstance. Made stopped; `with` or start() starts it."""
     kind = "ours"
 
-    def __init__(self, name="", services="", where=None, **parameters):
+    def __init__(self, name="", services="", where=None, environment=None, **parameters):
         self.world = self._need()
         self.dir = tempfile.mkdtemp(prefix=f"{self.kind}-{name}",
                                     dir=where or self.world.dir)
@@ -75,6 +76,7 @@ class Instance:
         self.log = Maillog(os.path.join(self.dir, "maillog"))
         self.parameters = {**self._defaults(), **self._places(), **parameters}
         self.services = self._master_cf(services)
+        self.environment = dict(environment or {})
         self.started = False
         self.write()
 
@@ -153,9 +155,11 @@ class Instance:
         """Run a command of this mail system on this configuration; CompletedProcess with
         bytes. `user`: run as this user of the private world."""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C",
-                       "MAIL_CONFIG": self.config, **(env or {})}
+                       "MAIL_CONFIG": self.config}
         environment.update({k: v for k, v in os.environ.items()
                             if k.startswith(("HIKYAKU_FAULT", "ASAN_", "UBSAN_", "LSAN_", "TZ"))})
+        environment.update(self.environment)
+        environment.update(env or {})
         extra = {}
         if user is not None:
             entry = pwd.getpwnam(user)

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -20,8 +21,7 @@ from .instance import Instance
 
 # What may be found in any configuration here: the queue of tests is in memory.
 ALWAYS = {"queue_memory"}
-QUIET = dict.fromkeys(["mynetworks", "alias_maps", "alias_database", "html_directory",
-                       "readme_directory"])
+QUIET = {"mynetworks": None}
 
 
 class Checked(unittest.TestCase):
@@ -125,14 +125,16 @@ class Rows(Checked):
         self.assert_clean(smtp_destination_concurrency_limit="3")
 
     def test_no_effect(self):
-        mta = self.instance(always_bcc="all@example.net", smtp_tls_security_level="may",
+        mta = self.instance(content_filter="scan:here", smtp_tls_security_level="may",
                             force_mime_input_conversion="yes",
-                            canonical_maps="inline:{a=b}")
+                            header_checks="inline:{a=b}")
         names = {f["what"].split()[0] for f in self.only(mta, "no_effect")}
-        self.assertEqual(names, {"always_bcc", "smtp_tls_security_level",
-                                 "force_mime_input_conversion", "canonical_maps"})
+        self.assertEqual(names, {"content_filter", "smtp_tls_security_level",
+                                 "force_mime_input_conversion", "header_checks"})
         finding = self.only(mta, "no_effect")[0]
         self.assert_at(mta, finding, finding["what"].split()[0])
+        self.assert_clean(sendmail_fix_line_endings="strict", default_database_type="btree",
+                          biff="no", canonical_maps="", readme_directory="no")
 
     def test_old_name(self):
         mta = self.instance(fallback_relay="[192.0.2.1]")
@@ -455,6 +457,10 @@ class Rows(Checked):
         finding, = self.only(mta, "service_chroot")
         self.assert_at(mta, finding, "smtp", "master.cf")
         self.assertEqual(finding["level"], "note")
+        self.assertIn("(of 1 service)", finding["text"])
+        mta = self.instance(services="smtp unix - - y - - smtp\nretry unix - - y - - error")
+        finding, = self.only(mta, "service_chroot")
+        self.assertIn("(of 2 services)", finding["text"])
 
     def test_service_option(self):
         for option, words in [("smtp_helo_tiemout=5s", "no such parameter"),
@@ -669,8 +675,88 @@ class Rows(Checked):
         self.assertFalse(missing)
 
 
+PLACES = ("queue_directory", "data_directory", "command_directory", "daemon_directory",
+          "sendmail_path", "mailq_path", "newaliases_path", "maillog_file",
+          "maillog_file_prefixes", "myhostname", "resolver_nameservers")
+TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+class Stock(Checked):
+    """The configurations that systems begin with, changed for their places only."""
+
+    def stock(self, main, master, *options):
+        mta = self.instance()
+        with open(main, encoding="utf-8") as f:
+            lines = [line for line in f if not re.match(r"\w+(_directory|_path|group) *=|"
+                                                        "(mail_owner|myhostname) *=", line)]
+        with open(os.path.join(mta.config, "main.cf"), "w", encoding="utf-8") as f:
+            f.writelines(lines)
+            f.writelines(f"{name} = {mta.parameters[name]}\n" for name in PLACES)
+        shutil.copy(master, os.path.join(mta.config, "master.cf"))
+        return self.findings(mta, *options)
+
+    def assert_not_ours(self, findings):
+        """Services are absent for one reason only."""
+        for finding in findings:
+            self.assertRegex(finding["text"], "not implemented yet|there is no program")
+
+    def test_ours(self):
+        found = self.stock(os.path.join(TREE, "packaging", "main.cf"),
+                           os.path.join(TREE, "packaging", "master.cf"))
+        self.assert_not_ours(found.pop("service_absent", []))
+        self.assertFalse(set(found) - ALWAYS - {"no_ipv6"}, found)
+
+    def test_debian(self):
+        world.need_oracle()
+        share = os.path.join(os.environ["HIKYAKU_ORACLE"], "usr/share/postfix")
+        found = self.stock(os.path.join(share, "main.cf.debian"),
+                           os.path.join(share, "master.cf.dist"))
+        self.assert_not_ours(found.pop("service_absent", []))
+        finding, = found.pop("service_chroot")
+        self.assertRegex(finding["text"], r"of 1\d services")
+        names = {f["what"].split()[0] for f in found.pop("no_effect", [])}
+        self.assertLessEqual(names, {"smtpd_banner"})
+        self.assertFalse(set(found) - ALWAYS - {"no_ipv6"}, found)
+
+
 class Command(Checked):
     """The command itself, and postfix check."""
+
+    @staticmethod
+    def tree(mta):
+        """All that could be changed: names, times, modes, owners, contents."""
+        found = {}
+        for folder, _, names in os.walk(mta.dir):
+            for path in [folder, *[os.path.join(folder, name) for name in names]]:
+                st = os.lstat(path)
+                content = b""
+                if os.path.isfile(path) and not path.endswith("maillog"):
+                    with open(path, "rb") as f:
+                        content = f.read()
+                found[path] = (st.st_mode, st.st_uid, st.st_gid, st.st_mtime_ns,
+                               st.st_ctime_ns, content)
+        found.pop(mta.log.path, None)
+        return found
+
+    def test_nothing_is_changed(self):
+        mta = self.instance(relayhots="x", relayhost="[nowhere.example]",
+                            virtual_alias_maps="hash:/no/such/file")
+        os.chmod(os.path.join(mta.queue, "active"), 0o755)
+        os.rmdir(os.path.join(mta.queue, "hold"))
+        before = self.tree(mta)
+        self.assertGreater(len(before), 10)
+        self.assertNotEqual(self.hikyaku(mta).returncode, 0)
+        self.hikyaku(mta, "--json", "--offline")
+        self.assertEqual(self.tree(mta), before)
+
+    def test_postfix_check_makes_what_is_missing_and_no_more(self):
+        mta = self.instance(relayhots="x")
+        before = self.tree(mta)
+        mta.postfix("check")
+        self.assertEqual(self.tree(mta), before)
+        os.rmdir(os.path.join(mta.queue, "hold"))
+        mta.postfix("check")
+        self.assertEqual(set(self.tree(mta)), set(before))
 
     def test_text(self):
         mta = self.instance(relayhots="x")
@@ -681,6 +767,19 @@ class Command(Checked):
                       "relayhots = x\n  There is no parameter relayhots", text)
         self.assertRegex(text, r"0 errors, \d warnings?, 0 notes\.\n$")
         self.assertFalse(result.stderr)
+
+    def test_documents_show_what_is_said(self):
+        self.dns.host("relay.example.com", "192.0.2.4")
+        for relayhost, documents in [
+                ("smtp:25", ["README.md", "README.ja.md"]),
+                ("relay.example.com", ["tool/hikyaku/hikyaku.1"])]:
+            text = self.hikyaku(self.instance(relayhost=relayhost)).stdout.decode()
+            said = re.search(r"relayhost = .*\n((?:  .*\n)+)", text)[1].split()
+            for name in documents:
+                with self.subTest(name), open(os.path.join(TREE, name), encoding="utf-8") as f:
+                    shown = re.search(r"warning  /etc/postfix/main.cf:\d+: relayhost = "
+                                      + re.escape(relayhost) + r"\n((?: +\S.*\n)+)", f.read())
+                    self.assertEqual(shown[1].split(), said)
 
     def test_brief(self):
         mta = self.instance(relayhots="x")

@@ -337,6 +337,108 @@ class Relays(Explained):
         self.agree(mta, "a@us.example")
 
 
+class Destinations(Explained):
+    """The forms that a relay host and a fallback may have."""
+
+    ROWS = [  # relayhost, fallback, hosts that are tried in this order
+        ("two.example", "", ["host2.example[127.0.0.2]:25", "host3.example[127.0.0.3]:25"]),
+        ("host4.example", "", ["host4.example[127.0.0.4]:25"]),
+        ("[two4.example]", "", ["two4.example[127.0.0.4]:25"]),
+        ("two4.example", "", ["host2.example[127.0.0.2]:25"]),
+        ("[host4.example]:2525", "", ["host4.example[127.0.0.4]:2525"]),
+        ("two.example:2525", "", ["host2.example[127.0.0.2]:2525",
+                                  "host3.example[127.0.0.3]:2525"]),
+        ("[127.0.0.6]:submission", "", ["127.0.0.6[127.0.0.6]:587"]),
+        ("[host4.example], [host5.example]:2525", "",
+         ["host4.example[127.0.0.4]:25", "host5.example[127.0.0.5]:2525"]),
+        ("[host4.example]", "two.example:2525",
+         ["host4.example[127.0.0.4]:25", "host2.example[127.0.0.2]:2525",
+          "host3.example[127.0.0.3]:2525"]),
+        ("[host4.example]", "[host5.example], [host6.example]",
+         [f"host{i}.example[127.0.0.{i}]:25" for i in (4, 5, 6)]),
+    ]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dns.host("two4.example", "127.0.0.4")
+        cls.dns.mail("two4.example", "host2.example")
+
+    def test_forms(self):
+        for relayhost, fallback, expected in self.ROWS:
+            with self.subTest(relayhost=relayhost, fallback=fallback):
+                mta = self.start(relayhost=relayhost, smtp_fallback_relay=fallback)
+                sinks = [Sink(int(port), address) for address, port in
+                         re.findall(r"\[([\d.]+)\]:(\d+)", expected[-1])]
+                try:
+                    e = self.agree(mta, "a@other.example", up=len(expected) - 1)
+                finally:
+                    for sink in sinks:
+                        sink.stop()
+                self.assertEqual(self.relays(self.only(e)), expected)
+                self.assertEqual(self.why(e, "next hop"),
+                                 [f"relayhost = {relayhost} (main.cf line "
+                                  f"{self.line(mta, 'relayhost')})"])
+
+    @staticmethod
+    def line(mta, name):
+        with open(f"{mta.config}/main.cf", encoding="utf-8") as f:
+            return next(i for i, line in enumerate(f, 1) if line.startswith(name + " "))
+
+
+class Aliases(Explained):
+    """Expansion with two ways to one alias, in circles, and without an end."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.rows = {
+            "self": "self@alias.example, b@other.example",
+            "all": "x@alias.example, y@alias.example", "x": "team@alias.example",
+            "y": "team@alias.example", "team": "a@other.example, b@other.example",
+            "circle": "back@alias.example, a@other.example", "back": "circle@alias.example",
+            "wide": ", ".join(f"u{i}@other.example" for i in range(30)),
+            **{f"deep{i}": f"deep{i + 1}@alias.example" for i in range(20)}}
+        cls.mta = cls.start(
+            relayhost="[127.0.0.2]", virtual_alias_expansion_limit="20",
+            virtual_alias_recursion_limit="10", mydestination="alias.example",
+            virtual_alias_maps="inline:{" + ", ".join(
+                f"{{{name}@alias.example={value}}}" for name, value in cls.rows.items()) + "}")
+
+    def goes_to(self, name):
+        self.sink(2)
+        e = self.agree(self.mta, f"{name}@alias.example")
+        self.mta.log.wait("qmgr.* removed")
+        self.assertFalse(self.mta.log.find("status=bounced"))
+        return sorted(r["address"] for r in e["recipients"])
+
+    def test_itself(self):
+        self.assertEqual(self.goes_to("self"), ["b@other.example", "self@alias.example"])
+
+    def test_two_ways(self):
+        self.assertEqual(self.goes_to("all"), ["a@other.example", "b@other.example"])
+
+    def test_circle(self):
+        self.assertEqual(self.goes_to("circle"), ["a@other.example", "circle@alias.example"])
+
+    def refused(self, name, words):
+        """Not accepted for now: there is nothing in the log but the reason."""
+        address = f"{name}@alias.example"
+        e, status = self.explain(self.mta, address)
+        self.assertEqual(status, 1)
+        self.assertEqual(self.only(e)["result"], "waits")
+        reason = f"unreasonable virtual_alias_maps map {words} for {address}"
+        self.assertIn(reason, self.text(self.mta, address))
+        self.mta.sendmail(b"Subject: x\n\nx\n", address, sender="s@origin.example")
+        self.mta.log.wait(re.escape(reason))
+
+    def test_too_many(self):
+        self.refused("wide", "expansion size")
+
+    def test_too_deep(self):
+        self.refused("deep0", "nesting")
+
+
 class NotRunning(Explained):
     def test_without_the_mail_system(self):
         mta = self.start(start=False)

@@ -343,6 +343,55 @@ class Life(unittest.TestCase):
                     del mta.parameters[name]
                 mta.write()
 
+    def wrap(self, mta, name, script):
+        """A shell script in the place of a daemon; $0.real is the daemon."""
+        path = os.path.join(mta.libexec, name)
+        os.rename(path, path + ".real")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(path, 0o755)
+
+    def test_start_waits_for_the_log(self):
+        # Else what goes wrong right after the start is seen nowhere: the log's writer
+        # may be what it keeps from starting.
+        mta = self.mta()
+        self.wrap(mta, "postlogd", 'sleep 1; exec "$0.real" "$@"')
+        with mta:
+            mta.write(inet_protocols="${")
+            os.kill(mta.pid(), signal.SIGHUP)
+            mta.log.wait(r"^master: daemon started")
+            mta.log.wait(r"^master: error: reload: .*the old configuration stays in force")
+            mta.write(inet_protocols="ipv4")
+
+    def test_start_does_not_wait_for_a_log_that_never_comes(self):
+        mta = self.mta()
+        self.wrap(mta, "postlogd", "exit 1")
+        before = time.monotonic()
+        with mta:
+            self.assertLess(time.monotonic() - before, 4)
+            self.assertTrue(mta.ask("pid"))
+
+    def test_signal_right_after_the_pid_is_known(self):
+        mta = self.mta()
+        try:
+            for _ in range(20):
+                process = mta.foreground("start-fg", stderr=subprocess.DEVNULL)
+                pid = None
+                while pid != process.pid:
+                    self.assertIsNone(process.poll())
+                    try:
+                        pid = mta.pid()
+                    except (OSError, ValueError):
+                        pass
+                mta.log.mark()
+                os.kill(pid, signal.SIGHUP)
+                mta.log.wait(r"^master: reload -- ")
+                os.kill(pid, signal.SIGTERM)
+                self.assertEqual(process.wait(20), 0)
+        finally:
+            left = mta.remove()
+        self.assertEqual(left, [])
+
     def test_reload_with_taken_port_changes_nothing(self):
         with self.mta() as mta, socket.socket() as taken:
             taken.bind(("127.0.0.1", 10558))

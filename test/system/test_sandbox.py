@@ -73,6 +73,8 @@ class Place:
                     f"maillog_file = {self.dir}/maillog\n"
                     f"maillog_file_prefixes = {self.dir}\n"
                     "myhostname = probe.example.net\ncompatibility_level = 3.6\n")
+        with open(os.path.join(self.dir, "etc/master.cf"), "w", encoding="ascii") as f:
+            f.write("smtp unix - - n - - smtp\n")
 
     def probe(self, daemon, as_user):
         """{action: (seen, expected)} and the exit status."""

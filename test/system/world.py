@@ -38,6 +38,7 @@ CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
+MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_PORT = 10025
@@ -54,6 +55,18 @@ def _mount(source, target, kind=None, flags=0, data=None):
     _call("mount", *(a.encode() if isinstance(a, str) else a
                      for a in (source, target, kind)), ctypes.c_ulong(flags),
           data.encode() if data else None)
+
+
+def small_disk(path, size):
+    """Mount a file system of so many bytes there; needs a private world."""
+    state = os.stat(path)
+    _mount("tmpfs", path, "tmpfs", 0, f"mode={state.st_mode & 0o7777:o},size={size}")
+    os.chown(path, state.st_uid, state.st_gid)
+
+
+def leave_disk(path):
+    """Undo small_disk(), whatever is still open there."""
+    libc.umount2(path.encode(), MNT_DETACH)
 
 
 def _write(path, text):
@@ -216,7 +229,7 @@ class World:
             return
         kill_descendants()
         if self.private:
-            libc.umount2(self.dir.encode(), 2)  # MNT_DETACH
+            libc.umount2(self.dir.encode(), MNT_DETACH)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -126,20 +126,30 @@ class Trace(unittest.TestCase):
                         json.loads(done.stdout)
 
     def test_lines(self):
-        """Every kind of line by itself: what trace makes of it. Two lines of
-        golden/lines.txt for each: the line, and the kind and what was found in it, or `-`
-        where such a line alone tells nothing of a message."""
+        """Every kind of line by itself: what trace makes of it. In golden/lines.txt stand
+        the line, the kind and what was found in it, or `-` where such a line alone tells
+        nothing of a message, and what a person is shown. No line is passed over: it is
+        told, or counted as one of those that every session has, and then --all tells it.
+        """
         told = []
         rows = [row.split("\t") for row in
                 (HERE / "logs/lines.txt").read_text().splitlines() if row[0] != "#"]
-        self.assertGreater(len({line for _, line in rows}), 180)
+        self.assertGreater(len({line for _, line in rows}), 230)
         for key, line in rows:
             file = self.put("one.log", line.encode() + b"\n")
             done = run(["--json", key, file])
-            found = told_of_line(json.loads(done.stdout))
+            out = json.loads(done.stdout)
+            found = told_of_line(out)
             self.assertEqual(done.returncode, 0 if found else 1, line)
-            self.assertEqual(run([key, file]).returncode, done.returncode, line)
-            told.append(f"{line[21:]}\n    {found or '-'}\n")
+            shown = run([key, file])
+            self.assertEqual(shown.returncode, done.returncode, line)
+            if not found and not out["no_log_lines"]:
+                self.assertEqual(out["searched"]["session_lines"], 1, line)
+                every = run(["--json", "--all", key, file])
+                self.assertTrue(told_of_line(json.loads(every.stdout)), line)
+            text = shown.stdout.decode().replace(self.dir.name, "/log")
+            told.append(f"{line}\n    {found or '-'}\n"
+                        + "".join(f"  | {row}\n" for row in text.splitlines()))
         self.golden("lines.txt", "".join(told))
 
     def test_forms_of_input_agree(self):
@@ -218,6 +228,97 @@ class Trace(unittest.TestCase):
                 self.assertNotIn(b"\xe2\x80\xae", out)
             out.decode()
 
+    def test_other_programs(self):
+        """Lines that tell of no message: a few are shown as they are, many are summed up
+        by program, and --all and --json tell every one."""
+        line = "Nov 24 10:00:00 mail dovecot: imap-login: Login: user=<u@example.org>\n"
+        more = "Nov 24 10:00:01 mail rspamd[7]: a word on u@example.org\n"
+        usual = "Nov 24 10:00:02 mail postfix/smtpd[1]: connect from u@example.org[192.0.2.1]\n"
+        for n, rows in (2, [b"imap-login"] * 2 + [b"a word"]), (40, [b"dovecot 40, rspamd 1;"]):
+            file = self.put("o.log", (line * n + more + usual).encode())
+            out = run(["u@example.org", file])
+            self.assertEqual(out.returncode, 0)
+            for row in rows:
+                self.assertIn(row, out.stdout)
+            self.assertEqual(out.stdout.count(b"imap-login"), 2 if n == 2 else 0)
+            self.assertIn(b"1 line of connections", out.stdout)
+            out = run(["--all", "u@example.org", file]).stdout
+            self.assertEqual(out.count(b"imap-login"), n)
+            self.assertNotIn(b"not shown", out)
+            self.assertEqual(out.count(b"connect"), 1)
+            out = json.loads(run(["--json", "u@example.org", file]).stdout)
+            self.assertEqual(len(out["without_queue_id"]), n + 1)
+            self.assertEqual(out["searched"]["session_lines"], 1)
+
+    def test_line_that_mentions_a_message(self):
+        """A filter's line with the queue id in its middle stands in the message's story,
+        from whichever side it is found; ids of other messages, and parts of words, not."""
+        log = ["postfix/smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]",
+               "postfix/qmgr[1]: AB00000001: from=<s@example.net>, size=1, nrcpt=1 (queue active)",
+               "filterd[2]: scanned AB00000001 for nobody, clean",
+               "filterd[2]: scanned AB000000012 and xAB00000001",
+               "postfix/smtp[1]: AB00000001: to=<r@example.com>, relay=m[192.0.2.8]:25, delay=1, "
+               "delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)",
+               "postfix/qmgr[1]: AB00000001: removed"]
+        file = self.put("m.log", "".join(f"Nov 24 10:00:0{i} mail {text}\n"
+                                         for i, text in enumerate(log)).encode())
+        for key in "r@example.com", "AB00000001":
+            out = json.loads(run(["--json", key, file]).stdout)
+            [story] = out["stories"]
+            [message] = story["messages"]
+            told = [e["text"] for e in message["events"] if e["tag"] == "filterd"]
+            self.assertEqual(told, ["scanned AB00000001 for nobody, clean"], key)
+            self.assertEqual(out["without_queue_id"], [])
+
+    def stories(self, key, *rows):
+        """[[queue ids of a story]], from lines "SECOND HOST TEXT"."""
+        lines = []
+        for row in rows:
+            second, host, text = row.split(" ", 2)
+            minute, second = divmod(int(second), 60)
+            lines.append(f"Nov 24 10:{minute:02}:{second:02} {host} postfix/{text}\n")
+        out = json.loads(run(["--json", key, self.put("s.log", "".join(lines).encode())]).stdout)
+        return [[m["queue_id"] for m in s["messages"]] for s in out["stories"]]
+
+    def test_filter_that_submits_anew(self):
+        """Only the message-id connects the two; not with the same mail from elsewhere, or
+        when nothing was given to a filter, or much later."""
+        first = ["0 m smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]",
+                 "0 m cleanup[1]: AB00000001: message-id=<1@example.net>"]
+        piped = ["1 m pipe[1]: AB00000001: to=<r@example.org>, relay=f, delay=1, "
+                 "delays=0/0/0/1, dsn=2.0.0, status=sent (delivered via f service)"]
+        boxed = [piped[0].replace("pipe[", "virtual[")]
+        relayed = ["1 m smtp[1]: AB00000001: to=<r@example.org>, relay=127.0.0.1[127.0.0.1]:"
+                   "10024, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"]
+        again = ["1 m pickup[1]: AB00000002: uid=7 from=<s@example.net>",
+                 "1 m cleanup[1]: AB00000002: message-id=<1@example.net>"]
+        local = ["1 m smtpd[1]: AB00000002: client=localhost[127.0.0.1]", again[1]]
+        remote = ["1 m smtpd[1]: AB00000002: client=d.example.net[192.0.2.2]", again[1]]
+        later = [row.replace("1 m", "99 m", 1) for row in again]
+        other = [again[0], again[1].replace("<1@", "<2@")]
+        for rows, joined in ((piped + again, True), (relayed + local, True),
+                             (boxed + again, False), (piped + remote, False),
+                             (piped + later, False), (piped + other, False)):
+            for key, queue_id in (("AB00000001", "AB00000001"), ("AB00000002", "AB00000002")):
+                with self.subTest(rows=rows, key=key):
+                    self.assertEqual(self.stories(key, *first, *rows), [
+                        ["AB00000001", "AB00000002"] if joined else [queue_id]])
+        # The message comes back before the log says that it was given.
+        self.assertEqual(self.stories("AB00000001", *first, *again, *piped),
+                         [["AB00000001", "AB00000002"]])
+
+    def test_one_id_under_two_host_names(self):
+        """A service with a myhostname of its own is the same machine; but an id that two
+        machines use is two messages."""
+        start = "0 back smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]"
+        rest = "1 mail qmgr[1]: AB00000001: from=<a@example.net>, size=1, nrcpt=1 (queue active)"
+        self.assertEqual(self.stories("AB00000001", start, rest), [["AB00000001"]])
+        twice = [["AB00000001"], ["AB00000001"]]
+        self.assertEqual(self.stories("AB00000001", start,
+                                      start.replace("0 back", "1 mail"), rest), twice)
+        self.assertEqual(self.stories("AB00000001", start,
+                                      rest.replace("1 mail", "90 mail")), twice)
+
     def test_config(self):
         """maillog_file and its rotated siblings; the queue's times."""
         lines = self.log("all").splitlines(True)
@@ -276,6 +377,24 @@ class Trace(unittest.TestCase):
             process.wait()
             process.stdout.close()
 
+    def test_follow_in_json(self):
+        """First all there is as one object, then each new line as one on a line of its
+        own."""
+        lines = self.log("all").splitlines(True)
+        file = self.put("f.log", b"".join(lines[:5]))
+        with subprocess.Popen([HIKYAKU, "trace", "--json", "--follow", "taro@example.jp", file],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              env=ENV) as process:
+            try:
+                first = self.wait_for(process, b"\n}\n")
+                self.assertEqual(len(json.loads(first)["stories"]), 1)
+                with open(file, "ab") as log:
+                    log.write(lines[5])
+                new = json.loads(self.wait_for(process, b"}\n"))
+                self.assertEqual((new["queue_id"], new["status"]), ("C7640280020", "deferred"))
+            finally:
+                process.kill()
+
     def wait_for(self, process, text):
         os.set_blocking(process.stdout.fileno(), False)
         seen = b""
@@ -284,6 +403,7 @@ class Trace(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{text} not in {seen}")
             seen += process.stdout.read() or b""
             time.sleep(0.05)
+        return seen
 
 
 if __name__ == "__main__":

@@ -350,7 +350,7 @@ check_main(int argc, char **argv)
 		{"list", no_argument, NULL, 'l'},   {"offline", no_argument, NULL, 'o'},
 		{"untold", no_argument, NULL, 'u'}, {NULL, 0, NULL, 0}};
 	struct options o = {.dir = NULL};
-	struct check c = {.mem = arena_new()};
+	struct check c = {.mem = NULL};
 	int status;
 	int ch;
 
@@ -374,6 +374,7 @@ check_main(int argc, char **argv)
 	}
 	if (optind != argc || (o.brief && o.json))
 		return usage();
+	c.mem = arena_new();
 	c.findings = arena_alloc_array(c.mem, FINDINGS_MAX, sizeof(*c.findings));
 	run_all(&c, &o);
 	print_findings(&c, &o);

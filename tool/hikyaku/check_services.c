@@ -145,19 +145,30 @@ check_service_limits(struct check *c)
 	}
 }
 
+/* One finding for all: Debian's master.cf has it in nearly every line. */
 void
 check_service_chroot(struct check *c)
 {
+	const struct master_service *first = NULL;
+	size_t n = 0;
+
 	for (size_t i = 0; i < c->services.count; i++) {
 		const struct master_service *s = &c->services.at[i];
 
-		if (str_eq(s->field[MASTER_FIELD_CHROOT], STR("y")))
-			finding_add(c, place_service(c, s),
-				    STR("The y in the chroot column has no effect: every "
-					"daemon is confined in other ways, and sees the "
-					"system's own files."),
-				    STR_EMPTY);
+		if (!str_eq(s->field[MASTER_FIELD_CHROOT], STR("y")))
+			continue;
+		if (n++ == 0)
+			first = s;
 	}
+	if (n == 0)
+		return;
+	finding_add(c, place_service(c, first),
+		    str_printf(c->mem,
+			       "The y in the chroot column (of %zu service%s) has no "
+			       "effect: every daemon is confined in other ways, and sees "
+			       "the system's own files.",
+			       n, n == 1 ? "" : "s"),
+		    STR_EMPTY);
 }
 
 /* ---- -o ---- */

@@ -402,7 +402,7 @@ explain_main(int argc, char **argv)
 						{"offline", no_argument, NULL, 'o'},
 						{"json", no_argument, NULL, 'j'},
 						{NULL, 0, NULL, 0}};
-	struct explain x = {.mem = arena_new(), .sender = STR_EMPTY};
+	struct explain x = {.sender = STR_EMPTY};
 	struct err err;
 	int c;
 
@@ -420,6 +420,7 @@ explain_main(int argc, char **argv)
 	}
 	if (optind == argc)
 		return usage();
+	x.mem = arena_new();
 	x.addresses = argv + optind;
 	if (!load(&x, &err)) {
 		fprintf(stderr, "hikyaku explain: %s\n", err.text);

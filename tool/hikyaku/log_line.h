@@ -40,6 +40,7 @@ enum log_kind {
 	LOG_CONNECT_TO,  /* smtp: connect to ...: reason */
 	LOG_TLS,         /* TLS connection established: reason */
 	LOG_TLS_FAILED,  /* or its certificate not verified: client, reason */
+	LOG_STATISTICS,  /* anvil, scache: reason */
 	LOG_KINDS
 };
 
@@ -84,6 +85,17 @@ struct log_line {
 /* reference_s: see log_stamp.h. False for something that is not a log line. */
 bool log_line_parse(struct str line, int64_t reference_s,
 		    struct log_line *out) MUST_CHECK;
+
+/* A delivery to a program or server of this machine that may give the message back under
+ * a new id which the line does not tell: a content filter. */
+bool log_is_handed_on(const struct log_line *l);
+
+/* A message begins that came from this machine, such as one from a content filter; and
+ * the line does not tell what it was before. */
+bool log_is_from_here(const struct log_line *l);
+
+/* Does the relay field name this machine? */
+bool log_is_relay_here(const struct log_line *l);
 
 /* "deferred", "client" ...: the kind's name for JSON. */
 const char *log_kind_name(enum log_kind kind);

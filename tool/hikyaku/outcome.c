@@ -81,10 +81,18 @@ count_results(struct outcome *o)
 	}
 }
 
+/* A rejected recipient does not end a message that has others. */
 static bool
-ends_message(const struct log_line *l)
+rejects_message(const struct log_line *l)
 {
-	return str_ends(l->action, STR("reject")) || str_ends(l->action, STR("discard"));
+	return str_ends(l->action, STR("reject")) && !str_starts(l->stage, STR("RCPT"));
+}
+
+/* The content of its recipients' mail goes nowhere, whichever step said so. */
+static bool
+discards_message(const struct log_line *l)
+{
+	return str_ends(l->action, STR("discard"));
 }
 
 static enum place
@@ -93,14 +101,15 @@ find_place(const struct message *m)
 	enum place place = PLACE_UNKNOWN;
 
 	if (m->removed != NULL)
-		return PLACE_GONE;
+		return str_eq(m->removed->line.daemon, STR("postsuper")) ? PLACE_DELETED
+									 : PLACE_GONE;
 	for (size_t i = 0; i < m->n_events; i++) {
 		const struct log_line *l = &m->events[i]->line;
 
-		/* A rejected recipient does not end a message that has others. */
-		if (l->kind == LOG_ACTION && ends_message(l) &&
-		    !str_starts(l->stage, STR("RCPT")))
+		if (l->kind == LOG_ACTION && rejects_message(l))
 			place = PLACE_REFUSED;
+		else if (l->kind == LOG_ACTION && discards_message(l))
+			place = PLACE_DISCARDED;
 		else if (l->kind == LOG_HELD ||
 			 (l->kind == LOG_ACTION && str_ends(l->action, STR("hold"))))
 			place = PLACE_HOLD;
@@ -130,11 +139,16 @@ collect_facts(struct outcome *o, const struct message *m)
 			o->size = e->line.size;
 		if (e->line.nrcpt >= 0 && o->nrcpt < 0)
 			o->nrcpt = e->line.nrcpt;
-		if (e->line.kind == LOG_MESSAGE_ID && o->message_id.len == 0)
-			o->message_id = e->line.message_id;
 	}
-	o->arrived_us = m->events[0]->line.time_us;
-	o->last_us = m->events[m->n_events - 1]->line.time_us;
+	o->arrived_us = m->first_us;
+}
+
+bool
+outcome_is_open(const struct outcome *o)
+{
+	return o->place != PLACE_GONE && o->place != PLACE_DELETED &&
+	       o->place != PLACE_REFUSED && o->place != PLACE_DISCARDED &&
+	       o->place != PLACE_REQUEUED;
 }
 
 /* A message waits as long as it has waited already, between the two limits. */
@@ -145,8 +159,7 @@ schedule_next(struct outcome *o, const struct message *m, const struct schedule 
 	int64_t failed_us = 0;
 	int64_t wait_us;
 
-	if (o->place == PLACE_GONE || o->place == PLACE_REFUSED ||
-	    o->place == PLACE_REQUEUED)
+	if (!outcome_is_open(o))
 		return;
 	if (o->from != NULL && o->from->line.from.len == 0)
 		life_s = s->bounce_lifetime_s;
@@ -189,12 +202,16 @@ const char *
 outcome_word(const struct outcome *o)
 {
 	switch (o->place) {
+	case PLACE_DELETED:
+		return "deleted";
 	case PLACE_GONE:
 		return result_word(o, o->n_deferred > 0 ? "given up" : "removed");
 	case PLACE_REQUEUED:
 		return "queued again";
 	case PLACE_REFUSED:
 		return "refused";
+	case PLACE_DISCARDED:
+		return "discarded";
 	case PLACE_HOLD:
 		return "on hold";
 	case PLACE_ACTIVE:

@@ -32,8 +32,10 @@ struct recipient {
 
 enum place {
 	PLACE_GONE,    /* removed: finished */
+	PLACE_DELETED, /* by an administrator */
 	PLACE_REFUSED, /* never accepted in the end (reject after a queue id was given) */
-	PLACE_REQUEUED, /* lives on under another id */
+	PLACE_DISCARDED, /* thrown away by a rule or a filter */
+	PLACE_REQUEUED,  /* lives on under another id */
 	PLACE_HOLD,
 	PLACE_ACTIVE,   /* handed to delivery, no result in the log */
 	PLACE_DEFERRED, /* waits for the next attempt */
@@ -48,14 +50,16 @@ struct outcome {
 	int64_t nrcpt;            /* as the queue manager said at first, or -1 */
 	int64_t size;             /* bytes, or -1 */
 	const struct event *from; /* a line with the sender, or NULL */
-	struct str message_id;    /* empty if unknown */
-	int64_t arrived_us, last_us;
+	int64_t arrived_us;
 	int64_t next_us;    /* earliest next attempt; 0 unless PLACE_DEFERRED */
 	int64_t expires_us; /* 0 when finished */
 };
 
 void outcome_init(struct outcome *o, struct arena *mem, const struct message *m,
 		  const struct schedule *schedule);
+
+/* Is it in a queue still, as far as the log says? */
+bool outcome_is_open(const struct outcome *o);
 
 /* "delivered", "bounced", "deferred", "on hold" ...: one or two words. */
 const char *outcome_word(const struct outcome *o);

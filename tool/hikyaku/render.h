@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/str.h"
+
 struct arena;
 struct event;
 struct group;
@@ -29,14 +31,19 @@ void render_text_group(const struct render *r, const struct group *g);
 void render_text_summary(const struct render *r, const struct group *g);
 /* A line without a queue id: a reject, a failed log-in ... */
 void render_text_loose(const struct render *r, const struct event *e, bool one_line);
+/* A line with the key that is no log line. */
+void render_text_odd(const struct render *r, struct str line);
 /* One line that has just been written (--follow). */
 void render_text_event(const struct render *r, const struct event *e);
 
 struct render_facts {
-	const char *key;
+	struct str key;
 	const char *const *files;
 	size_t n_files;
 	uint64_t bytes, lines, damaged, not_kept;
+	uint64_t sessions;     /* not kept because every session has them */
+	const struct str *odd; /* with the key, but no log lines */
+	size_t n_odd;
 };
 
 /* One object with everything. */

@@ -161,10 +161,7 @@ message_json(struct arena *mem, const struct message *m, const struct schedule *
 	put(item, mem, "host", m->host);
 	put_time(item, mem, "arrived", o.arrived_us);
 	json_object_set_new(item, "outcome", json_string(outcome_word(&o)));
-	json_object_set_new(item, "open",
-			    json_boolean(o.place != PLACE_GONE &&
-					 o.place != PLACE_REFUSED &&
-					 o.place != PLACE_REQUEUED));
+	json_object_set_new(item, "open", json_boolean(outcome_is_open(&o)));
 	put_time(item, mem, "next_attempt", o.next_us);
 	put_time(item, mem, "expires", o.expires_us);
 	if (m->removed != NULL)
@@ -176,7 +173,7 @@ message_json(struct arena *mem, const struct message *m, const struct schedule *
 	}
 	put_number(item, "size", o.size);
 	put_number(item, "recipient_count", o.nrcpt);
-	put(item, mem, "message_id", o.message_id);
+	put(item, mem, "message_id", m->message_id);
 	json_object_set_new(item, "recipients", recipients_json(mem, &o));
 	for (size_t i = 0; i < m->n_events; i++) {
 		if (m->events[i]->line.kind != LOG_DELIVERY)
@@ -215,6 +212,19 @@ dump(const struct render *r, json_t *root, size_t flags)
 	json_decref(root);
 }
 
+static json_t *
+odd_json(struct arena *mem, const struct render_facts *facts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < facts->n_odd; i++) {
+		struct str text = str_printable(mem, facts->odd[i], true);
+
+		json_array_append_new(list, json_stringn(text.p, text.len));
+	}
+	return list;
+}
+
 void
 render_json(const struct render *r, const struct render_facts *facts,
 	    struct group *const *groups, size_t n_groups, struct event *const *loose,
@@ -225,7 +235,7 @@ render_json(const struct render *r, const struct render_facts *facts,
 	json_t *files = json_array();
 	json_t *others = json_array();
 
-	put(root, r->mem, "key", str_from(facts->key));
+	put(root, r->mem, "key", facts->key);
 	for (size_t i = 0; i < facts->n_files; i++) {
 		struct str name = str_printable(r->mem, str_from(facts->files[i]), true);
 
@@ -236,6 +246,7 @@ render_json(const struct render *r, const struct render_facts *facts,
 	put_number(searched, "lines", (int64_t)facts->lines);
 	put_number(searched, "damaged_lines", (int64_t)facts->damaged);
 	put_number(searched, "not_kept", (int64_t)facts->not_kept);
+	put_number(searched, "session_lines", (int64_t)facts->sessions);
 	json_object_set_new(root, "searched", searched);
 	json_object_set_new(root, "stories", groups_json(r, groups, n_groups));
 	for (size_t i = 0; i < n_loose; i++) {
@@ -246,6 +257,7 @@ render_json(const struct render *r, const struct render_facts *facts,
 		json_array_append_new(others, o);
 	}
 	json_object_set_new(root, "without_queue_id", others);
+	json_object_set_new(root, "no_log_lines", odd_json(r->mem, facts));
 	dump(r, root, JSON_INDENT(2));
 }
 

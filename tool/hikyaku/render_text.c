@@ -1,145 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
-#include <string.h>
-#include <time.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/macros.h"
 
-#include "explain_reply.h"
 #include "outcome.h"
+#include "page.h"
 #include "story.h"
-
-enum { SECOND_US = 1000000, LINE_WIDTH = 100, TEXT_MAX = 4000 };
-
-#define BOLD  "\033[1m"
-#define RED   "\033[31m"
-#define GREEN "\033[32m"
-#define BROWN "\033[33m"
-
-/* Characters outside ASCII that steer a terminal or turn the writing direction: C1
- * controls (U+0080 to U+009F), line separators and bidirectional marks. */
-static size_t
-steering_length(const char *p)
-{
-	const unsigned char *u = (const unsigned char *)p;
-
-	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f)
-		return 2;
-	if (u[0] == 0xe2 && u[1] == 0x80 &&
-	    (u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xa8 && u[2] <= 0xae)))
-		return 3;
-	if (u[0] == 0xe2 && u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)
-		return 3;
-	return 0;
-}
-
-/* Text from the log, safe to show. */
-static const char *
-clean(const struct render *r, struct str s)
-{
-	char *text = str_c(r->mem, str_printable(r->mem, str_head(s, TEXT_MAX), true));
-
-	/* The text is valid UTF-8 and ends with a NUL: looking ahead stays within it. */
-	for (char *p = text; *p != '\0'; p++)
-		memset(p, '?', steering_length(p));
-	return text;
-}
-
-static struct tm
-local_time(int64_t us)
-{
-	time_t t = us / SECOND_US;
-	struct tm tm = {0};
-
-	localtime_r(&t, &tm);
-	return tm;
-}
-
-static const char *
-format_time(const struct render *r, int64_t us, const char *format)
-{
-	struct tm tm = local_time(us);
-	char text[64];
-
-	/* The formats are the literals in this file. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	strftime(text, sizeof(text), format, &tm);
-#pragma GCC diagnostic pop
-	return arena_strdup(r->mem, text);
-}
-
-/* The clock, with the date in front when it is not the day of `since`. */
-static const char *
-clock_of(const struct render *r, int64_t us, int64_t since_us)
-{
-	struct tm a = local_time(us);
-	struct tm b = local_time(since_us);
-
-	if (a.tm_year == b.tm_year && a.tm_yday == b.tm_yday)
-		return format_time(r, us, "%H:%M:%S");
-	return format_time(r, us, "%d %b %H:%M:%S");
-}
-
-static void
-paint(const struct render *r, const char *colour, const char *text)
-{
-	if (r->colour)
-		fprintf(r->out, "%s%s\033[0m", colour, text);
-	else
-		fputs(text, r->out);
-}
 
 static const char *
 status_colour(struct str status)
 {
 	if (str_eq(status, STR("sent")) || str_eq(status, STR("deliverable")))
-		return GREEN;
+		return PAGE_GREEN;
 	if (str_eq(status, STR("deferred")) || str_eq(status, STR("SOFTBOUNCE")))
-		return BROWN;
-	return RED;
-}
-
-/* The text in lines of at most LINE_WIDTH, each after `indent` blanks. */
-static void
-wrapped(const struct render *r, int indent, const char *text)
-{
-	struct str rest = str_from(text);
-	struct str word;
-	int column = 0;
-
-	while (str_token(&rest, " ", &word)) {
-		if (column == 0 || column + 1 + (int)word.len > LINE_WIDTH) {
-			fprintf(r->out, "%s%*s", column == 0 ? "" : "\n", indent, "");
-			column = indent;
-		} else {
-			fputc(' ', r->out);
-			column++;
-		}
-		fprintf(r->out, PRI_STR, STR_ARG(word));
-		column += (int)word.len;
-	}
-	fputc('\n', r->out);
-}
-
-static void
-label(const struct render *r, const char *name)
-{
-	fprintf(r->out, "  %-11s ", name);
-}
-
-static void
-show_explanation(const struct render *r, int indent, const struct event *e)
-{
-	struct explanation x = explain_line(&e->line);
-
-	if (x.meaning != NULL)
-		wrapped(r, indent, x.meaning);
-	if (x.advice != NULL)
-		wrapped(r, indent, x.advice);
+		return PAGE_BROWN;
+	return PAGE_RED;
 }
 
 /* 300, 1.2, 0.04: as many digits as help. */
@@ -177,35 +56,35 @@ static void
 show_attempt(const struct render *r, const struct event *e, int64_t since_us)
 {
 	const struct log_line *l = &e->line;
-	const char *relay =
-		str_eq(l->relay, STR("none")) ? "no server reached" : clean(r, l->relay);
+	const char *relay = str_eq(l->relay, STR("none")) ? "no server reached"
+							  : page_clean(r, l->relay);
 	bool sent = str_eq(l->status, STR("sent"));
 	struct buf *status = buf_new(r->mem, 100);
 
-	buf_printf(status, "%-9s", clean(r, str_head(l->status, 40)));
-	fprintf(r->out, "    %s  %-33s ", clock_of(r, l->time_us, since_us), relay);
-	paint(r, status_colour(l->status), status->p);
-	fprintf(r->out, " %-6s  %s\n", clean(r, l->dsn), clean(r, l->reason));
+	buf_printf(status, "%-9s", page_clean(r, str_head(l->status, 40)));
+	fprintf(r->out, "    %s  %-33s ", page_clock(r, l->time_us, since_us), relay);
+	page_paint(r, status_colour(l->status), status->p);
+	fprintf(r->out, " %-6s  %s\n", page_clean(r, l->dsn), page_clean(r, l->reason));
 	if (!sent)
-		show_explanation(r, 14, e);
+		page_explanation(r, 14, e);
 	if (sent || l->delays[2] >= 5 || l->delays[3] >= 5)
 		show_delays(r, l, 14);
 	if (l->conn_use > 1)
 		fprintf(r->out, "%*sMessage %lld over the same connection.\n", 14, "",
 			(long long)l->conn_use);
 	if (l->tls.len > 0)
-		fprintf(r->out, "%*sTLS: %s.\n", 14, "", clean(r, l->tls));
+		fprintf(r->out, "%*sTLS: %s.\n", 14, "", page_clean(r, l->tls));
 	if (sent && l->link.len > 0 && !str_starts(l->reason, STR("forwarded as ")))
 		fprintf(r->out, "%*sThere its queue id is %s.\n", 14, "",
-			clean(r, l->link));
+			page_clean(r, l->link));
 }
 
 static void
 show_recipient(const struct render *r, const struct recipient *rcpt, int64_t since_us)
 {
-	fprintf(r->out, "  to <%s>", clean(r, rcpt->to));
+	fprintf(r->out, "  to <%s>", page_clean(r, rcpt->to));
 	if (rcpt->orig_to.len > 0)
-		fprintf(r->out, "   (addressed to <%s>)", clean(r, rcpt->orig_to));
+		fprintf(r->out, "   (addressed to <%s>)", page_clean(r, rcpt->orig_to));
 	fputc('\n', r->out);
 	for (size_t i = 0; i < rcpt->n_attempts; i++)
 		show_attempt(r, rcpt->attempts[i], since_us);
@@ -219,149 +98,161 @@ show_accepted(const struct render *r, const struct message *m, int64_t since_us)
 	if (m->start == NULL)
 		return;
 	l = &m->start->line;
-	label(r, "accepted");
-	fprintf(r->out, "%s   ", clock_of(r, l->time_us, since_us));
+	page_label(r, "accepted");
+	fprintf(r->out, "%s   ", page_clock(r, l->time_us, since_us));
 	if (l->kind == LOG_PICKUP && l->orig_id.len > 0)
-		fprintf(r->out, "queued again, before it was %s\n", clean(r, l->orig_id));
+		fprintf(r->out, "queued again, before it was %s\n",
+			page_clean(r, l->orig_id));
 	else if (l->kind == LOG_PICKUP)
-		fprintf(r->out, "on this machine, by user id %s\n", clean(r, l->uid));
+		fprintf(r->out, "on this machine, by user id %s\n",
+			page_clean(r, l->uid));
 	else
-		fprintf(r->out, "from %s", clean(r, l->client));
+		fprintf(r->out, "from %s", page_clean(r, l->client));
 	if (l->kind == LOG_PICKUP)
 		return;
 	if (l->sasl_user.len > 0)
-		fprintf(r->out, ", logged in as %s (%s)", clean(r, l->sasl_user),
-			clean(r, l->sasl_method));
+		fprintf(r->out, ", logged in as %s (%s)", page_clean(r, l->sasl_user),
+			page_clean(r, l->sasl_method));
 	if (l->orig_id.len > 0)
 		fprintf(r->out, ", after the filter; before it was %s",
-			clean(r, l->orig_id));
+			page_clean(r, l->orig_id));
 	if (l->orig_client.len > 0)
-		fprintf(r->out, " from %s", clean(r, l->orig_client));
-	fprintf(r->out, "   (%s)\n", clean(r, l->tag));
-}
-
-/* Everything that is neither the beginning nor a delivery. */
-static void /* NOLINTNEXTLINE(readability-function-size): one case per kind */
-show_other(const struct render *r, const struct event *e, int64_t since_us)
-{
-	const struct log_line *l = &e->line;
-	const char *name = NULL;
-	const char *text = clean(r, l->text);
-
-	switch (l->kind) {
-	case LOG_NOTIFICATION:
-		name = "report";
-		text = str_c(r->mem, str_printf(r->mem, "%s sent as %s",
-						clean(r, l->status), clean(r, l->link)));
-		break;
-	case LOG_EXPIRED:
-		name = "expired";
-		text = "waited too long: returned to the sender";
-		break;
-	case LOG_ACTION:
-		name = clean(r, str_head(l->action, 40));
-		text = str_c(r->mem,
-			     str_printf(r->mem, "at %s: %s%s%s", clean(r, l->stage),
-					clean(r, l->reason),
-					l->to.len > 0 ? "; for " : "", clean(r, l->to)));
-		break;
-	case LOG_LOST:
-		name = "broken off";
-		break;
-	case LOG_HELD:
-		name = "hold";
-		text = "put on hold by an administrator";
-		break;
-	case LOG_RELEASED:
-		name = "released";
-		text = "released from hold by an administrator";
-		break;
-	case LOG_REQUEUED:
-		name = "requeued";
-		text = "an administrator had it queued again under a new id";
-		break;
-	case LOG_FORCE_EXPIRED:
-		name = "expired";
-		text = "an administrator ended its waiting";
-		break;
-	case LOG_SOFT:
-		name = "next server";
-		break;
-	case LOG_REMOVED:
-		if (str_eq(l->text, STR("removed")) &&
-		    !str_eq(l->daemon, STR("postsuper")))
-			return;
-		name = "removed";
-		text = str_eq(l->daemon, STR("postsuper"))
-			       ? "deleted from the queue by an administrator"
-			       : text;
-		break;
-	case LOG_SKIPPED:
-	case LOG_OTHER:
-	case LOG_CONNECT_TO:
-	case LOG_AUTH_FAILED:
-	case LOG_RATE_LIMIT:
-	case LOG_POSTSCREEN:
-	case LOG_TLS:
-	case LOG_TLS_FAILED:
-		name = l->severity == LOG_SEV_INFO ? "note" : "warning";
-		break;
-	case LOG_CLIENT:
-	case LOG_PICKUP:
-	case LOG_MESSAGE_ID:
-	case LOG_ACTIVE:
-	case LOG_DELIVERY:
-	case LOG_CONNECT:
-	case LOG_DISCONNECT:
-	case LOG_KINDS:
-		return;
-	}
-	label(r, name);
-	fprintf(r->out, "%s   %s\n", clock_of(r, l->time_us, since_us), text);
-	if (l->kind == LOG_ACTION || l->kind == LOG_SOFT)
-		show_explanation(r, 14, e);
+		fprintf(r->out, " from %s", page_clean(r, l->orig_client));
+	fprintf(r->out, "   (%s)\n", page_clean(r, l->tag));
 }
 
 static const char *
-day_and_clock(const struct render *r, int64_t us)
+note_word(const struct log_line *l)
 {
-	return format_time(r, us, "%a %d %b %H:%M:%S");
+	switch (l->severity) {
+	case LOG_SEV_INFO:
+		break;
+	case LOG_SEV_WARNING:
+		return "warning";
+	case LOG_SEV_ERROR:
+		return "error";
+	case LOG_SEV_FATAL:
+		return "fatal";
+	case LOG_SEV_PANIC:
+		return "panic";
+	}
+	return "note";
+}
+
+/* What an event is called, where it is not a mere note. */
+static const char *
+event_name(const struct render *r, const struct log_line *l)
+{
+	static const char *const names[LOG_KINDS] = {
+		[LOG_NOTIFICATION] = "report",   [LOG_EXPIRED] = "expired",
+		[LOG_LOST] = "broken off",       [LOG_HELD] = "hold",
+		[LOG_RELEASED] = "released",     [LOG_REQUEUED] = "requeued",
+		[LOG_FORCE_EXPIRED] = "expired", [LOG_SOFT] = "next server",
+		[LOG_REMOVED] = "removed",
+	};
+
+	if (l->kind == LOG_ACTION)
+		return page_clean(r, str_head(l->action, 40));
+	return names[l->kind] != NULL ? names[l->kind] : note_word(l);
+}
+
+/* An event in words; as it was logged where there are no better ones. */
+static const char *
+event_text(const struct render *r, const struct log_line *l)
+{
+	static const char *const texts[LOG_KINDS] = {
+		[LOG_HELD] = "put on hold by an administrator",
+		[LOG_RELEASED] = "released from hold by an administrator",
+		[LOG_REQUEUED] = "an administrator had it queued again under a new id",
+		[LOG_FORCE_EXPIRED] = "an administrator ended its waiting",
+	};
+	struct str text;
+
+	if (texts[l->kind] != NULL)
+		return texts[l->kind];
+	if (l->kind == LOG_REMOVED && str_eq(l->daemon, STR("postsuper")))
+		return "deleted from the queue by an administrator";
+	if (l->kind == LOG_EXPIRED)
+		return str_eq(l->status, STR("force-expired"))
+			       ? "its waiting was ended: returned to the sender"
+			       : "waited too long: returned to the sender";
+	if (l->kind == LOG_NOTIFICATION)
+		text = str_printf(r->mem, "%s sent as %s", page_clean(r, l->status),
+				  page_clean(r, l->link));
+	else if (l->kind == LOG_ACTION)
+		text = str_printf(r->mem, "at %s: %s%s%s", page_clean(r, l->stage),
+				  page_clean(r, l->reason), l->to.len > 0 ? "; for " : "",
+				  page_clean(r, l->to));
+	else if (l->kind == LOG_LOST || l->kind == LOG_SOFT || l->kind == LOG_REMOVED)
+		text = str_from(page_clean(r, l->text));
+	else
+		text = str_printf(r->mem, "%s: %s", page_clean(r, l->tag),
+				  page_clean(r, l->text));
+	return str_c(r->mem, text);
+}
+
+/* Is it told by the head, the recipients or the end of the message's story? */
+static bool
+is_told_elsewhere(const struct message *m, const struct event *e)
+{
+	const struct log_line *l = &e->line;
+
+	if (l->kind == LOG_MESSAGE_ID)
+		return str_eq(l->message_id, m->message_id);
+	if (l->kind == LOG_REMOVED)
+		return str_eq(l->text, STR("removed")) &&
+		       !str_eq(l->daemon, STR("postsuper"));
+	return l->kind == LOG_DELIVERY || l->kind == LOG_ACTIVE || e == m->start;
+}
+
+static void
+show_event(const struct render *r, const struct event *e, int64_t since_us)
+{
+	const struct log_line *l = &e->line;
+
+	page_label(r, event_name(r, l));
+	fprintf(r->out, "%s   %s\n", page_clock(r, l->time_us, since_us),
+		event_text(r, l));
+	if (l->kind == LOG_ACTION || l->kind == LOG_SOFT)
+		page_explanation(r, 14, e);
 }
 
 /* It is still in the queue: where, and what comes next. */
 static void
 show_open(const struct render *r, const struct message *m, const struct outcome *o)
 {
-	label(r, "still open");
+	page_label(r, "still open");
 	switch (o->place) {
 	case PLACE_HOLD:
 		fprintf(r->out, "in the hold queue; postsuper -H %s lets it go\n",
-			clean(r, m->id));
+			page_clean(r, m->id));
 		break;
 	case PLACE_DEFERRED:
 		fputs("in the deferred queue\n", r->out);
-		label(r, "next try");
+		page_label(r, "next try");
 		fprintf(r->out,
 			"from %s on (minimal_backoff_time); at once: postqueue -i %s\n",
-			day_and_clock(r, o->next_us), clean(r, m->id));
+			page_day(r, o->next_us), page_clean(r, m->id));
 		break;
 	case PLACE_ACTIVE:
 		fputs("handed to delivery; the log has no result yet\n", r->out);
 		break;
 	case PLACE_UNKNOWN:
 	case PLACE_GONE:
+	case PLACE_DELETED:
 	case PLACE_REFUSED:
+	case PLACE_DISCARDED:
 	case PLACE_REQUEUED:
 		break;
 	}
 	if (o->place == PLACE_DEFERRED || o->place == PLACE_ACTIVE) {
-		label(r, "expires");
+		page_label(r, "expires");
 		fprintf(r->out, "%s (%s); to delete it: postsuper -d %s\n",
-			day_and_clock(r, o->expires_us),
+			page_day(r, o->expires_us),
 			o->from != NULL && o->from->line.from.len == 0
 				? "bounce_queue_lifetime"
 				: "maximal_queue_lifetime",
-			clean(r, m->id));
+			page_clean(r, m->id));
 	}
 }
 
@@ -370,10 +261,10 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 {
 	size_t total = o->n_recipients;
 
-	if (o->place == PLACE_GONE) {
-		label(r, "finished");
+	if (o->place == PLACE_GONE || o->place == PLACE_DELETED) {
+		page_label(r, "finished");
 		fprintf(r->out, "%s   ",
-			clock_of(r, m->removed->line.time_us, o->arrived_us));
+			page_clock(r, m->removed->line.time_us, o->arrived_us));
 		if (total == 0)
 			fputs("nothing was delivered\n", r->out);
 		else
@@ -386,20 +277,25 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 		return;
 	}
 	if (o->place == PLACE_REFUSED) {
-		label(r, "refused");
+		page_label(r, "refused");
 		fputs("the client was told; nothing of it is in the queue\n", r->out);
 		return;
 	}
+	if (o->place == PLACE_DISCARDED) {
+		page_label(r, "discarded");
+		fputs("thrown away; nobody was told\n", r->out);
+		return;
+	}
 	if (o->place == PLACE_REQUEUED) {
-		label(r, "finished");
+		page_label(r, "finished");
 		fputs("lives on under its new queue id\n", r->out);
 		return;
 	}
 	if (o->place == PLACE_UNKNOWN) {
-		label(r, "end");
+		page_label(r, "end");
 		fprintf(r->out,
 			"not in the log; is it still queued? postqueue -p | grep %s\n",
-			clean(r, m->id));
+			page_clean(r, m->id));
 		return;
 	}
 	show_open(r, m, o);
@@ -408,16 +304,31 @@ show_end(const struct render *r, const struct message *m, const struct outcome *
 static void
 show_head(const struct render *r, const struct message *m, const struct outcome *o)
 {
-	paint(r, BOLD, clean(r, m->id));
-	fprintf(r->out, "   %s", day_and_clock(r, o->arrived_us));
+	page_paint(r, PAGE_BOLD, page_clean(r, m->id));
+	fprintf(r->out, "   %s", page_day(r, o->arrived_us));
 	if (o->from != NULL)
-		fprintf(r->out, "   from <%s>", clean(r, o->from->line.from));
+		fprintf(r->out, "   from <%s>", page_clean(r, o->from->line.from));
 	if (o->size >= 0)
 		fprintf(r->out, "   %lld bytes", (long long)o->size);
 	if (o->nrcpt >= 0)
 		fprintf(r->out, "   %lld recipient%s", (long long)o->nrcpt,
 			o->nrcpt == 1 ? "" : "s");
 	fputc('\n', r->out);
+}
+
+/* Those that stand before the recipients, or (last) after them. */
+static void
+show_events(const struct render *r, const struct message *m, const struct outcome *o,
+	    bool last)
+{
+	for (size_t i = 0; i < m->n_events; i++) {
+		const struct event *e = m->events[i];
+		bool is_last =
+			e->line.kind == LOG_NOTIFICATION || e->line.kind == LOG_REMOVED;
+
+		if (is_last == last && !is_told_elsewhere(m, e))
+			show_event(r, e, o->arrived_us);
+	}
 }
 
 static void
@@ -430,22 +341,14 @@ show_message(const struct render *r, const struct message *m)
 	outcome_init(&o, local.mem, m, r->schedule);
 	show_head(&local, m, &o);
 	show_accepted(&local, m, o.arrived_us);
-	if (o.message_id.len > 0) {
-		label(&local, "message-id");
-		fprintf(r->out, "%s\n", clean(&local, o.message_id));
+	if (m->message_id.len > 0) {
+		page_label(&local, "message-id");
+		fprintf(r->out, "%s\n", page_clean(&local, m->message_id));
 	}
-	for (size_t i = 0; i < m->n_events; i++) {
-		if (m->events[i]->line.kind != LOG_NOTIFICATION &&
-		    m->events[i]->line.kind != LOG_REMOVED)
-			show_other(&local, m->events[i], o.arrived_us);
-	}
+	show_events(&local, m, &o, false);
 	for (size_t i = 0; i < o.n_recipients; i++)
 		show_recipient(&local, &o.recipients[i], o.arrived_us);
-	for (size_t i = 0; i < m->n_events; i++) {
-		if (m->events[i]->line.kind == LOG_NOTIFICATION ||
-		    m->events[i]->line.kind == LOG_REMOVED)
-			show_other(&local, m->events[i], o.arrived_us);
-	}
+	show_events(&local, m, &o, true);
 	show_end(&local, m, &o);
 	arena_free(&local.mem);
 }
@@ -494,13 +397,12 @@ render_text_summary(const struct render *r, const struct group *g)
 	for (size_t i = 1; i < g->n_messages && !m->has_key; i++)
 		m = g->messages[i];
 	outcome_init(&o, local.mem, m, r->schedule);
-	paint(&local, BOLD, clean(&local, m->id));
-	fprintf(r->out, "  %s  %s", day_and_clock(&local, o.arrived_us),
-		outcome_word(&o));
+	page_paint(&local, PAGE_BOLD, page_clean(&local, m->id));
+	fprintf(r->out, "  %s  %s", page_day(&local, o.arrived_us), outcome_word(&o));
 	if (o.from != NULL)
-		fprintf(r->out, "  <%s>", clean(&local, o.from->line.from));
+		fprintf(r->out, "  <%s>", page_clean(&local, o.from->line.from));
 	if (o.n_recipients > 0)
-		fprintf(r->out, " to <%s>", clean(&local, o.recipients[0].to));
+		fprintf(r->out, " to <%s>", page_clean(&local, o.recipients[0].to));
 	if (o.n_recipients > 1)
 		fprintf(r->out, " and %zu more", o.n_recipients - 1);
 	if (g->n_messages > 1)
@@ -509,44 +411,72 @@ render_text_summary(const struct render *r, const struct group *g)
 	arena_free(&local.mem);
 }
 
+/* Who sent it, as what, and which program says so. */
+static void
+show_client(const struct render *r, const struct log_line *l)
+{
+	if (l->client.len == 0) {
+		page_label(r, "program");
+		fprintf(r->out, "%s\n", page_clean(r, l->tag));
+		return;
+	}
+	page_label(r, "client");
+	fprintf(r->out, "%s", page_clean(r, l->client));
+	if (l->helo.len > 0)
+		fprintf(r->out, ", calls itself %s", page_clean(r, l->helo));
+	if (l->sasl_user.len > 0)
+		fprintf(r->out, ", user %s", page_clean(r, l->sasl_user));
+	fprintf(r->out, "   (%s)\n", page_clean(r, l->tag));
+}
+
+static void
+show_loose(const struct render *r, const struct event *e, const char *what)
+{
+	const struct log_line *l = &e->line;
+
+	page_paint(r, PAGE_BOLD, what);
+	fprintf(r->out, "   %s", page_day(r, l->time_us));
+	if (l->has_from)
+		fprintf(r->out, "   from <%s>", page_clean(r, l->from));
+	if (l->to.len > 0)
+		fprintf(r->out, "   to <%s>", page_clean(r, l->to));
+	fputc('\n', r->out);
+	show_client(r, l);
+	if (l->kind == LOG_ACTION)
+		page_label(r, page_clean(r, str_head(l->action, 40)));
+	else if (l->kind == LOG_OTHER)
+		page_label(r, note_word(l));
+	else
+		page_label(r, log_kind_name(l->kind));
+	if (l->kind == LOG_ACTION && l->stage.len > 0)
+		fprintf(r->out, "at %s: ", page_clean(r, l->stage));
+	fprintf(r->out, "%s\n", page_clean(r, l->reason));
+	page_explanation(r, 14, e);
+}
+
 void
 render_text_loose(const struct render *r, const struct event *e, bool one_line)
 {
 	const struct log_line *l = &e->line;
-	struct render local = *r;
 	const char *what = l->kind == LOG_ACTION ? "no queue id" : "no message";
+	struct render local = *r;
 
 	local.mem = arena_new_child(r->mem);
-	if (one_line) {
-		fprintf(r->out, "%s  %s  %s: %s\n", what,
-			day_and_clock(&local, l->time_us), clean(&local, l->tag),
-			clean(&local, l->text));
-	} else {
-		paint(&local, BOLD, what);
-		fprintf(r->out, "   %s", day_and_clock(&local, l->time_us));
-		if (l->has_from)
-			fprintf(r->out, "   from <%s>", clean(&local, l->from));
-		if (l->to.len > 0)
-			fprintf(r->out, "   to <%s>", clean(&local, l->to));
-		fputc('\n', r->out);
-		if (l->client.len > 0) {
-			label(&local, "client");
-			fprintf(r->out, "%s", clean(&local, l->client));
-			if (l->helo.len > 0)
-				fprintf(r->out, ", calls itself %s",
-					clean(&local, l->helo));
-			if (l->sasl_user.len > 0)
-				fprintf(r->out, ", user %s", clean(&local, l->sasl_user));
-			fprintf(r->out, "   (%s)\n", clean(&local, l->tag));
-		}
-		label(&local, l->kind == LOG_ACTION
-				      ? clean(&local, str_head(l->action, 40))
-				      : log_kind_name(l->kind));
-		if (l->kind == LOG_ACTION && l->stage.len > 0)
-			fprintf(r->out, "at %s: ", clean(&local, l->stage));
-		fprintf(r->out, "%s\n", clean(&local, l->reason));
-		show_explanation(&local, 14, e);
-	}
+	if (one_line)
+		fprintf(r->out, "%s  %s  %s: %s\n", what, page_day(&local, l->time_us),
+			page_clean(&local, l->tag), page_clean(&local, l->text));
+	else
+		show_loose(&local, e, what);
+	arena_free(&local.mem);
+}
+
+void
+render_text_odd(const struct render *r, struct str line)
+{
+	struct render local = *r;
+
+	local.mem = arena_new_child(r->mem);
+	fprintf(r->out, "no log line   %s\n", page_clean(&local, line));
 	arena_free(&local.mem);
 }
 
@@ -557,12 +487,13 @@ render_text_event(const struct render *r, const struct event *e)
 	const struct log_line *l = &e->line;
 
 	local.mem = arena_new_child(r->mem);
-	fprintf(r->out, "%s  ", day_and_clock(&local, l->time_us));
-	paint(&local, BOLD, l->id.len > 0 ? clean(&local, l->id) : "-");
-	fprintf(r->out, "  %s: %s\n", clean(&local, l->daemon), clean(&local, l->text));
+	fprintf(r->out, "%s  ", page_day(&local, l->time_us));
+	page_paint(&local, PAGE_BOLD, l->id.len > 0 ? page_clean(&local, l->id) : "-");
+	fprintf(r->out, "  %s: %s\n", page_clean(&local, l->daemon),
+		page_clean(&local, l->text));
 	if ((l->kind == LOG_DELIVERY && !str_eq(l->status, STR("sent"))) ||
 	    l->kind == LOG_ACTION)
-		show_explanation(&local, 4, e);
+		page_explanation(&local, 4, e);
 	fflush(r->out);
 	arena_free(&local.mem);
 }

@@ -19,6 +19,8 @@ enum {
 	FAR_BYTES = 16 << 20,
 	CLOSE_BLOCKS = 4, /* how long an id is still looked for after "removed" */
 	PROBES_MAX = 256, /* ids of other systems that are looked for here */
+	MESSAGE_IDS_MAX = 256,
+	MENTION_MIN = 8, /* a shorter id may be any number */
 };
 
 struct wanted {
@@ -26,10 +28,13 @@ struct wanted {
 	struct list queued; /* in todo */
 	struct str id;
 	struct find find;
-	bool born_here; /* forwarded or bounced: begins with its message-id line */
-	bool probe;     /* perhaps an id of another system */
-	bool seen;      /* there was a line of this id */
-	bool begun;     /* its first line was found */
+	struct str message_id;
+	bool is_message_id; /* `id` is one: the messages that have it are looked for */
+	bool filtered;      /* went into or came out of a content filter */
+	bool born_here;     /* forwarded or bounced: begins with its message-id line */
+	bool probe;         /* perhaps an id of another system */
+	bool seen;          /* there was a line of this id */
+	bool begun;         /* its first line was found */
 	bool removed;
 	int blocks_since; /* since "removed" */
 };
@@ -39,12 +44,12 @@ struct scan {
 	struct story *story;
 	struct str key;
 	struct find find;
-	struct scan_range range;
+	struct scan_options options;
 	struct scan_facts facts;
 	struct map *ids;
 	struct list open;
 	struct list todo;
-	size_t n_open, n_second, n_probes;
+	size_t n_open, n_second, n_probes, n_message_ids;
 	/* While a source is read: */
 	struct source *source;
 	unsigned file;
@@ -54,14 +59,15 @@ struct scan {
 };
 
 struct scan *
-scan_new(struct arena *mem, struct story *story, struct str key, struct scan_range range)
+scan_new(struct arena *mem, struct story *story, struct str key,
+	 struct scan_options options)
 {
 	struct scan *s = ARENA_NEW(mem, struct scan);
 
 	s->mem = mem;
 	s->story = story;
 	s->key = str_dup(mem, str_head(key, FIND_PATTERN_MAX));
-	s->range = range;
+	s->options = options;
 	s->ids = map_new_in(mem);
 	list_init(&s->open);
 	list_init(&s->todo);
@@ -87,6 +93,20 @@ close_id(struct scan *s, struct wanted *w)
 	s->n_open--;
 }
 
+static struct wanted *
+wanted_new(struct scan *s, struct str id, bool probe)
+{
+	struct wanted *w = ARENA_NEW(s->mem, struct wanted);
+
+	w->id = str_dup(s->mem, id);
+	w->probe = probe;
+	list_init(&w->link);
+	list_init(&w->queued);
+	find_init(&w->find, w->id);
+	map_set(s->ids, w->id, w);
+	return w;
+}
+
 /* Look for this id: backwards at the end of the block, and from then on. */
 static void
 want(struct scan *s, struct str id, bool born_here, bool probe)
@@ -100,13 +120,7 @@ want(struct scan *s, struct str id, bool born_here, bool probe)
 		}
 		if (probe && ++s->n_probes > PROBES_MAX)
 			return;
-		w = ARENA_NEW(s->mem, struct wanted);
-		w->id = str_dup(s->mem, id);
-		w->probe = probe;
-		list_init(&w->link);
-		list_init(&w->queued);
-		find_init(&w->find, w->id);
-		map_set(s->ids, w->id, w);
+		w = wanted_new(s, id, probe);
 	} else if ((w->probe && !w->seen && probe) || !list_is_empty(&w->link)) {
 		return;
 	}
@@ -116,13 +130,19 @@ want(struct scan *s, struct str id, bool born_here, bool probe)
 		list_append(&s->todo, &w->queued);
 }
 
-/* Where a host that relays back to this machine shows in the relay field. */
-static bool
-is_this_machine(const struct log_line *l)
+/* Look for other messages with this message-id, not far from here. */
+static void
+want_message_id(struct scan *s, struct str message_id)
 {
-	return str_find(l->relay, STR("[127.")) < l->relay.len ||
-	       str_find(l->relay, STR("[::1]")) < l->relay.len ||
-	       str_find(l->relay, STR("[/")) < l->relay.len;
+	struct wanted *w;
+
+	if (message_id.len <= strlen("<>") || message_id.len > FIND_PATTERN_MAX ||
+	    s->n_message_ids == MESSAGE_IDS_MAX || map_find(s->ids, message_id) != NULL)
+		return;
+	s->n_message_ids++;
+	w = wanted_new(s, message_id, true);
+	w->is_message_id = true;
+	list_append(&s->todo, &w->queued);
 }
 
 static void
@@ -134,7 +154,7 @@ follow_link(struct scan *s, const struct log_line *l)
 	if (!log_is_queue_id(l->link))
 		return;
 	want(s, l->link, forwarded,
-	     l->kind == LOG_DELIVERY && !forwarded && !is_this_machine(l));
+	     l->kind == LOG_DELIVERY && !forwarded && !log_is_relay_here(l));
 }
 
 static void
@@ -151,6 +171,11 @@ note_progress(struct scan *s, struct wanted *w, const struct log_line *l)
 		w->begun = true;
 	if (l->kind == LOG_REMOVED)
 		w->removed = true;
+	if (l->kind == LOG_MESSAGE_ID && w->message_id.len == 0)
+		w->message_id = str_dup(s->mem, l->message_id);
+	w->filtered = w->filtered || log_is_handed_on(l) || log_is_from_here(l);
+	if (w->filtered)
+		want_message_id(s, w->message_id);
 }
 
 static bool
@@ -163,6 +188,31 @@ parse(struct scan *s, struct str raw, struct log_line *out)
 	return ok;
 }
 
+static void
+keep(struct scan *s, struct str raw, uint64_t offset, struct str mentions, bool is_key)
+{
+	story_add(s->story, &(struct story_line){
+				    .raw = raw,
+				    .reference_s = s->reference_s,
+				    .file = s->file,
+				    .offset = offset,
+				    .mentions = mentions,
+				    .is_key = is_key,
+			    });
+}
+
+/* Does the id stand in the line as a word of its own? */
+static bool
+mentions(struct str raw, struct str id)
+{
+	size_t at = str_find(raw, id);
+	struct str after = str_skip(raw, at + id.len);
+
+	return id.len >= MENTION_MIN && at < raw.len &&
+	       (at == 0 || !char_is_alnum(raw.p[at - 1])) &&
+	       (after.len == 0 || !char_is_alnum(after.p[0]));
+}
+
 /* A line that contains a wanted id somewhere. */
 static void
 id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
@@ -171,8 +221,11 @@ id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
 
 	if (!parse(s, raw, &l))
 		return;
-	if (str_eq(l.id, w->id)) {
-		story_add(s->story, &l, raw, s->reference_s, s->file, offset, false);
+	if (w->is_message_id) {
+		if (l.kind == LOG_MESSAGE_ID && str_eq(l.message_id, w->id))
+			want(s, l.id, false, false);
+	} else if (str_eq(l.id, w->id)) {
+		keep(s, raw, offset, STR_EMPTY, false);
 		note_progress(s, w, &l);
 		follow_link(s, &l);
 	} else if (str_eq(l.link, w->id) && l.id.len > 0) {
@@ -180,6 +233,8 @@ id_line(struct scan *s, struct str raw, uint64_t offset, struct wanted *w)
 		w->born_here = w->born_here || l.kind == LOG_NOTIFICATION ||
 			       str_starts(l.reason, STR("forwarded as "));
 		want(s, l.id, false, false);
+	} else if (l.id.len == 0 && !w->probe && mentions(raw, w->id)) {
+		keep(s, raw, offset, w->id, false);
 	}
 }
 
@@ -218,12 +273,22 @@ is_whole(struct scan *s, struct str block, size_t at)
 
 /* Lines that every session has: they tell nothing about a message. */
 static bool
-is_noise(const struct log_line *l)
+is_of_session(const struct log_line *l)
 {
-	return l->kind == LOG_CONNECT || l->kind == LOG_DISCONNECT ||
-	       l->kind == LOG_TLS || l->kind == LOG_OTHER ||
-	       (l->kind == LOG_POSTSCREEN && (str_eq(l->action, STR("CONNECT")) ||
-					      str_eq(l->action, STR("DISCONNECT"))));
+	return l->id.len == 0 && l->severity == LOG_SEV_INFO &&
+	       (l->kind == LOG_CONNECT || l->kind == LOG_DISCONNECT ||
+		l->kind == LOG_TLS || l->kind == LOG_STATISTICS ||
+		(l->kind == LOG_POSTSCREEN && (str_eq(l->action, STR("CONNECT")) ||
+					       str_eq(l->action, STR("DISCONNECT")))));
+}
+
+/* It is no log line, but what was asked for stands there. */
+static void
+odd_line(struct scan *s, struct str raw)
+{
+	if (s->facts.n_odd < SCAN_ODD_MAX)
+		s->facts.odd[s->facts.n_odd++] =
+			str_dup(s->mem, str_head(raw, LOG_LINE_MAX));
 }
 
 static void
@@ -231,13 +296,17 @@ key_line(struct scan *s, struct str raw, uint64_t offset)
 {
 	struct log_line l;
 
-	if (!parse(s, raw, &l))
+	if (!parse(s, raw, &l)) {
+		odd_line(s, raw);
 		return;
-	if (l.time_us < s->range.since_us || l.time_us > s->range.until_us)
+	}
+	if (l.time_us < s->options.since_us || l.time_us > s->options.until_us)
 		return;
-	if (l.id.len == 0 && l.severity == LOG_SEV_INFO && is_noise(&l))
+	if (!s->options.sessions && is_of_session(&l)) {
+		s->facts.sessions++;
 		return;
-	story_add(s->story, &l, raw, s->reference_s, s->file, offset, true);
+	}
+	keep(s, raw, offset, log_is_queue_id(s->key) ? s->key : STR_EMPTY, true);
 	if (l.id.len > 0) {
 		struct wanted *w;
 
@@ -347,8 +416,10 @@ search_todo(struct scan *s)
 		struct wanted *w = CONTAINER_OF(first, struct wanted, queued);
 
 		list_remove(&w->queued);
-		if (!w->probe)
+		if (!w->probe || w->is_message_id)
 			open_id(s, w);
+		if (w->is_message_id)
+			w->removed = true; /* it closes soon */
 		w->begun = false;
 		search_back(s, w);
 	}

@@ -8,8 +8,15 @@
 #include "base/macros.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/panic.h"
 
-enum { LINK_WINDOW_S = 3600, SECOND_US = 1000000 };
+/* How far the line that leads to a message may be from the message's own lines. */
+enum {
+	LINK_WINDOW_S = 3600, /* between a link and the lines of its message */
+	FILTER_WINDOW_S = 60, /* between what a filter got and what it gave back */
+	HOST_WINDOW_S = 60,   /* between lines of one id under two host names */
+	SECOND_US = 1000000
+};
 
 struct list_of {
 	void **items;
@@ -22,7 +29,8 @@ struct story {
 	struct list_of messages;
 	struct list_of groups;
 	struct list_of loose;
-	struct map *by_id; /* id -> struct list_of of messages */
+	struct map *by_id;         /* id -> struct list_of of messages */
+	struct map *by_message_id; /* the same for message-ids */
 	uint64_t dropped;
 };
 
@@ -51,6 +59,7 @@ story_new(struct arena *mem)
 
 	s->mem = mem;
 	s->by_id = map_new_in(mem);
+	s->by_message_id = map_new_in(mem);
 	arena_defer(mem, list_release, &s->events);
 	arena_defer(mem, list_release, &s->messages);
 	arena_defer(mem, list_release, &s->groups);
@@ -58,25 +67,23 @@ story_new(struct arena *mem)
 	return s;
 }
 
-bool
-story_add(struct story *s, const struct log_line *line, struct str raw,
-	  int64_t reference_s, unsigned file, uint64_t offset, bool is_key)
+void
+story_add(struct story *s, const struct story_line *line)
 {
 	struct event *e;
 
-	if (arena_used(s->mem) + raw.len + sizeof(*e) > STORY_BYTES_MAX) {
+	if (arena_used(s->mem) + line->raw.len + sizeof(*e) > STORY_BYTES_MAX) {
 		s->dropped++;
-		return false;
+		return;
 	}
 	e = ARENA_NEW(s->mem, struct event);
-	e->file = file;
-	e->offset = offset;
-	e->is_key = is_key;
+	e->file = line->file;
+	e->offset = line->offset;
+	e->is_key = line->is_key;
 	/* Parsed again in the copy, so that all views point there. */
-	if (!log_line_parse(str_dup(s->mem, raw), reference_s, &e->line))
-		e->line = *line;
+	ensure(log_line_parse(str_dup(s->mem, line->raw), line->reference_s, &e->line));
+	e->about = e->line.id.len > 0 ? e->line.id : str_dup(s->mem, line->mentions);
 	list_add(&s->events, e);
-	return true;
 }
 
 static int
@@ -100,57 +107,139 @@ sort_events(struct story *s)
 		return;
 	qsort(e, s->events.n, sizeof(*e), event_order);
 	for (size_t i = 1; i < s->events.n; i++) {
-		if (e[i]->file == e[n]->file && e[i]->offset == e[n]->offset)
-			e[n]->is_key = e[n]->is_key || e[i]->is_key;
-		else
+		if (e[i]->file != e[n]->file || e[i]->offset != e[n]->offset) {
 			e[++n] = e[i];
+			continue;
+		}
+		e[n]->is_key = e[n]->is_key || e[i]->is_key;
+		if (e[n]->about.len == 0)
+			e[n]->about = e[i]->about;
 	}
 	s->events.n = n + 1;
 }
 
 static struct list_of *
-messages_of(struct story *s, struct str id)
+list_in(struct story *s, struct map *map, struct str key)
 {
-	struct list_of *l = map_find(s->by_id, id);
+	struct list_of *l = map_find(map, key);
 
 	if (l == NULL) {
 		l = ARENA_NEW(s->mem, struct list_of);
 		arena_defer(s->mem, list_release, l);
-		map_set(s->by_id, id, l);
+		map_set(map, key, l);
 	}
 	return l;
 }
 
+static bool
+is_start(const struct event *e)
+{
+	return e->line.kind == LOG_CLIENT || e->line.kind == LOG_PICKUP;
+}
+
 /* Does the line begin a new message where the last one with this id has ended? */
 static bool
-is_new_use(const struct message *m, const struct log_line *l)
+is_new_use(const struct message *m, const struct event *e)
 {
 	return m->removed != NULL &&
-	       (l->kind == LOG_CLIENT || l->kind == LOG_PICKUP ||
-		l->kind == LOG_MESSAGE_ID || l->kind == LOG_ACTIVE) &&
-	       l->time_us > m->removed->line.time_us;
+	       (is_start(e) || e->line.kind == LOG_MESSAGE_ID ||
+		e->line.kind == LOG_ACTIVE) &&
+	       e->line.time_us > m->removed->line.time_us;
+}
+
+/* A log of several hosts may have the same short id twice. But a service with a
+ * myhostname of its own (to take mail back from a filter) logs under that name, and is
+ * the same machine: then the lines follow each other, and one of them is the start. */
+static bool
+is_same_host(const struct message *m, const struct event *e)
+{
+	const int64_t window_us = (int64_t)HOST_WINDOW_S * SECOND_US;
+
+	if (str_eq(m->host, e->line.host))
+		return true;
+	return llabs(e->line.time_us - m->last_us) <= window_us &&
+	       (m->start == NULL) == is_start(e);
 }
 
 static struct message *
 message_for(struct story *s, const struct event *e)
 {
-	struct list_of *same_id = messages_of(s, e->line.id);
+	struct list_of *same_id = list_in(s, s->by_id, e->line.id);
 	struct message *m;
 
 	for (size_t i = same_id->n; i-- > 0;) {
 		m = same_id->items[i];
-		if (!str_eq(m->host, e->line.host))
+		if (!is_same_host(m, e))
 			continue;
-		if (is_new_use(m, &e->line))
+		if (is_new_use(m, e))
 			break;
 		return m;
 	}
 	m = ARENA_NEW(s->mem, struct message);
 	m->id = e->line.id;
 	m->host = e->line.host;
+	m->first_us = e->line.time_us;
 	list_add(same_id, m);
 	list_add(&s->messages, m);
 	return m;
+}
+
+/* The message that has this id at about this time; not `except`. */
+static struct message *
+message_near(const struct story *s, struct str id, int64_t time_us,
+	     const struct message *except)
+{
+	const struct list_of *l = id.len == 0 ? NULL : map_find(s->by_id, id);
+	const int64_t window_us = (int64_t)LINK_WINDOW_S * SECOND_US;
+	struct message *best = NULL;
+	int64_t best_distance = INT64_MAX;
+
+	for (size_t i = 0; l != NULL && i < l->n; i++) {
+		struct message *m = l->items[i];
+		int64_t distance = llabs(m->first_us - time_us);
+
+		if (m == except || time_us < m->first_us - window_us ||
+		    time_us > m->last_us + window_us)
+			continue;
+		if (distance < best_distance) {
+			best = m;
+			best_distance = distance;
+		}
+	}
+	return best;
+}
+
+/* Lines that begin with a queue id make the messages; of[] says which line is whose. */
+static void
+make_messages(struct story *s, struct message **of)
+{
+	struct event **e = (struct event **)s->events.items;
+
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (e[i]->line.id.len == 0)
+			continue;
+		of[i] = message_for(s, e[i]);
+		of[i]->last_us = e[i]->line.time_us;
+		if (is_start(e[i]) && of[i]->start == NULL)
+			of[i]->start = e[i];
+		if (e[i]->line.kind == LOG_REMOVED)
+			of[i]->removed = e[i];
+	}
+}
+
+/* The other lines: to the message they mention, or to those that stand alone. */
+static void
+place_mentions(struct story *s, struct message **of)
+{
+	struct event **e = (struct event **)s->events.items;
+
+	for (size_t i = 0; i < s->events.n; i++) {
+		if (of[i] != NULL)
+			continue;
+		of[i] = message_near(s, e[i]->about, e[i]->line.time_us, NULL);
+		if (of[i] == NULL && e[i]->is_key)
+			list_add(&s->loose, e[i]);
+	}
 }
 
 static void
@@ -158,13 +247,12 @@ message_note(struct message *m, struct event *e)
 {
 	m->events[m->n_events++] = e;
 	m->has_key = m->has_key || e->is_key;
-	if ((e->line.kind == LOG_CLIENT || e->line.kind == LOG_PICKUP) &&
-	    m->start == NULL)
-		m->start = e;
-	if (e->line.kind == LOG_ACTIVE)
+	if (e->line.kind == LOG_ACTIVE) {
 		m->active = e;
-	if (e->line.kind == LOG_REMOVED)
-		m->removed = e;
+		m->host = e->line.host; /* the queue manager's is the machine's own */
+	}
+	if (e->line.kind == LOG_MESSAGE_ID && m->message_id.len == 0)
+		m->message_id = e->line.message_id;
 }
 
 static void
@@ -173,16 +261,11 @@ group_events(struct story *s)
 	struct event **e = (struct event **)s->events.items;
 	struct message **of = arena_alloc_array(s->mem, s->events.n + 1, sizeof(*of));
 
+	make_messages(s, of);
+	place_mentions(s, of);
 	for (size_t i = 0; i < s->events.n; i++) {
-		if (e[i]->line.id.len == 0) {
-			if (e[i]->is_key)
-				list_add(&s->loose, e[i]);
-			continue;
-		}
-		of[i] = message_for(s, e[i]);
-		of[i]->n_events++;
-		if (e[i]->line.kind == LOG_REMOVED)
-			of[i]->removed = e[i];
+		if (of[i] != NULL)
+			of[i]->n_events++;
 	}
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
@@ -194,38 +277,6 @@ group_events(struct story *s)
 		if (of[i] != NULL)
 			message_note(of[i], e[i]);
 	}
-}
-
-static int64_t
-message_time(const struct message *m)
-{
-	return m->events[0]->line.time_us;
-}
-
-/* The message that has this id at about this time. */
-static struct message *
-linked(struct story *s, const struct message *from, const struct event *e)
-{
-	struct list_of *l =
-		e->line.link.len == 0 ? NULL : map_find(s->by_id, e->line.link);
-	struct message *best = NULL;
-	int64_t best_distance = INT64_MAX;
-
-	for (size_t i = 0; l != NULL && i < l->n; i++) {
-		struct message *m = l->items[i];
-		int64_t first = message_time(m) - (int64_t)LINK_WINDOW_S * SECOND_US;
-		int64_t last = m->events[m->n_events - 1]->line.time_us +
-			       (int64_t)LINK_WINDOW_S * SECOND_US;
-		int64_t distance = llabs(message_time(m) - e->line.time_us);
-
-		if (m == from || e->line.time_us < first || e->line.time_us > last)
-			continue;
-		if (distance < best_distance) {
-			best = m;
-			best_distance = distance;
-		}
-	}
-	return best;
 }
 
 static void
@@ -265,8 +316,9 @@ group_release(void *p)
 	mem_free(g->messages);
 }
 
+/* To each message the group of its own. */
 static void
-link_messages(struct story *s)
+make_groups(struct story *s)
 {
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
@@ -279,14 +331,57 @@ link_messages(struct story *s)
 		m->group = g;
 		list_add(&s->groups, g);
 	}
+}
+
+static void
+link_by_id(struct story *s)
+{
 	for (size_t i = 0; i < s->messages.n; i++) {
 		struct message *m = s->messages.items[i];
 
 		for (size_t j = 0; j < m->n_events; j++) {
-			struct message *to = linked(s, m, m->events[j]);
+			const struct log_line *l = &m->events[j]->line;
+			struct message *to = message_near(s, l->link, l->time_us, m);
 
 			if (to != NULL)
 				join(m, to);
+		}
+	}
+}
+
+/* m was given to a filter (`handed`); messages with its message-id that began here soon
+ * after are what the filter gave back. */
+static void
+link_filtered(const struct list_of *same, struct message *m, const struct event *handed)
+{
+	const int64_t window_us = (int64_t)FILTER_WINDOW_S * SECOND_US;
+
+	for (size_t i = 0; i < same->n; i++) {
+		struct message *n = same->items[i];
+
+		if (n != m && n->start != NULL && log_is_from_here(&n->start->line) &&
+		    n->first_us >= m->first_us &&
+		    n->first_us <= handed->line.time_us + window_us)
+			join(m, n);
+	}
+}
+
+static void
+link_by_message_id(struct story *s)
+{
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+
+		if (m->message_id.len > strlen("<>"))
+			list_add(list_in(s, s->by_message_id, m->message_id), m);
+	}
+	for (size_t i = 0; i < s->messages.n; i++) {
+		struct message *m = s->messages.items[i];
+		const struct list_of *same = map_find(s->by_message_id, m->message_id);
+
+		for (size_t j = 0; same != NULL && same->n > 1 && j < m->n_events; j++) {
+			if (log_is_handed_on(&m->events[j]->line))
+				link_filtered(same, m, m->events[j]);
 		}
 	}
 }
@@ -329,7 +424,9 @@ story_finish(struct story *s)
 
 	sort_events(s);
 	group_events(s);
-	link_messages(s);
+	make_groups(s);
+	link_by_id(s);
+	link_by_message_id(s);
 	for (size_t i = 0; i < s->groups.n; i++) {
 		if (group_finish(s->groups.items[i]))
 			s->groups.items[n++] = s->groups.items[i];

@@ -5,9 +5,10 @@
  *
  * The scanner adds every line that belongs to something it looks for, in any order and
  * perhaps twice. story_finish() sorts them, splits a queue id that was used again into
- * one message each, and joins messages that are steps of one way: forwarded, passed
- * through a content filter, queued again, reported by a bounce. Such a group is told as
- * one story.
+ * one message each, gives each line that mentions a queue id to the message that had it
+ * at that time, and joins messages that are steps of one way: forwarded, passed through a
+ * content filter, queued again, reported by a bounce. Such a group is told as one story.
+ * Where no line names the next id (a filter that submits anew), the message-id tells.
  *
  * All memory is the story's arena's; it holds only what matched and at most
  * STORY_BYTES_MAX of it.
@@ -27,6 +28,7 @@ struct event {
 	struct log_line line; /* its strs live as long as the story */
 	unsigned file;        /* index of the file, oldest first */
 	uint64_t offset;      /* where in the file */
+	struct str about;     /* the queue id it begins with or mentions; or empty */
 	bool is_key;          /* what the user asked for is in this line */
 };
 
@@ -38,10 +40,12 @@ struct message {
 	size_t n_events;
 	struct group *group;
 	bool has_key;
+	int64_t first_us, last_us; /* of the lines that begin with its id */
 	/* Found in the lines; NULL where the lines do not say. */
 	const struct event *start;   /* LOG_CLIENT or LOG_PICKUP */
 	const struct event *active;  /* the last "queue active" */
 	const struct event *removed; /* the end */
+	struct str message_id;       /* empty if unknown */
 };
 
 /* Messages that are one story; the first is the oldest. */
@@ -52,9 +56,17 @@ struct group {
 
 struct story *story_new(struct arena *mem);
 
-/* Keep the line (it is copied). False if the story is full: then nothing is kept. */
-bool story_add(struct story *s, const struct log_line *line, struct str raw,
-	       int64_t reference_s, unsigned file, uint64_t offset, bool is_key);
+struct story_line {
+	struct str raw;      /* a log line (log_line_parse() accepts it) */
+	int64_t reference_s; /* see log_stamp.h */
+	unsigned file;
+	uint64_t offset;
+	struct str mentions; /* a queue id that stands somewhere in it; or empty */
+	bool is_key;
+};
+
+/* Keep the line (it is copied). When the story is full, it is only counted. */
+void story_add(struct story *s, const struct story_line *line);
 
 /* Every line kept so far: before story_finish() as added, after it sorted, none twice. */
 struct event **story_events(const struct story *s, size_t *n_out);

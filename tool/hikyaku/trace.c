@@ -21,18 +21,18 @@
 #include "logfiles.h"
 #include "outcome.h"
 #include "render.h"
+#include "report.h"
 #include "scan.h"
 #include "source.h"
 #include "story.h"
 
 enum { EXIT_FOUND = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2 };
-enum { FEW = 3, FOLLOW_MS = 500, KEY_MIN = 3 };
+enum { FOLLOW_MS = 500, KEY_MIN = 3 };
 
 struct trace {
 	struct arena *mem;
-	struct str key;
-	bool json, all, follow;
-	struct scan_range range;
+	bool follow;
+	struct scan_options options;
 	const char *const *names;
 	const char *config_dir;   /* -c; NULL: the usual one, which may be missing */
 	const char *maillog_file; /* from main.cf, or NULL */
@@ -40,7 +40,7 @@ struct trace {
 	struct logfiles files;
 	struct story *story;
 	struct scan *scan;
-	struct render render;
+	struct report report; /* also has the key and --json */
 };
 
 static void
@@ -84,18 +84,18 @@ parse_options(struct trace *t, int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "ac:jfs:u:", options, NULL)) != -1) {
 		if (c == 'a')
-			t->all = true;
+			t->options.sessions = true;
 		else if (c == 'c')
 			t->config_dir = optarg;
 		else if (c == 'j')
-			t->json = true;
+			t->report.json = true;
 		else if (c == 'f')
 			t->follow = true;
 		else if (c == 's') {
-			if (!parse_time(optarg, false, &t->range.since_us))
+			if (!parse_time(optarg, false, &t->options.since_us))
 				return false;
 		} else if (c == 'u') {
-			if (!parse_time(optarg, true, &t->range.until_us))
+			if (!parse_time(optarg, true, &t->options.until_us))
 				return false;
 		} else {
 			usage();
@@ -106,7 +106,7 @@ parse_options(struct trace *t, int argc, char **argv)
 		usage();
 		return false;
 	}
-	t->key = str_trim(str_from(argv[optind]));
+	t->report.key = str_trim(str_from(argv[optind]));
 	t->names = (const char *const *)argv + optind + 1;
 	return true;
 }
@@ -115,9 +115,10 @@ parse_options(struct trace *t, int argc, char **argv)
 static bool
 prepare_key(struct trace *t)
 {
-	if (str_starts(t->key, STR("<")) && str_ends(t->key, STR(">")) && t->key.len > 2)
-		t->key = (struct str){t->key.p + 1, t->key.len - 2};
-	if (t->key.len >= KEY_MIN && t->key.len <= FIND_PATTERN_MAX)
+	if (str_starts(t->report.key, STR("<")) && str_ends(t->report.key, STR(">")) &&
+	    t->report.key.len > 2)
+		t->report.key = (struct str){t->report.key.p + 1, t->report.key.len - 2};
+	if (t->report.key.len >= KEY_MIN && t->report.key.len <= FIND_PATTERN_MAX)
 		return true;
 	fprintf(stderr, "hikyaku trace: a key has %d to %d characters\n", KEY_MIN,
 		FIND_PATTERN_MAX);
@@ -173,126 +174,11 @@ scan_all(struct trace *t)
 	for (size_t i = 0; i < t->files.n; i++) {
 		if (source_rewind(t->files.sources[i], &err))
 			scan_run_again(t->scan, t->files.sources[i], (unsigned)i);
-		else if (!t->json)
+		else if (!t->report.json)
 			warn("the beginning of some messages is no longer in memory; "
 			     "name "
 			     "the file to see it");
 	}
-}
-
-static const char *
-show_time(struct trace *t, int64_t us)
-{
-	time_t s = us / 1000000;
-	struct tm tm = {0};
-	char text[40];
-
-	localtime_r(&s, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-	return arena_strdup(t->mem, text);
-}
-
-static void
-tell_nothing(struct trace *t)
-{
-	const struct scan_facts *f = scan_facts(t->scan);
-	FILE *out = t->render.out;
-
-	fprintf(out, "Nothing found for " PRI_STR ".\n",
-		STR_ARG(str_printable(t->mem, t->key, true)));
-	fprintf(out, "searched    ");
-	for (size_t i = 0; i < t->files.n; i++)
-		fprintf(out, "%s%s", i == 0 ? "" : ", ", t->files.names[i]);
-	fprintf(out, "\n            %llu lines", (unsigned long long)f->lines);
-	if (f->first_us != 0)
-		fprintf(out, ", from %s to %s", show_time(t, f->first_us),
-			show_time(t, f->last_us));
-	fputc('\n', out);
-	if (t->range.since_us != INT64_MIN || t->range.until_us != INT64_MAX)
-		fputs("            only what falls between --since and --until\n", out);
-	fputs("to try      a part that is certainly right: the local part or the domain "
-	      "alone,\n"
-	      "            the other side's address, or an older log (name the files)\n",
-	      out);
-	if (t->files.n_failed > 0)
-		fputs("            run as root or in group adm: some logs could not be "
-		      "read\n",
-		      out);
-}
-
-/* Before anything is told: what may be missing from it. */
-static void
-tell_gaps(struct trace *t)
-{
-	const struct scan_facts *f = scan_facts(t->scan);
-	uint64_t huge = 0;
-
-	for (size_t i = 0; i < t->files.n; i++) {
-		const struct source_facts *s = source_facts(t->files.sources[i]);
-
-		huge += s->huge_lines;
-		if (s->damaged)
-			fprintf(stderr, "hikyaku trace: %s ends early: damaged or cut\n",
-				s->path);
-	}
-	if (huge > 0)
-		fprintf(stderr, "hikyaku trace: %llu line%s too long to be log lines\n",
-			(unsigned long long)huge, huge == 1 ? "" : "s");
-	if (f->damaged > 0)
-		fprintf(stderr, "hikyaku trace: %llu damaged line%s\n",
-			(unsigned long long)f->damaged, f->damaged == 1 ? "" : "s");
-	if (story_dropped(t->story) > 0 || f->too_many)
-		fprintf(stderr,
-			"hikyaku trace: too much matches; not everything is shown. "
-			"Use --since or a narrower key\n");
-}
-
-static int64_t
-group_time(const struct group *g)
-{
-	return g->messages[0]->events[0]->line.time_us;
-}
-
-static size_t
-show_results(struct trace *t)
-{
-	size_t n_groups;
-	size_t n_loose;
-	struct group **groups = story_groups(t->story, &n_groups);
-	struct event **loose = story_loose(t->story, &n_loose);
-	bool brief = !t->all && n_groups + n_loose > FEW;
-
-	if (t->json) {
-		render_json(&t->render,
-			    &(struct render_facts){
-				    .key = str_c(t->mem, t->key),
-				    .files = t->files.names,
-				    .n_files = t->files.n,
-				    .bytes = scan_facts(t->scan)->bytes,
-				    .lines = scan_facts(t->scan)->lines,
-				    .damaged = scan_facts(t->scan)->damaged,
-				    .not_kept = story_dropped(t->story),
-			    },
-			    groups, n_groups, loose, n_loose);
-		return n_groups + n_loose;
-	}
-	for (size_t g = 0, l = 0; g < n_groups || l < n_loose;) {
-		if (!brief && g + l > 0)
-			fputc('\n', t->render.out);
-		if (l < n_loose &&
-		    (g == n_groups || loose[l]->line.time_us < group_time(groups[g])))
-			render_text_loose(&t->render, loose[l++], brief);
-		else if (brief)
-			render_text_summary(&t->render, groups[g++]);
-		else
-			render_text_group(&t->render, groups[g++]);
-	}
-	if (brief)
-		fprintf(t->render.out,
-			"%zu messages, %zu lines without one. In full: --all, or trace a "
-			"queue id.\n",
-			n_groups, n_loose);
-	return n_groups + n_loose;
 }
 
 /* Lines that were added since the last time, each once. */
@@ -310,10 +196,10 @@ show_new(struct trace *t, size_t *seen, struct map *shown)
 		if (map_find(shown, place) != NULL)
 			continue;
 		map_set(shown, place, e);
-		if (t->json)
-			render_json_event(&t->render, e);
+		if (t->report.json)
+			render_json_event(&t->report.render, e);
 		else
-			render_text_event(&t->render, e);
+			render_text_event(&t->report.render, e);
 	}
 }
 
@@ -332,7 +218,7 @@ follow(struct trace *t)
 			str_printf(t->mem, "%u %llu", events[i]->file,
 				   (unsigned long long)events[i]->offset),
 			events[i]);
-	fflush(t->render.out);
+	fflush(t->report.render.out);
 	for (;;) {
 		struct source *next;
 		struct err err;
@@ -351,11 +237,29 @@ follow(struct trace *t)
 	}
 }
 
+static void
+prepare_report(struct trace *t)
+{
+	struct report *r = &t->report;
+
+	r->render = (struct render){
+		.out = stdout,
+		.mem = arena_new_child(t->mem),
+		.schedule = &t->schedule,
+		.colour = !r->json && isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+	};
+	r->files = &t->files;
+	r->scan = t->scan;
+	r->story = t->story;
+	r->all = t->options.sessions;
+	r->limited = t->options.since_us != INT64_MIN || t->options.until_us != INT64_MAX;
+}
+
 int
 trace_main(int argc, char **argv)
 {
 	struct arena *mem = arena_new();
-	struct trace t = {.mem = mem, .range = {INT64_MIN, INT64_MAX}};
+	struct trace t = {.mem = mem, .options = {INT64_MIN, INT64_MAX, false}};
 	struct err err;
 	int status = EXIT_USAGE;
 
@@ -366,21 +270,16 @@ trace_main(int argc, char **argv)
 		goto out;
 	}
 	t.story = story_new(arena_new_child(mem));
-	t.scan = scan_new(mem, t.story, t.key, t.range);
-	t.render = (struct render){
-		.out = stdout,
-		.mem = arena_new_child(mem),
-		.schedule = &t.schedule,
-		.colour = !t.json && isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
-	};
+	t.scan = scan_new(mem, t.story, t.report.key, t.options);
 	scan_all(&t);
 	story_finish(t.story);
-	tell_gaps(&t);
+	prepare_report(&t);
+	report_gaps(&t.report);
 	status = EXIT_FOUND;
-	if (show_results(&t) == 0) {
+	if (report_found(&t.report) == 0) {
 		status = t.files.n_failed > 0 ? EXIT_USAGE : EXIT_NOTHING;
-		if (!t.json)
-			tell_nothing(&t);
+		if (!t.report.json)
+			report_nothing(&t.report);
 	}
 	if (t.follow)
 		follow(&t);

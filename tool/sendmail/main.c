@@ -100,9 +100,8 @@ static int
 rebuild_aliases(struct sendmail *s)
 {
 	struct command *c = &s->command;
-	struct str maps = s->options.alias_map != NULL
-				  ? str_from(s->options.alias_map)
-				  : command_get(c, "alias_database");
+	struct str maps = s->options.alias_map != NULL ? str_from(s->options.alias_map)
+						       : command_get(c, "alias_database");
 	struct str rest = maps;
 	struct str map;
 	size_t n = 0;
@@ -198,6 +197,19 @@ gecos_name(struct arena *mem, const struct passwd *pw)
 			  pw->pw_name[0] == '\0' ? "" : pw->pw_name + 1, STR_ARG(tail));
 }
 
+/* The name becomes part of a header line: it must not begin another. */
+static struct str
+in_one_line(struct arena *mem, const char *name)
+{
+	char *copy = arena_strdup(mem, name);
+
+	for (char *p = copy; *p != '\0'; p++) {
+		if (*p == '\r' || *p == '\n')
+			*p = ' ';
+	}
+	return str_from(copy);
+}
+
 /* p is NULL if nothing is known. */
 static struct str
 full_name_of(struct sendmail *s)
@@ -208,7 +220,7 @@ full_name_of(struct sendmail *s)
 	if (name == NULL)
 		name = getenv("NAME");
 	if (name != NULL)
-		return str_from(name);
+		return in_one_line(s->command.mem, name);
 	pw = getpwuid(getuid());
 	return pw == NULL ? (struct str){NULL, 0} : gecos_name(s->command.mem, pw);
 }
@@ -298,8 +310,6 @@ look_at_field(struct sendmail *s, const struct header_name *row, struct str text
 	}
 	if (resent != s->resent)
 		return;
-	/* No address has a null byte; what follows one is somebody's trick. */
-	f.value = str_head(f.value, str_index(f.value, '\0'));
 	address_list_parse(s->command.mem, f.value, TOKEN_LIMIT, &list);
 	for (size_t i = 0; i < list.count; i++)
 		remember(s, list.internal[i]);
@@ -341,6 +351,10 @@ on_header(void *arg, enum mime_header_class which, const struct header_name *row
 	struct str line;
 
 	(void)which;
+	/* A NUL is the end of a field for many who will read it: make it so for all. */
+	text = str_head(text, str_index(text, '\0'));
+	if (text.len <= n)
+		return;
 	look_at_field(s, row, text);
 	/* Blanks between name and colon confuse others. */
 	text = str_concat(s->command.mem, str_trim(str_head(text, n)),
@@ -506,7 +520,8 @@ submit(struct sendmail *s)
 
 	check_user(s);
 	s->sender = sender_of(s);
-	s->who = str_printf(c->mem, PRI_STR "(%ld)", STR_ARG(s->sender), (long)getuid()).p;
+	s->who =
+		str_printf(c->mem, PRI_STR "(%ld)", STR_ARG(s->sender), (long)getuid()).p;
 	verp = verp_delimiters(s);
 	endings = line_endings(c);
 	if (!s->options.headers && s->options.recipients[0] == NULL)
@@ -532,12 +547,9 @@ submit(struct sendmail *s)
 
 /* The names of modes in complaints. */
 static const char *const mode_names[] = {
-	[MODE_DAEMON] = "daemon mode",
-	[MODE_LIST] = "display queue mode",
-	[MODE_FLUSH] = "flush queue mode",
-	[MODE_FLUSH_ID] = "flush queue_id",
-	[MODE_FLUSH_SITE] = "flush site",
-	[MODE_ALIASES] = "alias initialization mode",
+	[MODE_DAEMON] = "daemon mode",     [MODE_LIST] = "display queue mode",
+	[MODE_FLUSH] = "flush queue mode", [MODE_FLUSH_ID] = "flush queue_id",
+	[MODE_FLUSH_SITE] = "flush site",  [MODE_ALIASES] = "alias initialization mode",
 	[MODE_SMTP] = "stand-alone mode",
 };
 
@@ -545,11 +557,11 @@ static void
 check_options(struct sendmail *s)
 {
 	const struct sendmail_options *o = &s->options;
-	const char *with_probe = o->headers             ? "t"
-				 : o->dsn_notify != 0   ? "N"
-				 : o->dsn_ret != 0      ? "R"
-				 : o->verbose == 1      ? "v"
-							: NULL;
+	const char *with_probe = o->headers           ? "t"
+				 : o->dsn_notify != 0 ? "N"
+				 : o->dsn_ret != 0    ? "R"
+				 : o->verbose == 1    ? "v"
+						      : NULL;
 
 	if (o->mode == MODE_SUBMIT && o->probe && with_probe != NULL)
 		log_fatal(s->command.log, STATUS_FAILED,
@@ -594,6 +606,19 @@ run(struct sendmail *s)
 	return EX_OK;
 }
 
+/* For messages; whoever starts us chooses argv[0]. */
+static const char *
+known_name(const char *name)
+{
+	static const char *const names[] = {"mailq", "newaliases"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return names[i];
+	}
+	return "sendmail";
+}
+
 int
 main(int argc, char **argv)
 {
@@ -605,7 +630,7 @@ main(int argc, char **argv)
 
 	if (slash != NULL)
 		argv[0] = argv[0] + (slash + 1 - argv[0]);
-	command_init(&s.command, mem, "sendmail");
+	command_init(&s.command, mem, known_name(argv[0]));
 	dir = sendmail_options_directory(mem, s.command.log, argc, argv);
 	if (dir != NULL && setenv("MAIL_CONFIG", dir, 1) != 0)
 		log_fatal(s.command.log, STATUS_FAILED, "setenv: %s", strerror(errno));

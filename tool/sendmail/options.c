@@ -131,24 +131,32 @@ parse_mode(struct parser *p, const char *value)
 	}
 }
 
+/* -qI, -qR. A site goes before an id, whatever their order. */
+static void
+parse_flush_what(struct parser *p, const char *value)
+{
+	bool is_site = value[0] == 'R';
+
+	if (value[1] == '\0')
+		fatal(p, "specify: -q%c%s", value[0], is_site ? "sitename" : "queueid");
+	if (p->o->mode != MODE_SUBMIT && p->o->mode != MODE_FLUSH_ID &&
+	    p->o->mode != MODE_FLUSH_SITE)
+		fatal(p, "-q%c can be used only in delivery mode", value[0]);
+	if (!is_site && p->o->mode == MODE_FLUSH_SITE)
+		return;
+	p->o->mode = is_site ? MODE_FLUSH_SITE : MODE_FLUSH_ID;
+	p->o->flush_what = value + 1;
+}
+
 static void
 parse_queue(struct parser *p, const char *value)
 {
-	if (char_is_digit(value[0])) {
+	if (char_is_digit(value[0]))
 		p->o->quit = p->o->mode != MODE_DAEMON;
-	} else if (value[0] == 'I') {
-		if (value[1] == '\0')
-			fatal(p, "specify: -qIqueueid");
-		p->o->mode = MODE_FLUSH_ID;
-		p->o->flush_what = value + 1;
-	} else if (value[0] == 'R') {
-		if (value[1] == '\0')
-			fatal(p, "specify: -qRsitename");
-		p->o->mode = MODE_FLUSH_SITE;
-		p->o->flush_what = value + 1;
-	} else {
+	else if (value[0] == 'I' || value[0] == 'R')
+		parse_flush_what(p, value);
+	else
 		fatal(p, "-q%c is not implemented", value[0]);
-	}
 }
 
 /* -q alone has no value, which getopt() cannot express. */
@@ -306,12 +314,22 @@ sendmail_options_directory(struct arena *mem, struct log *log, int argc, char **
 	return dir;
 }
 
+/* Programs of old were links to one file, and so are these. */
+static enum sendmail_mode
+mode_of_name(const char *name)
+{
+	if (strcmp(name, "mailq") == 0)
+		return MODE_LIST;
+	return strcmp(name, "newaliases") == 0 ? MODE_ALIASES : MODE_SUBMIT;
+}
+
 void
 sendmail_options_parse(struct log *log, int argc, char **argv, struct sendmail_options *o)
 {
 	struct parser p = {.log = log, .o = o};
 	int c;
 
+	o->mode = mode_of_name(argv[0]);
 	optind = 0;
 	while (current_word(argv) != NULL) {
 		const char *word = current_word(argv);

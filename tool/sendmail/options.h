@@ -47,8 +47,9 @@ struct sendmail_options {
 };
 
 /* Warnings and fatal errors go to the log; the process ends with the latter. argv[0] must
- * be the program's bare name. The first look finds -C, which must be known before the
- * configuration is read, and replaces the VERP options of old in argv. */
+ * be the program's bare name: mailq and newaliases begin in modes of their own. The first
+ * look finds -C, which must be known before the configuration is read, and replaces the
+ * VERP options of old in argv. */
 const char *sendmail_options_directory(struct arena *mem, struct log *log, int argc,
 				       char **argv);
 void sendmail_options_parse(struct log *log, int argc, char **argv,
