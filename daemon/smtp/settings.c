@@ -42,6 +42,8 @@ load_options(struct smtp *s)
 		.skip_5xx_greeting = c->smtp_skip_5xx_greeting,
 		.raw_envelope = !c->smtp_quote_rfc821_envelope,
 		.wait_for_quit = !c->smtp_skip_quit_response,
+		.per_request_deadline = c->smtp_per_request_deadline,
+		.min_data_rate = c->smtp_min_data_rate,
 		.line_length_limit = c->smtp_line_length_limit,
 		.timeouts = {.helo_ms = c->smtp_helo_timeout * 1000,
 			     .mail_ms = c->smtp_mail_timeout * 1000,

@@ -130,6 +130,8 @@ ask_addresses(struct gathering *g, struct str name, enum dns_type type, bool nat
 	size_t before = g->n_hosts;
 
 	g->dns->ask(g->dns->arg, g->mem, name, type, native, &answer);
+	if (g->rules->cname_overrides && answer.canonical.len > 0)
+		name = answer.canonical;
 	for (size_t i = 0; answer.result == DNS_FOUND && i < answer.n_records; i++) {
 		if (answer.records[i].type == type)
 			add_address(g, name, answer.records[i].text, preference);

@@ -196,6 +196,53 @@ refused(struct smtp_client *c, const struct smtp_reply *r)
 	return d;
 }
 
+/* ---- time ---- */
+
+/* For what comes next: per operation, or all in all. */
+static void
+limit_time(struct smtp_client *c, int64_t timeout_ms)
+{
+	struct loop *loop = stream_loop(c->stream);
+
+	stream_set_timeout_ms(c->stream, timeout_ms);
+	if (c->options.per_request_deadline && loop != NULL)
+		stream_set_deadline_ms(c->stream, loop_deadline_ms(loop, timeout_ms));
+}
+
+/* What the content has earned by its bytes; never more than data_xfer_ms from now. */
+struct content_clock {
+	int64_t deadline_ms;
+	int64_t bytes; /* not yet counted */
+};
+
+static void
+content_clock_start(struct smtp_client *c, struct content_clock *k)
+{
+	struct loop *loop = stream_loop(c->stream);
+
+	limit_time(c, c->options.timeouts.data_xfer_ms);
+	*k = (struct content_clock){0};
+	if (loop != NULL)
+		k->deadline_ms = loop_deadline_ms(loop, c->options.timeouts.data_xfer_ms);
+}
+
+static void
+content_clock_earn(struct smtp_client *c, struct content_clock *k, size_t bytes)
+{
+	struct loop *loop = stream_loop(c->stream);
+	int64_t rate = MAX_OF(c->options.min_data_rate, 1);
+	int64_t most;
+
+	k->bytes += (int64_t)bytes;
+	if (!c->options.per_request_deadline || loop == NULL ||
+	    k->bytes < STREAM_OUT_BYTES)
+		return;
+	most = loop_deadline_ms(loop, c->options.timeouts.data_xfer_ms);
+	k->deadline_ms = MIN_OF(k->deadline_ms + k->bytes * 1000 / rate, most);
+	k->bytes = 0;
+	stream_set_deadline_ms(c->stream, k->deadline_ms);
+}
+
 /* ---- one reply ---- */
 
 static enum smtp_session_result
@@ -204,7 +251,7 @@ read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
 {
 	enum stream_status status = STREAM_OK;
 
-	stream_set_timeout_ms(c->stream, timeout_ms);
+	limit_time(c, timeout_ms);
 	switch (smtp_reply_read(c->stream, c->mem, r, &status)) {
 	case REPLY_READ:
 		break;
@@ -224,7 +271,7 @@ send_command(struct smtp_client *c, int64_t timeout_ms, const char *step,
 {
 	enum stream_status status;
 
-	stream_set_timeout_ms(c->stream, timeout_ms);
+	limit_time(c, timeout_ms);
 	status = stream_write(c->stream, command);
 	if (status == STREAM_OK)
 		status = stream_flush(c->stream);
@@ -691,6 +738,7 @@ pause_before_dot(struct smtp_client *c)
 	if (status == STREAM_OK && loop != NULL &&
 	    !fiber_sleep(loop, c->options.pix_delay_ms))
 		return STREAM_CANCELLED;
+	limit_time(c, c->options.timeouts.data_xfer_ms);
 	return status;
 }
 
@@ -698,8 +746,9 @@ static enum stream_status
 send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l)
 {
 	enum stream_status status = STREAM_OK;
+	struct content_clock clock;
 
-	stream_set_timeout_ms(c->stream, c->options.timeouts.data_xfer_ms);
+	content_clock_start(c, &clock);
 	while (status == STREAM_OK) {
 		struct str text = STR_EMPTY;
 		enum smtp_content got = mail->next(mail->arg, &text);
@@ -710,6 +759,7 @@ send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l
 		}
 		if (got == SMTP_CONTENT_END)
 			break;
+		content_clock_earn(c, &clock, text.len);
 		status = write_text(c->stream, l, text);
 		if (got == SMTP_CONTENT_LINE && status == STREAM_OK) {
 			status = stream_write(c->stream, STR("\r\n"));

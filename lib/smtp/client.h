@@ -77,6 +77,11 @@ struct smtp_client_options {
 	bool raw_envelope;         /* addresses unquoted: smtp_quote_rfc821_envelope=no */
 	bool wait_for_quit;        /* smtp_skip_quit_response=no */
 	int64_t line_length_limit; /* smtp_line_length_limit; 0 = none */
+	/* smtp_per_request_deadline: the time-outs are for a whole command, a whole
+	 * reply, and for the content until the next min_data_rate bytes of each second.
+	 */
+	bool per_request_deadline;
+	int64_t min_data_rate; /* smtp_min_data_rate, bytes per second */
 	struct smtp_timeouts timeouts;
 };
 

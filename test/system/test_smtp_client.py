@@ -142,6 +142,34 @@ class Timeouts(Case):
                     "status=sent")
                 self.assertEqual(commands[-1], "QUIT")
 
+    def test_whole_reply(self):
+        """A line every half second: each in time, together too late."""
+        def slowly(sink):
+            sink.pace = 0.5
+        extensions = ("SIZE 0", "8BITMIME", "PIPELINING", "DSN", "X-ONE", "X-TWO")
+        for whole, pattern in (
+                ("no", "status=sent"),
+                ("yes", rf"status=deferred \(conversation with {HERE} timed out while "
+                        r"performing the EHLO handshake\)$")):
+            with self.subTest(whole):
+                self.expect(self.play(slowly, extensions=extensions,
+                                      smtp_per_request_deadline=whole,
+                                      smtp_helo_timeout="2s"), pattern)
+
+    def test_slow_content(self):
+        """A server that reads a megabyte per second, which is enough, or is not."""
+        def slowly(sink):
+            sink.bytes_per_second = 1000000
+        message = PLAIN + (b"y" * 99 + b"\n") * 80000
+        for rate, pattern in (
+                ("500", "status=sent"),
+                ("8000000", rf"status=deferred \(conversation with {HERE} timed out while "
+                            r"sending message body\)$")):
+            with self.subTest(rate):
+                self.expect(self.play(slowly, message=message, smtp_min_data_rate=rate,
+                                      smtp_per_request_deadline="yes",
+                                      smtp_data_xfer_timeout="3s"), pattern)
+
     def test_connect(self):
         """A full backlog: the kernel does not answer."""
         with socket.socket() as full:

@@ -203,6 +203,17 @@ class Hosts(test_smtp_client.Case):
             with open("/etc/hosts", "w", encoding="ascii") as f:
                 f.write(before)
 
+    def test_alias(self):
+        """The name in the log: the one that was looked up, or the one behind it."""
+        for overrides, name in (("no", "alias.example"), ("yes", "real.example")):
+            with self.subTest(overrides):
+                self.setUp()
+                self.town.host("real")
+                self.town.dns.add("alias.example", "CNAME", "real.example")
+                lines = self.run_each(relayhost="[alias.example]",
+                                      smtp_cname_overrides_servername=overrides)
+                self.assertRegex(lines[-1], rf"relay={name}\[.*status=sent")
+
     def two_families(self):
         self.town.dns.host("both.example", "127.0.1.2", "::1")
         for name, address in (("four", "127.0.1.2"), ("six", "::1")):
