@@ -31,6 +31,7 @@ struct attempt {
 	struct smtp *smtp;
 	struct arena *mem;
 	struct smtp_mail mail;
+	struct smtp_origin origin;
 	struct smtp_rcpt *rcpts;
 	struct queue_content content;
 	struct str *destinations;
@@ -91,6 +92,15 @@ prepare_mail(struct attempt *a)
 						 .orcpt = rcpt->dsn_orcpt,
 						 .notify = (unsigned)rcpt->dsn_notify};
 	}
+	a->origin = (struct smtp_origin){
+		.name = m->client_name,
+		.address = m->client_address,
+		.port = m->client_port,
+		.proto = m->client_proto,
+		.helo = m->client_helo,
+		.ident = m->log_ident,
+		.is_local = str_ieq(m->rewrite_context, STR("local")),
+	};
 	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
 	a->mail = (struct smtp_mail){
 		.sender = m->sender,
@@ -104,6 +114,7 @@ prepare_mail(struct attempt *a)
 		.n_rcpts = a->r->n_recipients,
 		.next = next_text,
 		.rewind = rewind_text,
+		.origin = a->smtp->config.smtp_send_xforward_command ? &a->origin : NULL,
 		.arg = a};
 }
 
@@ -290,6 +301,9 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 		a->r->recipients[i].passed_on =
 			(c->client.features & SMTP_FEATURE_DSN) != 0;
 	ok = smtp_client_send(&c->client, &a->mail, &dsn) == SMTP_SESSION_OK;
+	for (size_t i = 0; i < a->mail.n_warnings; i++)
+		log_warning(a->r->daemon->log, "host " PRI_STR " " PRI_STR,
+			    STR_ARG(c->relay), STR_ARG(a->mail.warnings[i]));
 	if (a->mail.line_broken)
 		log_line_broken(a->r->daemon->log, a->r->msg.queue_id,
 				c->client.options.line_length_limit);

@@ -48,6 +48,7 @@ load_options(struct smtp *s)
 		.timeouts = {.helo_ms = c->smtp_helo_timeout * 1000,
 			     .mail_ms = c->smtp_mail_timeout * 1000,
 			     .rcpt_ms = c->smtp_rcpt_timeout * 1000,
+			     .xforward_ms = c->smtp_xforward_timeout * 1000,
 			     .data_init_ms = c->smtp_data_init_timeout * 1000,
 			     .data_xfer_ms = c->smtp_data_xfer_timeout * 1000,
 			     .data_done_ms = c->smtp_data_done_timeout * 1000,

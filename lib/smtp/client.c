@@ -301,6 +301,41 @@ first_word(const struct smtp_reply *r)
 	return word;
 }
 
+enum xforward {
+	XFORWARD_NAME = 1u << 0,
+	XFORWARD_ADDR = 1u << 1,
+	XFORWARD_PORT = 1u << 2,
+	XFORWARD_PROTO = 1u << 3,
+	XFORWARD_HELO = 1u << 4,
+	XFORWARD_IDENT = 1u << 5,
+	XFORWARD_SOURCE = 1u << 6,
+};
+
+static const struct {
+	struct str name;
+	unsigned bit;
+} xforward_names[] = {
+	{STR_INIT("NAME"), XFORWARD_NAME},     {STR_INIT("ADDR"), XFORWARD_ADDR},
+	{STR_INIT("PORT"), XFORWARD_PORT},     {STR_INIT("PROTO"), XFORWARD_PROTO},
+	{STR_INIT("HELO"), XFORWARD_HELO},     {STR_INIT("IDENT"), XFORWARD_IDENT},
+	{STR_INIT("SOURCE"), XFORWARD_SOURCE},
+};
+
+static unsigned
+parse_xforward(struct str offer)
+{
+	unsigned mask = 0;
+	struct str word;
+
+	while (str_token(&offer, " \t", &word)) {
+		for (size_t i = 0; i < ARRAY_LEN(xforward_names); i++)
+			mask |= str_ieq(word, xforward_names[i].name)
+					? xforward_names[i].bit
+					: 0;
+	}
+	return mask;
+}
+
 static void
 learn_features(struct smtp_client *c, const struct smtp_reply *r)
 {
@@ -320,6 +355,8 @@ learn_features(struct smtp_client *c, const struct smtp_reply *r)
 		if (f == SMTP_FEATURE_SIZE &&
 		    !str_to_i64(str_trim(line), 0, INT64_MAX, &c->size_limit))
 			c->size_limit = 0;
+		if (f == SMTP_FEATURE_XFORWARD)
+			c->xforward = parse_xforward(line);
 	}
 }
 
@@ -481,6 +518,50 @@ add_rcpt_command(const struct smtp_client *c, struct buf *out,
 }
 
 static void
+add_xforward(const struct smtp_client *c, struct buf *out, unsigned bit, struct str value)
+{
+	if ((c->xforward & bit) == 0 || value.len == 0 || str_ieq(value, STR("unknown")))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(xforward_names); i++) {
+		if (xforward_names[i].bit == bit)
+			buf_printf(out, " " PRI_STR "=", STR_ARG(xforward_names[i].name));
+	}
+	if (bit == XFORWARD_ADDR && str_contains(value, ':') &&
+	    !str_istarts(value, STR("IPv6:")))
+		buf_add_c(out, "IPv6:");
+	buf_add(out, xtext_encode(c->mem, value));
+}
+
+/* The client in one command, its session in another. False: nothing to say. */
+static bool
+add_xforward_command(const struct smtp_client *c, struct buf *out,
+		     const struct smtp_origin *o, bool session)
+{
+	size_t before = out->len;
+	size_t named;
+
+	buf_add_c(out, "XFORWARD");
+	named = out->len;
+	if (!session) {
+		add_xforward(c, out, XFORWARD_NAME, o->name);
+		add_xforward(c, out, XFORWARD_ADDR, o->address);
+		add_xforward(c, out, XFORWARD_PORT, o->port);
+	} else {
+		add_xforward(c, out, XFORWARD_PROTO, o->proto);
+		add_xforward(c, out, XFORWARD_HELO, o->helo);
+		add_xforward(c, out, XFORWARD_IDENT, o->ident);
+		add_xforward(c, out, XFORWARD_SOURCE,
+			     o->is_local ? STR("LOCAL") : STR("REMOTE"));
+	}
+	if (out->len == named) {
+		buf_truncate(out, before);
+		return false;
+	}
+	buf_add_c(out, "\r\n");
+	return true;
+}
+
+static void
 settle(struct smtp_rcpt *rcpt, enum smtp_rcpt_outcome outcome, const struct dsn *dsn)
 {
 	rcpt->outcome = outcome;
@@ -524,7 +605,8 @@ give_up(struct smtp_mail *mail, const struct dsn *dsn)
 struct progress {
 	struct smtp_client *c;
 	struct smtp_mail *mail;
-	size_t next_rcpt; /* to put into a batch */
+	int xforward_sent; /* commands, or that there is none */
+	size_t next_rcpt;  /* to put into a batch */
 	bool mail_sent;
 	bool data_sent;
 	bool mail_ok;
@@ -534,7 +616,13 @@ struct progress {
 
 /* One command of a batch, so that its reply finds its way. */
 struct pending_command {
-	enum { PENDING_MAIL, PENDING_RCPT, PENDING_DATA } kind;
+	enum {
+		PENDING_XFORWARD_CLIENT,
+		PENDING_XFORWARD_SESSION,
+		PENDING_MAIL,
+		PENDING_RCPT,
+		PENDING_DATA
+	} kind;
 	struct smtp_rcpt *rcpt;
 };
 
@@ -558,6 +646,14 @@ add_next_command(struct progress *p, struct buf *out, struct pending_command *pe
 	struct smtp_rcpt *rcpt;
 
 	*pending = (struct pending_command){0};
+	while (p->mail->origin != NULL && p->xforward_sent < 2) {
+		bool session = p->xforward_sent++ == 1;
+
+		pending->kind =
+			session ? PENDING_XFORWARD_SESSION : PENDING_XFORWARD_CLIENT;
+		if (add_xforward_command(p->c, out, p->mail->origin, session))
+			return true;
+	}
 	if (!p->mail_sent) {
 		pending->kind = PENDING_MAIL;
 		add_mail_command(p->c, out, p->mail);
@@ -599,12 +695,29 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 }
 
 static void
+note_refusal(struct progress *p, const struct smtp_reply *r, const char *command)
+{
+	struct smtp_mail *mail = p->mail;
+
+	if (r->code / 100 != 2 && mail->n_warnings < SMTP_WARNINGS_MAX)
+		mail->warnings[mail->n_warnings++] =
+			str_printf(p->c->mem, "said: " PRI_STR " (in reply to %s)",
+				   STR_ARG(smtp_reply_one_line(p->c->mem, r)), command);
+}
+
+static void
 take_reply(struct progress *p, const struct pending_command *pending,
 	   const struct smtp_reply *r)
 {
 	struct dsn dsn;
 
 	switch (pending->kind) {
+	case PENDING_XFORWARD_CLIENT:
+		note_refusal(p, r, "XFORWARD name/address command");
+		return;
+	case PENDING_XFORWARD_SESSION:
+		note_refusal(p, r, "XFORWARD helo/protocol command");
+		return;
 	case PENDING_MAIL:
 		p->mail_ok = r->code / 100 == 2;
 		if (p->mail_ok)
@@ -632,6 +745,10 @@ static const struct {
 	const char *step;
 	size_t timeout; /* offset in struct smtp_timeouts */
 } command_steps[] = {
+	[PENDING_XFORWARD_CLIENT] = {"sending XFORWARD name/address",
+				     offsetof(struct smtp_timeouts, xforward_ms)},
+	[PENDING_XFORWARD_SESSION] = {"sending XFORWARD protocol/helo_name",
+				      offsetof(struct smtp_timeouts, xforward_ms)},
 	[PENDING_MAIL] = {"sending MAIL FROM", offsetof(struct smtp_timeouts, mail_ms)},
 	[PENDING_RCPT] = {"sending RCPT TO", offsetof(struct smtp_timeouts, rcpt_ms)},
 	[PENDING_DATA] = {"sending DATA command",
@@ -870,6 +987,7 @@ smtp_client_send(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn_
 	enum smtp_session_result result;
 
 	ensure(!c->broken);
+	mail->n_warnings = 0;
 	if (is_too_large(c, mail)) {
 		struct dsn dsn =
 			dsn_printf(c->mem, "5.3.4",

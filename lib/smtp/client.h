@@ -50,6 +50,7 @@ struct smtp_timeouts {
 	int64_t helo_ms; /* greeting and EHLO */
 	int64_t mail_ms;
 	int64_t rcpt_ms;
+	int64_t xforward_ms;
 	int64_t data_init_ms;
 	int64_t data_xfer_ms; /* per write of content */
 	int64_t data_done_ms;
@@ -96,6 +97,7 @@ struct smtp_client {
 	bool broken;        /* nothing can be sent any more */
 	bool greeted_as_us; /* the greeting carried our own name: worth a warning */
 	unsigned pix;       /* enum smtp_pix: workarounds in use */
+	unsigned xforward;  /* attributes that XFORWARD may have, as bits of our own */
 	bool in_mail;       /* a transaction is open: RSET before the next */
 };
 
@@ -124,6 +126,19 @@ enum smtp_content {
 	SMTP_CONTENT_FAILED
 };
 
+/* Where the mail came from, for a server that XFORWARD is offered by. Empty: unknown. */
+struct smtp_origin {
+	struct str name;
+	struct str address; /* as text */
+	struct str port;
+	struct str proto;
+	struct str helo;
+	struct str ident; /* the queue id that our log has */
+	bool is_local;    /* a client whose mail we rewrite as our own users' */
+};
+
+enum { SMTP_WARNINGS_MAX = 2 };
+
 struct smtp_mail {
 	struct str sender; /* internal form; empty = null sender */
 	int64_t size;      /* bytes of the content, for SIZE=; 0 = unknown */
@@ -139,7 +154,12 @@ struct smtp_mail {
 	enum smtp_content (*next)(void *arg, struct str *text_out);
 	bool (*rewind)(void *arg);
 	void *arg;
+	const struct smtp_origin *origin; /* NULL: no XFORWARD */
 	bool line_broken; /* out: a line was longer than line_length_limit */
+	/* out: what the server said against XFORWARD, which changes nothing: "said: 550
+	 * no (in reply to ...)" */
+	struct str warnings[SMTP_WARNINGS_MAX];
+	size_t n_warnings;
 };
 
 enum smtp_session_result {

@@ -101,6 +101,10 @@ class Timeouts(Case):
     def test_mail(self):
         self.hang("MAIL", "smtp_mail_timeout", "sending MAIL FROM")
 
+    def test_xforward(self):
+        self.hang("XFORWARD", "smtp_xforward_timeout", "sending XFORWARD protocol/helo_name",
+                  smtp_send_xforward_command="yes", extensions=("XFORWARD SOURCE",))
+
     def test_rcpt(self):
         self.hang("RCPT", "smtp_rcpt_timeout", "sending RCPT TO")
 
@@ -314,6 +318,23 @@ class Transactions(Case):
                 got = [s.messages[0].data.split(b"\r\n\r\n", 1)[1] for s in self.sinks]
                 self.assertEqual(got[0], got[-1])
                 self.assertEqual(max(len(line) for line in got[0].split(b"\r\n")), expected)
+
+    def test_xforward(self):
+        """Mail of our own: all there is to say is that it is."""
+        everything = "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"
+        for value, offer, sent in (("yes", everything, ["XFORWARD SOURCE=LOCAL"]),
+                                   ("yes", "XFORWARD NAME ADDR", []),
+                                   ("no", everything, [])):
+            for reply in "250 2.0.0 Ok", "550 5.5.1 no":
+                with self.subTest((value, offer, reply)):
+                    notes = ["warning: host .* said: 550 5.5.1 no .in reply to XFORWARD "
+                             "helo/protocol command"] if sent and reply[0] == "5" else []
+                    commands = self.expect(
+                        self.play(lambda sink, r=reply: sink.reply("XFORWARD", r),
+                                  extensions=("PIPELINING", offer),
+                                  smtp_send_xforward_command=value),
+                        *notes, "status=sent")
+                    self.assertEqual([c for c in commands if c.startswith("XF")], sent)
 
     def test_all_refused(self):
         commands = self.expect(
