@@ -19,6 +19,7 @@
 #include "fiber/connect.h"
 #include "fiber/fiber.h"
 #include "fiber/stream.h"
+#include "smtp/extension.h"
 
 #include "log.h"
 #include "quirks.h"

@@ -17,7 +17,9 @@
 #include "fiber/stream.h"
 #include "mail/address.h"
 #include "queue/file.h"
+#include "smtp/extension.h"
 #include "smtp/nexthop.h"
+#include "smtp/xforward.h"
 #include "table/match.h"
 
 #include "log.h"

@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "daemon/daemon.h"
+#include "smtp/extension.h"
 #include "table/maps.h"
 
 #include "log.h"

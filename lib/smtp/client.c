@@ -24,103 +24,11 @@
 #include "mail/dsn_request.h"
 #include "mail/xtext.h"
 
+#include "smtp/extension.h"
 #include "smtp/reply.h"
+#include "smtp/xforward.h"
 
 enum { BATCH_BYTES = 4000, BATCH_MAX = 256, COMMAND_MAX = 1 << 20 };
-
-static const struct {
-	struct str keyword;
-	unsigned feature;
-} keywords[] = {
-	{STR_INIT("PIPELINING"), SMTP_FEATURE_PIPELINING},
-	{STR_INIT("SIZE"), SMTP_FEATURE_SIZE},
-	{STR_INIT("8BITMIME"), SMTP_FEATURE_8BITMIME},
-	{STR_INIT("DSN"), SMTP_FEATURE_DSN},
-	{STR_INIT("ENHANCEDSTATUSCODES"), SMTP_FEATURE_ENHANCED},
-	{STR_INIT("SMTPUTF8"), SMTP_FEATURE_SMTPUTF8},
-	{STR_INIT("STARTTLS"), SMTP_FEATURE_STARTTLS},
-	{STR_INIT("AUTH"), SMTP_FEATURE_AUTH},
-	{STR_INIT("XFORWARD"), SMTP_FEATURE_XFORWARD},
-	{STR_INIT("CHUNKING"), SMTP_FEATURE_CHUNKING},
-	{STR_INIT("REQUIRETLS"), SMTP_FEATURE_REQUIRETLS},
-};
-
-static unsigned
-feature_of(struct str keyword)
-{
-	for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
-		if (str_ieq(keyword, keywords[i].keyword))
-			return keywords[i].feature;
-	}
-	return 0;
-}
-
-/* What may be in smtp_discard_ehlo_keywords, in the order of Postfix's log lines. Some of
- * these the client does not use anyway. */
-static const struct str discardable[] = {
-	STR_INIT("8BITMIME"),
-	STR_INIT("AUTH"),
-	STR_INIT("ETRN"),
-	STR_INIT("PIPELINING"),
-	STR_INIT("SIZE"),
-	STR_INIT("VERP"),
-	STR_INIT("VRFY"),
-	STR_INIT("XCLIENT"),
-	STR_INIT("XFORWARD"),
-	STR_INIT("STARTTLS"),
-	STR_INIT("ENHANCEDSTATUSCODES"),
-	STR_INIT("DSN"),
-	STR_INIT("SMTPUTF8"),
-	STR_INIT("CHUNKING"),
-};
-
-static bool
-has_word(struct str text, struct str want)
-{
-	struct str word;
-
-	while (str_token(&text, ", \t\r\n", &word)) {
-		if (str_ieq(word, want))
-			return true;
-	}
-	return false;
-}
-
-void
-smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
-		    struct str *names_out)
-{
-	bool silent = has_word(text, STR("silent-discard"));
-	struct buf *names = buf_new(mem, 1024);
-	unsigned features = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(discardable); i++) {
-		if (!has_word(text, discardable[i]))
-			continue;
-		features |= feature_of(discardable[i]);
-		if (!silent)
-			buf_printf(names, "%s" PRI_STR, names->len > 0 ? " " : "",
-				   STR_ARG(discardable[i]));
-	}
-	*features_out = features;
-	*names_out = buf_str(names);
-}
-
-unsigned
-smtp_pix_parse(struct str text)
-{
-	return (has_word(text, STR("disable_esmtp")) ? SMTP_PIX_DISABLE_ESMTP : 0) |
-	       (has_word(text, STR("delay_dotcrlf")) ? SMTP_PIX_DELAY_DOTCRLF : 0);
-}
-
-const char *
-smtp_pix_name(unsigned pix)
-{
-	static const char *const names[] = {"", "disable_esmtp", "delay_dotcrlf",
-					    "disable_esmtp delay_dotcrlf"};
-
-	return names[pix & 3];
-}
 
 void
 smtp_client_init(struct smtp_client *c, struct arena *mem, struct stream *stream,
@@ -301,41 +209,6 @@ first_word(const struct smtp_reply *r)
 	return word;
 }
 
-enum xforward {
-	XFORWARD_NAME = 1u << 0,
-	XFORWARD_ADDR = 1u << 1,
-	XFORWARD_PORT = 1u << 2,
-	XFORWARD_PROTO = 1u << 3,
-	XFORWARD_HELO = 1u << 4,
-	XFORWARD_IDENT = 1u << 5,
-	XFORWARD_SOURCE = 1u << 6,
-};
-
-static const struct {
-	struct str name;
-	unsigned bit;
-} xforward_names[] = {
-	{STR_INIT("NAME"), XFORWARD_NAME},     {STR_INIT("ADDR"), XFORWARD_ADDR},
-	{STR_INIT("PORT"), XFORWARD_PORT},     {STR_INIT("PROTO"), XFORWARD_PROTO},
-	{STR_INIT("HELO"), XFORWARD_HELO},     {STR_INIT("IDENT"), XFORWARD_IDENT},
-	{STR_INIT("SOURCE"), XFORWARD_SOURCE},
-};
-
-static unsigned
-parse_xforward(struct str offer)
-{
-	unsigned mask = 0;
-	struct str word;
-
-	while (str_token(&offer, " \t", &word)) {
-		for (size_t i = 0; i < ARRAY_LEN(xforward_names); i++)
-			mask |= str_ieq(word, xforward_names[i].name)
-					? xforward_names[i].bit
-					: 0;
-	}
-	return mask;
-}
-
 static void
 learn_features(struct smtp_client *c, const struct smtp_reply *r)
 {
@@ -350,13 +223,13 @@ learn_features(struct smtp_client *c, const struct smtp_reply *r)
 
 		if (!str_token(&line, " \t", &word))
 			continue;
-		f = feature_of(word) & ~c->options.discard_features;
+		f = smtp_feature_of(word) & ~c->options.discard_features;
 		c->features |= f;
 		if (f == SMTP_FEATURE_SIZE &&
 		    !str_to_i64(str_trim(line), 0, INT64_MAX, &c->size_limit))
 			c->size_limit = 0;
 		if (f == SMTP_FEATURE_XFORWARD)
-			c->xforward = parse_xforward(line);
+			c->xforward = smtp_xforward_parse(line);
 	}
 }
 
@@ -518,50 +391,6 @@ add_rcpt_command(const struct smtp_client *c, struct buf *out,
 }
 
 static void
-add_xforward(const struct smtp_client *c, struct buf *out, unsigned bit, struct str value)
-{
-	if ((c->xforward & bit) == 0 || value.len == 0 || str_ieq(value, STR("unknown")))
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(xforward_names); i++) {
-		if (xforward_names[i].bit == bit)
-			buf_printf(out, " " PRI_STR "=", STR_ARG(xforward_names[i].name));
-	}
-	if (bit == XFORWARD_ADDR && str_contains(value, ':') &&
-	    !str_istarts(value, STR("IPv6:")))
-		buf_add_c(out, "IPv6:");
-	buf_add(out, xtext_encode(c->mem, value));
-}
-
-/* The client in one command, its session in another. False: nothing to say. */
-static bool
-add_xforward_command(const struct smtp_client *c, struct buf *out,
-		     const struct smtp_origin *o, bool session)
-{
-	size_t before = out->len;
-	size_t named;
-
-	buf_add_c(out, "XFORWARD");
-	named = out->len;
-	if (!session) {
-		add_xforward(c, out, XFORWARD_NAME, o->name);
-		add_xforward(c, out, XFORWARD_ADDR, o->address);
-		add_xforward(c, out, XFORWARD_PORT, o->port);
-	} else {
-		add_xforward(c, out, XFORWARD_PROTO, o->proto);
-		add_xforward(c, out, XFORWARD_HELO, o->helo);
-		add_xforward(c, out, XFORWARD_IDENT, o->ident);
-		add_xforward(c, out, XFORWARD_SOURCE,
-			     o->is_local ? STR("LOCAL") : STR("REMOTE"));
-	}
-	if (out->len == named) {
-		buf_truncate(out, before);
-		return false;
-	}
-	buf_add_c(out, "\r\n");
-	return true;
-}
-
-static void
 settle(struct smtp_rcpt *rcpt, enum smtp_rcpt_outcome outcome, const struct dsn *dsn)
 {
 	rcpt->outcome = outcome;
@@ -651,7 +480,8 @@ add_next_command(struct progress *p, struct buf *out, struct pending_command *pe
 
 		pending->kind =
 			session ? PENDING_XFORWARD_SESSION : PENDING_XFORWARD_CLIENT;
-		if (add_xforward_command(p->c, out, p->mail->origin, session))
+		if (smtp_xforward_add(p->c->mem, out, p->c->xforward, p->mail->origin,
+				      session))
 			return true;
 	}
 	if (!p->mail_sent) {

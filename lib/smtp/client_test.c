@@ -16,6 +16,9 @@
 #include "fiber/stream.h"
 #include "mail/dsn_request.h"
 
+#include "smtp/extension.h"
+#include "smtp/xforward.h"
+
 enum { RCPTS_MAX = 3 };
 
 /* A content of lines in one text; a line without LF at the end is a part. */
