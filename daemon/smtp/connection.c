@@ -123,6 +123,8 @@ greet(struct smtp *s, const struct agent_request *r, const struct lookup_host *h
 	bool ok;
 
 	options.best_preference = best_preference;
+	quirks_filter_replies(s, ARENA_NEW(c->mem, struct quirks_filter), c->relay,
+			      &options);
 	ok = quirks_apply(s, r, host, c->mem, &options, &discarded);
 	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, c->key);
 	if (!ok) {

@@ -160,9 +160,14 @@ read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
 	enum stream_status status = STREAM_OK;
 
 	limit_time(c, timeout_ms);
-	switch (smtp_reply_read(c->stream, c->mem, r, &status)) {
+	switch (smtp_reply_read(c->stream, c->mem, c->options.reply_filter, r, &status)) {
 	case REPLY_READ:
 		break;
+	case REPLY_FILTER_FAILED:
+		*dsn = dsn_printf(c->mem, "4.3.0",
+				  "local data error while talking to " PRI_STR,
+				  STR_ARG(c->name));
+		return SMTP_SESSION_FAILED;
 	case REPLY_BAD:
 		return garbled(c, r->text, step, dsn);
 	case REPLY_LOST:

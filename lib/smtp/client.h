@@ -29,6 +29,7 @@ struct arena;
 struct stream;
 struct smtp_origin;
 struct smtp_reply;
+struct smtp_reply_filter;
 
 /* Milliseconds; the smtp_xxx_timeout parameters. */
 struct smtp_timeouts {
@@ -57,6 +58,7 @@ struct smtp_client_options {
 	bool raw_envelope;         /* addresses unquoted: smtp_quote_rfc821_envelope=no */
 	bool wait_for_quit;        /* smtp_skip_quit_response=no */
 	int64_t line_length_limit; /* smtp_line_length_limit; 0 = none */
+	const struct smtp_reply_filter *reply_filter; /* NULL: none */
 	/* smtp_per_request_deadline: the time-outs are for a whole command, a whole
 	 * reply, and for the content until the next min_data_rate bytes of each second.
 	 */

@@ -336,6 +336,30 @@ class Transactions(Case):
                         *notes, "status=sent")
                     self.assertEqual([c for c in commands if c.startswith("XF")], sent)
 
+    def test_reply_filter(self):
+        for rule, lines, verbs in (
+                (r"/^250 2.0.0 (.*)queued.*/ 250 2.0.0 $$1 filtered",
+                 ["^127.*: replacing server reply \"250 2.0.0 Ok: queued as S\\w+\" with ",
+                  r"status=sent \(250 2.0.0 Ok:  ?filtered\)"], None),
+                (r"/^250 2.1.5/ 550 5.7.1 not you",
+                 ["with \"550 5.7.1 not you\"", "status=bounced .*said: 550 5.7.1 not you"],
+                 None),
+                (r"/^250-SIZE/ 250-X", ["replacing", "status=sent"], "MAIL FROM:<>"),
+                (r"/^220/ 521 go away", ["replacing", "status=deferred .*521 go away"],
+                 "QUIT")):
+            with self.subTest(rule):
+                commands = self.expect(
+                    self.play(smtp_reply_filter=f"regexp:{{{{{rule}}}}}", sender="",
+                              extensions=("PIPELINING", "SIZE 10000", "8BITMIME")), *lines)
+                if verbs:
+                    self.assertIn(verbs, commands)
+
+    def test_reply_filter_that_fails(self):
+        for lines, commands in self.play(smtp_reply_filter="fail:all").values():
+            self.assertRegex(lines[-1], "dsn=4.3.0, status=deferred "
+                                        rf"\(local data error while talking to {HERE}\)$")
+            self.assertEqual(commands, ["QUIT"])
+
     def test_all_refused(self):
         commands = self.expect(
             self.play(lambda sink: sink.reply("RCPT", "550 5.1.1 no"), sender="",
