@@ -41,8 +41,7 @@ load_config(struct arena *mem, const char *text, struct fixture *f)
 {
 	static const char base[] = "compatibility_level = 3.6\n"
 				   "myhostname = mx.test\nmydomain = test\n"
-				   "myorigin = test\nmydestination = test\n"
-				   "inet_interfaces = 127.0.0.1\n";
+				   "myorigin = test\nmydestination = test\n";
 	char dir[] = "/tmp/cleanup_test.XXXXXX";
 	struct config_options options = {.dir = dir};
 	struct cleanup *c = &f->cleanup;
