@@ -147,14 +147,14 @@ test_without_details(void **state)
 	(void)state;
 	plain.original = plain.dsn_orcpt = plain.mta_name = plain.diag_text = STR_EMPTY;
 	r.recipients = &plain;
-	r.sender = STR_EMPTY;
+	r.sender = STR("MAILER-DAEMON@mail.example.net");
 	text = text_of(mem, &r);
 	lacks(text, "expanded from");
 	lacks(text, "Remote-MTA");
-	lacks(text, "X-Postfix-Sender");
+	has(text, "X-Postfix-Sender: rfc822; MAILER-DAEMON@mail.example.net\n");
 	has(text, "Original-Recipient: rfc822;\"b c\"@example.org\n");
 	has(text, "Diagnostic-Code: X-Postfix; host mx said: no\n");
-	has(text, "Return-Path: <>\n");
+	has(text, "Return-Path: <MAILER-DAEMON@mail.example.net>\n");
 	arena_free(&mem);
 }
 

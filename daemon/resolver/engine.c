@@ -76,6 +76,8 @@ static const struct option common_options[] = {
 	{"insecure-lan-zones:", "yes"},
 	{"qname-minimisation:", "no"},
 	{"cache-max-negative-ttl:", "300"},
+	/* smtp_randomize_addresses = no means the name server's order. */
+	{"rrset-roundrobin:", "no"},
 	{"use-syslog:", "no"},
 	{"verbosity:", "0"},
 };

@@ -19,6 +19,7 @@
 #include "fiber/connect.h"
 #include "fiber/fiber.h"
 #include "fiber/stream.h"
+#include "smtp/extension.h"
 
 #include "log.h"
 #include "quirks.h"
@@ -122,6 +123,8 @@ greet(struct smtp *s, const struct agent_request *r, const struct lookup_host *h
 	bool ok;
 
 	options.best_preference = best_preference;
+	quirks_filter_replies(s, ARENA_NEW(c->mem, struct quirks_filter), c->relay,
+			      &options);
 	ok = quirks_apply(s, r, host, c->mem, &options, &discarded);
 	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, c->key);
 	if (!ok) {
@@ -224,7 +227,7 @@ is_worth_keeping(const struct smtp *s, const struct connection *c)
 	if (!smtp_client_is_usable(&c->client) || s->daemon->draining)
 		return false;
 	if (g->smtp_connection_reuse_count_limit > 0 &&
-	    c->reuse + 1 >= (unsigned)g->smtp_connection_reuse_count_limit)
+	    c->reuse >= (unsigned)g->smtp_connection_reuse_count_limit)
 		return false;
 	return now_ms(s) - c->born_ms < g->smtp_connection_reuse_time_limit * 1000;
 }
@@ -275,7 +278,9 @@ static void
 sweep(struct timer *t, void *arg)
 {
 	struct smtp *s = arg;
-	int64_t limit_ms = s->config.smtp_connection_cache_time_limit * 1000;
+	int64_t limit_ms = MIN_OF(s->config.smtp_connection_cache_time_limit,
+				  s->config.connection_cache_ttl_limit) *
+			   1000;
 
 	list_foreach_safe(at, next, &s->cache)
 	{

@@ -17,7 +17,9 @@
 #include "fiber/stream.h"
 #include "mail/address.h"
 #include "queue/file.h"
+#include "smtp/extension.h"
 #include "smtp/nexthop.h"
+#include "smtp/xforward.h"
 #include "table/match.h"
 
 #include "log.h"
@@ -31,6 +33,7 @@ struct attempt {
 	struct smtp *smtp;
 	struct arena *mem;
 	struct smtp_mail mail;
+	struct smtp_origin origin;
 	struct smtp_rcpt *rcpts;
 	struct queue_content content;
 	struct str *destinations;
@@ -91,6 +94,15 @@ prepare_mail(struct attempt *a)
 						 .orcpt = rcpt->dsn_orcpt,
 						 .notify = (unsigned)rcpt->dsn_notify};
 	}
+	a->origin = (struct smtp_origin){
+		.name = m->client_name,
+		.address = m->client_address,
+		.port = m->client_port,
+		.proto = m->client_proto,
+		.helo = m->client_helo,
+		.ident = m->log_ident,
+		.is_local = str_ieq(m->rewrite_context, STR("local")),
+	};
 	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
 	a->mail = (struct smtp_mail){
 		.sender = m->sender,
@@ -104,6 +116,7 @@ prepare_mail(struct attempt *a)
 		.n_rcpts = a->r->n_recipients,
 		.next = next_text,
 		.rewind = rewind_text,
+		.origin = a->smtp->config.smtp_send_xforward_command ? &a->origin : NULL,
 		.arg = a};
 }
 
@@ -290,6 +303,9 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 		a->r->recipients[i].passed_on =
 			(c->client.features & SMTP_FEATURE_DSN) != 0;
 	ok = smtp_client_send(&c->client, &a->mail, &dsn) == SMTP_SESSION_OK;
+	for (size_t i = 0; i < a->mail.n_warnings; i++)
+		log_warning(a->r->daemon->log, "host " PRI_STR " " PRI_STR,
+			    STR_ARG(c->relay), STR_ARG(a->mail.warnings[i]));
 	if (a->mail.line_broken)
 		log_line_broken(a->r->daemon->log, a->r->msg.queue_id,
 				c->client.options.line_length_limit);
@@ -359,25 +375,28 @@ try_cached(struct attempt *a, struct str key)
 	}
 }
 
+static size_t
+at_most(size_t n, int64_t limit)
+{
+	return limit > 0 && (uint64_t)limit < n ? (size_t)limit : n;
+}
+
 static void
 try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 	  bool last_destination)
 {
-	int64_t sessions = 0;
+	size_t n_hosts = at_most(answer->n_hosts, a->smtp->rules.address_limit);
+	size_t max_sessions = at_most(n_hosts, a->smtp->config.smtp_mx_session_limit);
+	size_t sessions = 0;
 
-	for (size_t i = 0; i < answer->n_hosts && count_pending(a) > 0; i++) {
+	for (size_t i = 0; i < n_hosts && sessions < max_sessions && count_pending(a) > 0;
+	     i++) {
 		const struct lookup_host *host = &answer->hosts[i];
-		bool last_host = last_destination && i + 1 == answer->n_hosts;
+		bool last_host = last_destination && i + 1 == n_hosts;
 		struct connection *c;
 		struct dsn dsn;
 		bool ok;
 
-		if (a->smtp->rules.address_limit > 0 &&
-		    i >= (size_t)a->smtp->rules.address_limit)
-			return;
-		if (a->smtp->config.smtp_mx_session_limit > 0 &&
-		    sessions >= a->smtp->config.smtp_mx_session_limit)
-			return;
 		a->relay = STR("none");
 		a->reuse = 0;
 		if (!connection_open(a->smtp, a->r, host, key,
@@ -392,6 +411,7 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 			continue;
 		}
 		sessions++;
+		last_host = last_host || (last_destination && sessions == max_sessions);
 		ok = transfer(a, c, flag_or_listed(a, DELIVER_CONN_STORE), last_host);
 		if (!last_host && count_pending(a) > 0)
 			log_before_next(a, !ok);

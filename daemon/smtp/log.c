@@ -76,3 +76,11 @@ log_not_bound(struct log *log)
 {
 	log_info(log, "server configuration error");
 }
+
+void
+log_replaced_reply(struct log *log, struct str relay, struct str reply, struct str with)
+{
+	log_info(log,
+		 PRI_STR ": replacing server reply \"" PRI_STR "\" with \"" PRI_STR "\"",
+		 STR_ARG(relay), STR_ARG(reply), STR_ARG(with));
+}

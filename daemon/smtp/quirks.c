@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "daemon/daemon.h"
+#include "smtp/extension.h"
 #include "table/maps.h"
 
 #include "log.h"
@@ -34,7 +35,9 @@ quirks_load(struct smtp *s, struct err *err)
 			 c->smtp_discard_ehlo_keyword_address_maps, &s->discard_maps,
 			 err) &&
 	       open_maps(s, "smtp_pix_workaround_maps", c->smtp_pix_workaround_maps,
-			 &s->pix_maps, err);
+			 &s->pix_maps, err) &&
+	       open_maps(s, "smtp_reply_filter", c->smtp_reply_filter, &s->reply_maps,
+			 err);
 }
 
 /* What a table says of this server, else the value for all. */
@@ -83,4 +86,37 @@ quirks_apply(struct smtp *s, const struct agent_request *r,
 	if (age_s < c->smtp_pix_workaround_threshold_time)
 		options->pix_workarounds &= ~(unsigned)SMTP_PIX_DELAY_DOTCRLF;
 	return true;
+}
+
+static enum smtp_filter_result
+filter_line(void *arg, struct arena *mem, struct str line, struct str *out)
+{
+	struct quirks_filter *f = arg;
+	struct log *log = f->smtp->daemon->log;
+	struct maps_hit hit;
+	struct err err;
+
+	switch (maps_find(f->smtp->reply_maps, mem, line, MAPS_ALL, &hit, &err)) {
+	case LOOKUP_FOUND:
+		log_replaced_reply(log, f->relay, line, hit.value);
+		*out = hit.value;
+		return FILTER_REPLACE;
+	case LOOKUP_ABSENT:
+		return FILTER_KEEP;
+	case LOOKUP_FAILED:
+		break;
+	}
+	log_warning(log, "%s", err.text);
+	return FILTER_FAILED;
+}
+
+void
+quirks_filter_replies(struct smtp *s, struct quirks_filter *f, struct str relay,
+		      struct smtp_client_options *options)
+{
+	if (maps_count(s->reply_maps) == 0)
+		return;
+	*f = (struct quirks_filter){
+		.filter = {.line = filter_line, .arg = f}, .smtp = s, .relay = relay};
+	options->reply_filter = &f->filter;
 }

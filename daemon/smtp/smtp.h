@@ -35,6 +35,7 @@ struct smtp {
 	struct smtp_client_options options;
 	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */
 	struct maps *pix_maps;     /* smtp_pix_workaround_maps */
+	struct maps *reply_maps;   /* smtp_reply_filter */
 	struct sockaddr_storage bind4, bind6;
 	socklen_t bind4_len, bind6_len;   /* 0: none */
 	struct match *cache_destinations; /* smtp_connection_cache_destinations */

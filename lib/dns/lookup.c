@@ -47,6 +47,22 @@ not_found(struct arena *mem, enum dns_result result, struct str name, enum dns_t
 			  STR_ARG(name), dns_type_name(type), dns_result_text(result));
 }
 
+/* The same from the hosts file and whoever else nsswitch.conf names. */
+static struct dsn
+not_found_native(struct arena *mem, enum dns_result result, struct str name,
+		 struct str why)
+{
+	static const char *const codes[] = {
+		[DNS_FOUND] = "4.3.0",  [DNS_NXDOMAIN] = "5.4.4",
+		[DNS_NODATA] = "5.4.4", [DNS_TRY_AGAIN] = "4.4.4",
+		[DNS_FAIL] = "5.3.0",   [DNS_MALFORMED] = "5.3.0",
+	};
+
+	return dsn_printf(mem, codes[result],
+			  "unable to look up host " PRI_STR ": " PRI_STR, STR_ARG(name),
+			  STR_ARG(why.len > 0 ? why : str_from(dns_result_text(result))));
+}
+
 /* The text form of an address as a socket address; false if it is none. */
 static bool
 to_sockaddr(struct str text, unsigned port, struct lookup_host *host)
@@ -93,32 +109,41 @@ add_address(struct gathering *g, struct str name, struct str address, int64_t pr
 		g->hosts[g->n_hosts++] = host;
 }
 
-/* One address type from one source. Returns the result of the question. */
-static enum dns_result
-ask_addresses(struct gathering *g, struct str name, enum dns_type type, bool native,
-	      int64_t preference)
-{
-	struct dns_answer answer;
-
-	g->dns->ask(g->dns->arg, g->mem, name, type, native, &answer);
-	for (size_t i = 0; answer.result == DNS_FOUND && i < answer.n_records; i++) {
-		if (answer.records[i].type == type)
-			add_address(g, name, answer.records[i].text, preference);
-	}
-	return answer.result;
-}
-
 /* Remember a failed look-up: temporary ones outweigh. */
 static void
-remember_error(struct gathering *g, enum dns_result result, struct str name,
-	       enum dns_type type)
+remember_error(struct gathering *g, enum dns_result result, struct dsn dsn)
 {
 	bool soft = result == DNS_TRY_AGAIN;
 
 	if (g->soft_error && !soft)
 		return;
 	g->soft_error = g->soft_error || soft;
-	g->last_error = not_found(g->mem, result, name, type);
+	g->last_error = dsn;
+}
+
+/* One address type from one source. Returns the result of the question. */
+static enum dns_result
+ask_addresses(struct gathering *g, struct str name, enum dns_type type, bool native,
+	      int64_t preference)
+{
+	struct dns_answer answer = {.why = STR_EMPTY};
+	size_t before = g->n_hosts;
+
+	g->dns->ask(g->dns->arg, g->mem, name, type, native, &answer);
+	if (g->rules->cname_overrides && answer.canonical.len > 0)
+		name = answer.canonical;
+	for (size_t i = 0; answer.result == DNS_FOUND && i < answer.n_records; i++) {
+		if (answer.records[i].type == type)
+			add_address(g, name, answer.records[i].text, preference);
+	}
+	if (g->n_hosts > before)
+		return DNS_FOUND;
+	if (answer.result == DNS_FOUND) /* but nothing of use */
+		answer.result = DNS_NODATA;
+	remember_error(g, answer.result,
+		       native ? not_found_native(g->mem, answer.result, name, answer.why)
+			      : not_found(g->mem, answer.result, name, type));
+	return answer.result;
 }
 
 static bool
@@ -127,24 +152,16 @@ ask_both(struct gathering *g, struct str name, bool native, int64_t preference)
 	const struct lookup_rules *rules = g->rules;
 	size_t before = g->n_hosts;
 	enum dns_result result = DNS_NODATA;
-	enum dns_type type = DNS_TYPE_A;
 
-	if (rules->use_ipv4) {
+	if (rules->use_ipv4)
 		result = ask_addresses(g, name, DNS_TYPE_A, native, preference);
-		if (result != DNS_FOUND)
-			remember_error(g, result, name, DNS_TYPE_A);
-	}
-	/* A name that does not exist has no other type either. */
-	if (rules->use_ipv6 && result != DNS_NXDOMAIN) {
-		type = DNS_TYPE_AAAA;
-		result = ask_addresses(g, name, type, native, preference);
-	}
-	if (g->n_hosts > before)
-		return true;
-	if (rules->use_ipv6)
-		type = DNS_TYPE_AAAA;
-	remember_error(g, result == DNS_FOUND ? DNS_NODATA : result, name, type);
-	return false;
+	/* A name that DNS does not have has no other type either; as Postfix, we speak of
+	 * the last one that we would ask for. */
+	if (rules->use_ipv6 && !native && result == DNS_NXDOMAIN)
+		remember_error(g, result, not_found(g->mem, result, name, DNS_TYPE_AAAA));
+	else if (rules->use_ipv6)
+		IGNORE(ask_addresses(g, name, DNS_TYPE_AAAA, native, preference));
+	return g->n_hosts > before;
 }
 
 /* All addresses of one host. A literal is its own answer. */
@@ -337,15 +354,13 @@ cut_at_ourselves(struct gathering *g, struct str domain, int64_t best,
 }
 
 static void
-fail_no_mx_address(struct gathering *g, struct str domain, struct lookup_answer *out)
+fail_no_mx_address(struct gathering *g, struct lookup_answer *out)
 {
 	struct dsn dsn = g->last_error;
 
 	out->no_mx_address = true;
 	if (g->rules->defer_if_no_mx_address && dsn.status.text[0] == '5')
-		dsn = dsn_printf(g->mem, "4.4.4",
-				 "unable to look up host " PRI_STR ": " PRI_STR,
-				 STR_ARG(domain), STR_ARG(dsn.reason));
+		dsn = dsn_make(g->mem, "4.4.4", dsn.reason);
 	fail(out, dsn);
 }
 
@@ -393,7 +408,7 @@ use_mx_records(struct gathering *g, struct str domain, const struct dns_answer *
 		return;
 	}
 	if (g->n_hosts == 0)
-		fail_no_mx_address(g, domain, out);
+		fail_no_mx_address(g, out);
 	else if (cut_at_ourselves(g, domain, best, out))
 		put_in_order(g, seed, out);
 }

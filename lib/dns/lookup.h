@@ -25,10 +25,11 @@ struct lookup_rules {
 	bool native;          /* smtp_host_lookup names native: also ask the hosts file */
 	bool dns;             /* smtp_host_lookup names dns */
 	bool ignore_mx_error; /* ignore_mx_lookup_error */
-	bool defer_if_no_mx_address;   /* smtp_defer_if_no_mx_address_found */
-	bool randomize;                /* smtp_randomize_addresses */
-	bool balance;                  /* smtp_balance_inet_protocols */
-	bool check_loops;              /* not for lmtp */
+	bool defer_if_no_mx_address; /* smtp_defer_if_no_mx_address_found */
+	bool randomize;              /* smtp_randomize_addresses */
+	bool cname_overrides; /* smtp_cname_overrides_servername: aliases' targets */
+	bool balance;         /* smtp_balance_inet_protocols */
+	bool check_loops;     /* not for lmtp */
 	enum lookup_family preference; /* smtp_address_preference */
 	bool use_ipv4, use_ipv6;       /* inet_protocols */
 	int64_t address_limit;         /* smtp_mx_address_limit; 0 = none */

@@ -124,10 +124,7 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 	r.recipient_delimiter = common.recipient_delimiter;
 	r.utf8 = common.smtputf8_enable;
 	r.empty_address_recipient = common.empty_address_recipient;
-	r.double_bounce =
-		str_contains(common.double_bounce_sender, '@')
-			? common.double_bounce_sender
-			: address_join(mem, common.double_bounce_sender, r.myorigin);
+	r.double_bounce = common.double_bounce_sender;
 	r.transport_matches_parents =
 		list_names(r.config.parent_domain_matches_subdomains, "transport_maps");
 	r.propagate_canonical =

@@ -27,7 +27,7 @@ struct rewrite_rules {
 	struct str mydomain;
 	struct str recipient_delimiter;
 	struct str empty_address_recipient;
-	struct str double_bounce; /* double_bounce_sender@myorigin */
+	struct str double_bounce; /* the local part of local addresses to discard */
 	struct match *local_domains;
 	struct match *virtual_alias_domains;
 	struct match *virtual_mailbox_domains;

@@ -24,103 +24,11 @@
 #include "mail/dsn_request.h"
 #include "mail/xtext.h"
 
+#include "smtp/extension.h"
 #include "smtp/reply.h"
+#include "smtp/xforward.h"
 
 enum { BATCH_BYTES = 4000, BATCH_MAX = 256, COMMAND_MAX = 1 << 20 };
-
-static const struct {
-	struct str keyword;
-	unsigned feature;
-} keywords[] = {
-	{STR_INIT("PIPELINING"), SMTP_FEATURE_PIPELINING},
-	{STR_INIT("SIZE"), SMTP_FEATURE_SIZE},
-	{STR_INIT("8BITMIME"), SMTP_FEATURE_8BITMIME},
-	{STR_INIT("DSN"), SMTP_FEATURE_DSN},
-	{STR_INIT("ENHANCEDSTATUSCODES"), SMTP_FEATURE_ENHANCED},
-	{STR_INIT("SMTPUTF8"), SMTP_FEATURE_SMTPUTF8},
-	{STR_INIT("STARTTLS"), SMTP_FEATURE_STARTTLS},
-	{STR_INIT("AUTH"), SMTP_FEATURE_AUTH},
-	{STR_INIT("XFORWARD"), SMTP_FEATURE_XFORWARD},
-	{STR_INIT("CHUNKING"), SMTP_FEATURE_CHUNKING},
-	{STR_INIT("REQUIRETLS"), SMTP_FEATURE_REQUIRETLS},
-};
-
-static unsigned
-feature_of(struct str keyword)
-{
-	for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
-		if (str_ieq(keyword, keywords[i].keyword))
-			return keywords[i].feature;
-	}
-	return 0;
-}
-
-/* What may be in smtp_discard_ehlo_keywords, in the order of Postfix's log lines. Some of
- * these the client does not use anyway. */
-static const struct str discardable[] = {
-	STR_INIT("8BITMIME"),
-	STR_INIT("AUTH"),
-	STR_INIT("ETRN"),
-	STR_INIT("PIPELINING"),
-	STR_INIT("SIZE"),
-	STR_INIT("VERP"),
-	STR_INIT("VRFY"),
-	STR_INIT("XCLIENT"),
-	STR_INIT("XFORWARD"),
-	STR_INIT("STARTTLS"),
-	STR_INIT("ENHANCEDSTATUSCODES"),
-	STR_INIT("DSN"),
-	STR_INIT("SMTPUTF8"),
-	STR_INIT("CHUNKING"),
-};
-
-static bool
-has_word(struct str text, struct str want)
-{
-	struct str word;
-
-	while (str_token(&text, ", \t\r\n", &word)) {
-		if (str_ieq(word, want))
-			return true;
-	}
-	return false;
-}
-
-void
-smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
-		    struct str *names_out)
-{
-	bool silent = has_word(text, STR("silent-discard"));
-	struct buf *names = buf_new(mem, 1024);
-	unsigned features = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(discardable); i++) {
-		if (!has_word(text, discardable[i]))
-			continue;
-		features |= feature_of(discardable[i]);
-		if (!silent)
-			buf_printf(names, "%s" PRI_STR, names->len > 0 ? " " : "",
-				   STR_ARG(discardable[i]));
-	}
-	*features_out = features;
-	*names_out = buf_str(names);
-}
-
-unsigned
-smtp_pix_parse(struct str text)
-{
-	return (has_word(text, STR("disable_esmtp")) ? SMTP_PIX_DISABLE_ESMTP : 0) |
-	       (has_word(text, STR("delay_dotcrlf")) ? SMTP_PIX_DELAY_DOTCRLF : 0);
-}
-
-const char *
-smtp_pix_name(unsigned pix)
-{
-	static const char *const names[] = {"", "disable_esmtp", "delay_dotcrlf",
-					    "disable_esmtp delay_dotcrlf"};
-
-	return names[pix & 3];
-}
 
 void
 smtp_client_init(struct smtp_client *c, struct arena *mem, struct stream *stream,
@@ -196,6 +104,53 @@ refused(struct smtp_client *c, const struct smtp_reply *r)
 	return d;
 }
 
+/* ---- time ---- */
+
+/* For what comes next: per operation, or all in all. */
+static void
+limit_time(struct smtp_client *c, int64_t timeout_ms)
+{
+	struct loop *loop = stream_loop(c->stream);
+
+	stream_set_timeout_ms(c->stream, timeout_ms);
+	if (c->options.per_request_deadline && loop != NULL)
+		stream_set_deadline_ms(c->stream, loop_deadline_ms(loop, timeout_ms));
+}
+
+/* What the content has earned by its bytes; never more than data_xfer_ms from now. */
+struct content_clock {
+	int64_t deadline_ms;
+	int64_t bytes; /* not yet counted */
+};
+
+static void
+content_clock_start(struct smtp_client *c, struct content_clock *k)
+{
+	struct loop *loop = stream_loop(c->stream);
+
+	limit_time(c, c->options.timeouts.data_xfer_ms);
+	*k = (struct content_clock){0};
+	if (loop != NULL)
+		k->deadline_ms = loop_deadline_ms(loop, c->options.timeouts.data_xfer_ms);
+}
+
+static void
+content_clock_earn(struct smtp_client *c, struct content_clock *k, size_t bytes)
+{
+	struct loop *loop = stream_loop(c->stream);
+	int64_t rate = MAX_OF(c->options.min_data_rate, 1);
+	int64_t most;
+
+	k->bytes += (int64_t)bytes;
+	if (!c->options.per_request_deadline || loop == NULL ||
+	    k->bytes < STREAM_OUT_BYTES)
+		return;
+	most = loop_deadline_ms(loop, c->options.timeouts.data_xfer_ms);
+	k->deadline_ms = MIN_OF(k->deadline_ms + k->bytes * 1000 / rate, most);
+	k->bytes = 0;
+	stream_set_deadline_ms(c->stream, k->deadline_ms);
+}
+
 /* ---- one reply ---- */
 
 static enum smtp_session_result
@@ -204,10 +159,15 @@ read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
 {
 	enum stream_status status = STREAM_OK;
 
-	stream_set_timeout_ms(c->stream, timeout_ms);
-	switch (smtp_reply_read(c->stream, c->mem, r, &status)) {
+	limit_time(c, timeout_ms);
+	switch (smtp_reply_read(c->stream, c->mem, c->options.reply_filter, r, &status)) {
 	case REPLY_READ:
 		break;
+	case REPLY_FILTER_FAILED:
+		*dsn = dsn_printf(c->mem, "4.3.0",
+				  "local data error while talking to " PRI_STR,
+				  STR_ARG(c->name));
+		return SMTP_SESSION_FAILED;
 	case REPLY_BAD:
 		return garbled(c, r->text, step, dsn);
 	case REPLY_LOST:
@@ -224,7 +184,7 @@ send_command(struct smtp_client *c, int64_t timeout_ms, const char *step,
 {
 	enum stream_status status;
 
-	stream_set_timeout_ms(c->stream, timeout_ms);
+	limit_time(c, timeout_ms);
 	status = stream_write(c->stream, command);
 	if (status == STREAM_OK)
 		status = stream_flush(c->stream);
@@ -268,11 +228,13 @@ learn_features(struct smtp_client *c, const struct smtp_reply *r)
 
 		if (!str_token(&line, " \t", &word))
 			continue;
-		f = feature_of(word) & ~c->options.discard_features;
+		f = smtp_feature_of(word) & ~c->options.discard_features;
 		c->features |= f;
 		if (f == SMTP_FEATURE_SIZE &&
 		    !str_to_i64(str_trim(line), 0, INT64_MAX, &c->size_limit))
 			c->size_limit = 0;
+		if (f == SMTP_FEATURE_XFORWARD)
+			c->xforward = smtp_xforward_parse(line);
 	}
 }
 
@@ -477,7 +439,8 @@ give_up(struct smtp_mail *mail, const struct dsn *dsn)
 struct progress {
 	struct smtp_client *c;
 	struct smtp_mail *mail;
-	size_t next_rcpt; /* to put into a batch */
+	int xforward_sent; /* commands, or that there is none */
+	size_t next_rcpt;  /* to put into a batch */
 	bool mail_sent;
 	bool data_sent;
 	bool mail_ok;
@@ -487,7 +450,13 @@ struct progress {
 
 /* One command of a batch, so that its reply finds its way. */
 struct pending_command {
-	enum { PENDING_MAIL, PENDING_RCPT, PENDING_DATA } kind;
+	enum {
+		PENDING_XFORWARD_CLIENT,
+		PENDING_XFORWARD_SESSION,
+		PENDING_MAIL,
+		PENDING_RCPT,
+		PENDING_DATA
+	} kind;
 	struct smtp_rcpt *rcpt;
 };
 
@@ -511,6 +480,15 @@ add_next_command(struct progress *p, struct buf *out, struct pending_command *pe
 	struct smtp_rcpt *rcpt;
 
 	*pending = (struct pending_command){0};
+	while (p->mail->origin != NULL && p->xforward_sent < 2) {
+		bool session = p->xforward_sent++ == 1;
+
+		pending->kind =
+			session ? PENDING_XFORWARD_SESSION : PENDING_XFORWARD_CLIENT;
+		if (smtp_xforward_add(p->c->mem, out, p->c->xforward, p->mail->origin,
+				      session))
+			return true;
+	}
 	if (!p->mail_sent) {
 		pending->kind = PENDING_MAIL;
 		add_mail_command(p->c, out, p->mail);
@@ -552,12 +530,29 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 }
 
 static void
+note_refusal(struct progress *p, const struct smtp_reply *r, const char *command)
+{
+	struct smtp_mail *mail = p->mail;
+
+	if (r->code / 100 != 2 && mail->n_warnings < SMTP_WARNINGS_MAX)
+		mail->warnings[mail->n_warnings++] =
+			str_printf(p->c->mem, "said: " PRI_STR " (in reply to %s)",
+				   STR_ARG(smtp_reply_one_line(p->c->mem, r)), command);
+}
+
+static void
 take_reply(struct progress *p, const struct pending_command *pending,
 	   const struct smtp_reply *r)
 {
 	struct dsn dsn;
 
 	switch (pending->kind) {
+	case PENDING_XFORWARD_CLIENT:
+		note_refusal(p, r, "XFORWARD name/address command");
+		return;
+	case PENDING_XFORWARD_SESSION:
+		note_refusal(p, r, "XFORWARD helo/protocol command");
+		return;
 	case PENDING_MAIL:
 		p->mail_ok = r->code / 100 == 2;
 		if (p->mail_ok)
@@ -585,6 +580,10 @@ static const struct {
 	const char *step;
 	size_t timeout; /* offset in struct smtp_timeouts */
 } command_steps[] = {
+	[PENDING_XFORWARD_CLIENT] = {"sending XFORWARD name/address",
+				     offsetof(struct smtp_timeouts, xforward_ms)},
+	[PENDING_XFORWARD_SESSION] = {"sending XFORWARD protocol/helo_name",
+				      offsetof(struct smtp_timeouts, xforward_ms)},
 	[PENDING_MAIL] = {"sending MAIL FROM", offsetof(struct smtp_timeouts, mail_ms)},
 	[PENDING_RCPT] = {"sending RCPT TO", offsetof(struct smtp_timeouts, rcpt_ms)},
 	[PENDING_DATA] = {"sending DATA command",
@@ -691,6 +690,7 @@ pause_before_dot(struct smtp_client *c)
 	if (status == STREAM_OK && loop != NULL &&
 	    !fiber_sleep(loop, c->options.pix_delay_ms))
 		return STREAM_CANCELLED;
+	limit_time(c, c->options.timeouts.data_xfer_ms);
 	return status;
 }
 
@@ -698,8 +698,9 @@ static enum stream_status
 send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l)
 {
 	enum stream_status status = STREAM_OK;
+	struct content_clock clock;
 
-	stream_set_timeout_ms(c->stream, c->options.timeouts.data_xfer_ms);
+	content_clock_start(c, &clock);
 	while (status == STREAM_OK) {
 		struct str text = STR_EMPTY;
 		enum smtp_content got = mail->next(mail->arg, &text);
@@ -710,6 +711,7 @@ send_content(struct smtp_client *c, struct smtp_mail *mail, struct line_state *l
 		}
 		if (got == SMTP_CONTENT_END)
 			break;
+		content_clock_earn(c, &clock, text.len);
 		status = write_text(c->stream, l, text);
 		if (got == SMTP_CONTENT_LINE && status == STREAM_OK) {
 			status = stream_write(c->stream, STR("\r\n"));
@@ -820,6 +822,7 @@ smtp_client_send(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn_
 	enum smtp_session_result result;
 
 	ensure(!c->broken);
+	mail->n_warnings = 0;
 	if (is_too_large(c, mail)) {
 		struct dsn dsn =
 			dsn_printf(c->mem, "5.3.4",

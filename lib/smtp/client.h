@@ -2,20 +2,19 @@
 #pragma once
 /*
  * The client's side of SMTP and LMTP over a stream: one engine for smtp(8), lmtp(8),
- *probes and tests. It knows the protocol and nothing of queues, DNS or logs: it takes a
- *mail, talks, and says for each recipient what the server decided.
+ * probes and tests. It knows the protocol and nothing of queues, DNS or logs: it takes a
+ * mail, talks, and says for each recipient what the server decided.
  *
  *	smtp_client_init()	on a connected stream
  *	smtp_client_greet()	greeting, EHLO or HELO or LHLO
- *	smtp_client_send()	one mail; may be called again while
- *smtp_client_is_usable()
+ *	smtp_client_send()	one mail; another while smtp_client_is_usable()
  *	smtp_client_end_mail()	after it, when all results are told
  *	smtp_client_probe()	RSET, before a connection that was idle is used again
  *	smtp_client_quit()	QUIT
  *
  * Texts of failures are Postfix's (facts: logs 2.1), they are what log analysers match.
  * Secrets never pass here; sources: RFC 5321, 2920 (pipelining), 1870 (SIZE), 6152
- *(8BITMIME), 3461 (DSN), 2033 (LMTP).
+ * (8BITMIME), 3461 (DSN), 2033 (LMTP).
  */
 
 #include <stdbool.h>
@@ -28,39 +27,21 @@
 
 struct arena;
 struct stream;
+struct smtp_origin;
 struct smtp_reply;
-
-enum smtp_feature {
-	SMTP_FEATURE_ESMTP = 1u << 0,
-	SMTP_FEATURE_PIPELINING = 1u << 1,
-	SMTP_FEATURE_SIZE = 1u << 2,
-	SMTP_FEATURE_8BITMIME = 1u << 3,
-	SMTP_FEATURE_DSN = 1u << 4,
-	SMTP_FEATURE_ENHANCED = 1u << 5,
-	SMTP_FEATURE_SMTPUTF8 = 1u << 6,
-	SMTP_FEATURE_STARTTLS = 1u << 7,
-	SMTP_FEATURE_AUTH = 1u << 8,
-	SMTP_FEATURE_XFORWARD = 1u << 9,
-	SMTP_FEATURE_CHUNKING = 1u << 10,
-	SMTP_FEATURE_REQUIRETLS = 1u << 11,
-};
+struct smtp_reply_filter;
 
 /* Milliseconds; the smtp_xxx_timeout parameters. */
 struct smtp_timeouts {
 	int64_t helo_ms; /* greeting and EHLO */
 	int64_t mail_ms;
 	int64_t rcpt_ms;
+	int64_t xforward_ms;
 	int64_t data_init_ms;
 	int64_t data_xfer_ms; /* per write of content */
 	int64_t data_done_ms;
 	int64_t rset_ms;
 	int64_t quit_ms;
-};
-
-/* Ways around a firewall that hides the server's words (smtp_pix_workarounds). */
-enum smtp_pix {
-	SMTP_PIX_DISABLE_ESMTP = 1u << 0, /* HELO only */
-	SMTP_PIX_DELAY_DOTCRLF = 1u << 1, /* the end of data in a packet of its own */
 };
 
 struct smtp_client_options {
@@ -77,6 +58,12 @@ struct smtp_client_options {
 	bool raw_envelope;         /* addresses unquoted: smtp_quote_rfc821_envelope=no */
 	bool wait_for_quit;        /* smtp_skip_quit_response=no */
 	int64_t line_length_limit; /* smtp_line_length_limit; 0 = none */
+	const struct smtp_reply_filter *reply_filter; /* NULL: none */
+	/* smtp_per_request_deadline: the time-outs are for a whole command, a whole
+	 * reply, and for the content until the next min_data_rate bytes of each second.
+	 */
+	bool per_request_deadline;
+	int64_t min_data_rate; /* smtp_min_data_rate, bytes per second */
 	struct smtp_timeouts timeouts;
 };
 
@@ -91,6 +78,7 @@ struct smtp_client {
 	bool broken;        /* nothing can be sent any more */
 	bool greeted_as_us; /* the greeting carried our own name: worth a warning */
 	unsigned pix;       /* enum smtp_pix: workarounds in use */
+	unsigned xforward;  /* attributes that XFORWARD may have, as bits of our own */
 	bool in_mail;       /* a transaction is open: RSET before the next */
 };
 
@@ -119,6 +107,8 @@ enum smtp_content {
 	SMTP_CONTENT_FAILED
 };
 
+enum { SMTP_WARNINGS_MAX = 2 };
+
 struct smtp_mail {
 	struct str sender; /* internal form; empty = null sender */
 	int64_t size;      /* bytes of the content, for SIZE=; 0 = unknown */
@@ -134,7 +124,12 @@ struct smtp_mail {
 	enum smtp_content (*next)(void *arg, struct str *text_out);
 	bool (*rewind)(void *arg);
 	void *arg;
+	const struct smtp_origin *origin; /* NULL: no XFORWARD */
 	bool line_broken; /* out: a line was longer than line_length_limit */
+	/* out: what the server said against XFORWARD, which changes nothing: "said: 550
+	 * no (in reply to ...)" */
+	struct str warnings[SMTP_WARNINGS_MAX];
+	size_t n_warnings;
 };
 
 enum smtp_session_result {
@@ -167,13 +162,3 @@ void smtp_client_quit(struct smtp_client *c);
 
 /* May another mail be sent over this connection? */
 bool smtp_client_is_usable(const struct smtp_client *c);
-
-/* "pipelining, size": keywords of smtp_discard_ehlo_keywords to bits. Unknown ones do not
- * count, as in Postfix; names_out: the others, as the log has them, empty if there are
- * none or silent-discard is among them. */
-void smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
-			 struct str *names_out);
-/* "disable_esmtp, delay_dotcrlf" to bits (enum smtp_pix); other words do not count. */
-unsigned smtp_pix_parse(struct str text);
-/* "disable_esmtp delay_dotcrlf" */
-const char *smtp_pix_name(unsigned pix);

@@ -16,6 +16,9 @@
 #include "fiber/stream.h"
 #include "mail/dsn_request.h"
 
+#include "smtp/extension.h"
+#include "smtp/xforward.h"
+
 enum { RCPTS_MAX = 3 };
 
 /* A content of lines in one text; a line without LF at the end is a part. */
@@ -338,6 +341,124 @@ test_too_large(void **state)
 	stop(&f);
 }
 
+/* What Debian's smtp sends for the same clients and offers. */
+static void
+test_xforward(void **state)
+{
+	static const struct smtp_origin v4 = {.name = STR_INIT("localhost"),
+					      .address = STR_INIT("127.0.0.1"),
+					      .port = STR_INIT("37980"),
+					      .proto = STR_INIT("ESMTP"),
+					      .helo = STR_INIT("client=example"),
+					      .ident = STR_INIT("3FD4D5B3"),
+					      .is_local = true};
+	static const struct smtp_origin v6 = {.name = STR_INIT("unknown"),
+					      .address = STR_INIT("::1"),
+					      .proto = STR_INIT("SMTP")};
+	static const struct {
+		const char *offer;
+		const struct smtp_origin *origin;
+		const char *expected;
+	} rows[] = {
+		{"XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT", &v4,
+		 "XFORWARD NAME=localhost ADDR=127.0.0.1 PORT=37980\r\n"
+		 "XFORWARD PROTO=ESMTP HELO=client+3Dexample IDENT=3FD4D5B3 "
+		 "SOURCE=LOCAL\r\n"
+		 "MAIL FROM"},
+		{"XFORWARD NAME ADDR PROTO HELO SOURCE", &v6,
+		 "XFORWARD ADDR=IPv6:::1\r\nXFORWARD PROTO=SMTP SOURCE=REMOTE\r\n"
+		 "MAIL FROM"},
+		{"XFORWARD NAME", &v4, "XFORWARD NAME=localhost\r\nMAIL FROM"},
+		{"XFORWARD HELO PROTO", &v4,
+		 "XFORWARD PROTO=ESMTP HELO=client+3Dexample\r\nMAIL FROM"},
+		{"XFORWARD", &v4, "MAIL FROM"},
+		{"SIZE", &v4, "MAIL FROM"},
+		{"XFORWARD NAME", NULL, "MAIL FROM"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *mem = arena_new();
+		struct fixture f;
+		char *server =
+			str_c(mem, str_printf(mem,
+					      GREETING "250-x\r\n250-PIPELINING\r\n"
+						       "250 %s\r\n",
+					      rows[i].offer));
+		struct str sent;
+
+		start(&f, server, 0, false);
+		f.mail.origin = rows[i].origin;
+		assert_int_equal(smtp_client_greet(&f.client, &f.dsn), SMTP_SESSION_OK);
+		buf_truncate(f.output, 0);
+		/* The server says nothing more. */
+		assert_int_equal(smtp_client_send(&f.client, &f.mail, &f.dsn),
+				 SMTP_SESSION_FAILED);
+		sent = str_head(buf_str(f.output), strlen(rows[i].expected));
+		assert_str(sent, rows[i].expected);
+		stop(&f);
+		arena_free(&mem);
+	}
+}
+
+/* Whatever it says to XFORWARD, the mail goes on. */
+static void
+test_xforward_refused(void **state)
+{
+	static const struct smtp_origin origin = {.name = STR_INIT("localhost"),
+						  .proto = STR_INIT("ESMTP")};
+	struct fixture f;
+
+	(void)state;
+	start(&f,
+	      GREETING "250-x\r\n250 XFORWARD NAME PROTO\r\n550 5.1.1 no\r\n"
+		       "450 4.1.1 nor this\r\n250 ok\r\n250 ok\r\n354 go\r\n"
+		       "250 2.0.0 done\r\n",
+	      0, false);
+	f.mail.origin = &origin;
+	assert_int_equal(smtp_client_greet(&f.client, &f.dsn), SMTP_SESSION_OK);
+	assert_int_equal(smtp_client_send(&f.client, &f.mail, &f.dsn), SMTP_SESSION_OK);
+	assert_int_equal(f.rcpts[0].outcome, SMTP_RCPT_SENT);
+	assert_int_equal(f.mail.n_warnings, 2);
+	assert_str(f.mail.warnings[0], "said: 550 5.1.1 no "
+				       "(in reply to XFORWARD name/address command)");
+	assert_str(f.mail.warnings[1], "said: 450 4.1.1 nor this "
+				       "(in reply to XFORWARD helo/protocol command)");
+	stop(&f);
+}
+
+static void
+test_pix(void **state)
+{
+	static const struct {
+		const char *greeting;
+		unsigned wanted;
+		unsigned used;
+		const char *hello;
+	} rows[] = {
+		{"220 ***\r\n", SMTP_PIX_DISABLE_ESMTP, SMTP_PIX_DISABLE_ESMTP, "HELO"},
+		{"220 **2*0 0*\r\n", SMTP_PIX_DELAY_DOTCRLF, SMTP_PIX_DELAY_DOTCRLF,
+		 "EHLO"},
+		{"220 ***\r\n", 0, 0, "EHLO"},
+		{"220 *** x\r\n", SMTP_PIX_DISABLE_ESMTP, 0, "EHLO"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *mem = arena_new();
+		struct fixture f;
+
+		start(&f, str_c(mem, str_printf(mem, "%s250 x\r\n", rows[i].greeting)), 0,
+		      false);
+		f.client.options.pix_workarounds = rows[i].wanted;
+		assert_int_equal(smtp_client_greet(&f.client, &f.dsn), SMTP_SESSION_OK);
+		assert_int_equal(f.client.pix, rows[i].used);
+		assert_str(str_head(buf_str(f.output), 4), rows[i].hello);
+		stop(&f);
+		arena_free(&mem);
+	}
+}
+
 /* In LMTP every accepted recipient has its own answer. */
 static void
 test_lmtp(void **state)
@@ -487,6 +608,9 @@ main(void)
 		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_greeting),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_xforward),
+		cmocka_unit_test(test_xforward_refused),
+		cmocka_unit_test(test_pix),
 		cmocka_unit_test(test_lmtp),
 		cmocka_unit_test(test_content_fails),
 		cmocka_unit_test(test_content_forms),

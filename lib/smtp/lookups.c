@@ -22,6 +22,7 @@ smtp_lookup_rules(const struct smtp_config *smtp, const struct common_config *co
 		.ignore_mx_error = smtp->ignore_mx_lookup_error,
 		.defer_if_no_mx_address = smtp->smtp_defer_if_no_mx_address_found,
 		.randomize = smtp->smtp_randomize_addresses,
+		.cname_overrides = smtp->smtp_cname_overrides_servername,
 		.balance = smtp->smtp_balance_inet_protocols,
 		.check_loops = true,
 		.use_ipv4 = all || list_has(protocols, STR("ipv4")),

@@ -50,7 +50,8 @@ without_code(struct str line)
 }
 
 enum smtp_reply_result
-smtp_reply_read(struct stream *s, struct arena *mem, struct smtp_reply *reply_out,
+smtp_reply_read(struct stream *s, struct arena *mem,
+		const struct smtp_reply_filter *filter, struct smtp_reply *reply_out,
 		enum stream_status *stream_out)
 {
 	struct buf *text = buf_new(mem, REPLY_TEXT_MAX);
@@ -70,6 +71,11 @@ smtp_reply_read(struct stream *s, struct arena *mem, struct smtp_reply *reply_ou
 		if (lines >= REPLY_LINES_MAX) {
 			*reply_out = (struct smtp_reply){.text = line};
 			return REPLY_BAD;
+		}
+		if (filter != NULL &&
+		    filter->line(filter->arg, mem, line, &line) == FILTER_FAILED) {
+			*reply_out = (struct smtp_reply){.text = line};
+			return REPLY_FILTER_FAILED;
 		}
 		if (text->len > 0)
 			buf_add_char(text, '\n');

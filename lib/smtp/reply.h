@@ -26,14 +26,25 @@ struct smtp_reply {
 	struct str text;          /* "250-first\n250 last", as it came, without CR */
 };
 
+enum smtp_filter_result { FILTER_KEEP, FILTER_REPLACE, FILTER_FAILED };
+
+/* Changes lines before they are understood (smtp_reply_filter); out lives in mem. */
+struct smtp_reply_filter {
+	enum smtp_filter_result (*line)(void *arg, struct arena *mem, struct str line,
+					struct str *out);
+	void *arg;
+};
+
 enum smtp_reply_result {
 	REPLY_READ,
 	REPLY_BAD, /* too many lines, or no code of RFC 5321; the text is the last line */
-	REPLY_LOST, /* the stream failed: *stream_out says how */
+	REPLY_FILTER_FAILED, /* what it means is not known */
+	REPLY_LOST,          /* the stream failed: *stream_out says how */
 };
 
-/* Read one reply; time limits are the stream's. text in the arena. */
+/* Read one reply; time limits are the stream's. text in the arena. filter may be NULL. */
 enum smtp_reply_result smtp_reply_read(struct stream *s, struct arena *mem,
+				       const struct smtp_reply_filter *filter,
 				       struct smtp_reply *reply_out,
 				       enum stream_status *stream_out) MUST_CHECK;
 

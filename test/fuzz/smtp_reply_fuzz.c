@@ -39,7 +39,7 @@ read_all(struct arena *mem, struct str text, size_t step)
 		enum stream_status status;
 
 		ensure(n < REPLIES_MAX);
-		result = smtp_reply_read(s, mem, &reply, &status);
+		result = smtp_reply_read(s, mem, NULL, &reply, &status);
 		buf_printf(told, "%d ", (int)result);
 		if (result != REPLY_READ)
 			break;

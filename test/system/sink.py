@@ -69,6 +69,8 @@ class Sink:
         self.connections = 0
         self.peers = []          # the address of each connection's other end
         self.most = 0            # messages in DATA at one time
+        self.pace = 0            # seconds between two lines of a reply
+        self.bytes_per_second = 0  # at which content is read; 0: as it comes
         self._rules = []
         self._lock = threading.Condition()
         self._listener = None
@@ -162,6 +164,8 @@ class Sink:
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
 
     def _serve(self, conn):
+        if self.bytes_per_second:
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         # Each reply is written alone; without this each would wait for the other's ACK.
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
@@ -243,7 +247,10 @@ class _Session:
         if reply is DROP:
             return False
         self.code = reply[:3]
-        self.conn.sendall(reply.replace("\n", "\r\n").encode() + b"\r\n")
+        for i, line in enumerate(reply.split("\n")):
+            if i > 0 and self.sink.pace:
+                time.sleep(self.sink.pace)
+            self.conn.sendall(line.encode() + b"\r\n")
         return self.code != "421"
 
     def do_ehlo(self, text):
@@ -298,6 +305,9 @@ class _Session:
                 return False
             if line == b".\r\n":
                 break
+            if self.sink.bytes_per_second and \
+                    (size + len(line)) // 100000 > size // 100000:
+                time.sleep(100000 / self.sink.bytes_per_second)
             size += len(line)
             if size > MESSAGE_MAX:
                 return False

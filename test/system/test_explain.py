@@ -281,20 +281,6 @@ class Classes(Explained):
 
 
 class Mapping(Explained):
-    def test_canonical_and_masquerading(self):
-        self.sink(2)
-        mta = self.start(
-            recipient_canonical_maps="inline:{old@x.example=new@sub.host2.example}",
-            masquerade_domains="host2.example", masquerade_classes="envelope_recipient")
-        e = self.agree(mta, "old@x.example")
-        self.assertEqual(self.only(e)["address"], "new@host2.example")
-        told = {row["what"]: (row["value"], row["why"]) for row in e["rows"]}
-        self.assertEqual(told["canonical"],
-                         ("old@x.example -> new@sub.host2.example", "recipient_canonical_maps: "
-                          '"old@x.example" in inline:{old@x.example=new@sub.host2.example}'))
-        self.assertEqual(told["masqueraded"][0], "new@host2.example")
-        self.assertIn("masquerade_domains = host2.example", told["masqueraded"][1])
-
     def test_broken_table(self):
         mta = self.start(start=False, canonical_maps="fail:broken")
         self.addCleanup(mta.remove)

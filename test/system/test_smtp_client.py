@@ -9,9 +9,9 @@ import socket
 import time
 import unittest
 
-from compat.pair import Town, normal
+from compat.pair import normal
 
-from .harness import DROP, Sink, enter, need_private
+from .harness import DROP, Sink, enter
 from .outcomes import CALM, kinds
 from .sink import EXTENSIONS
 
@@ -37,9 +37,10 @@ class Case(unittest.TestCase):
 
     def send(self, mta, recipients, message=PLAIN, sender="a@example.net", count=1):
         """`count` messages, one after the other, until there is a word about each."""
-        for i in range(count):
+        for _ in range(count):
+            before = len(mta.log.find(r"to=<.*status="))
             mta.sendmail(message, *recipients, sender=sender)
-            mta.log.wait(r"to=<.*status=", 30, (i + 1) * len(recipients))
+            mta.log.wait(r"to=<.*status=", 30, before + len(recipients))
         mta.log.wait(r"qmgr: \w+: removed|status=deferred", 30)
         time.sleep(0.1)  # the last words, after the result
 
@@ -100,6 +101,10 @@ class Timeouts(Case):
     def test_mail(self):
         self.hang("MAIL", "smtp_mail_timeout", "sending MAIL FROM")
 
+    def test_xforward(self):
+        self.hang("XFORWARD", "smtp_xforward_timeout", "sending XFORWARD protocol/helo_name",
+                  smtp_send_xforward_command="yes", extensions=("XFORWARD SOURCE",))
+
     def test_rcpt(self):
         self.hang("RCPT", "smtp_rcpt_timeout", "sending RCPT TO")
 
@@ -140,6 +145,34 @@ class Timeouts(Case):
                               smtp_quit_timeout="1s", smtp_skip_quit_response=skip),
                     "status=sent")
                 self.assertEqual(commands[-1], "QUIT")
+
+    def test_whole_reply(self):
+        """A line every half second: each in time, together too late."""
+        def slowly(sink):
+            sink.pace = 0.5
+        extensions = ("SIZE 0", "8BITMIME", "PIPELINING", "DSN", "X-ONE", "X-TWO")
+        for whole, pattern in (
+                ("no", "status=sent"),
+                ("yes", rf"status=deferred \(conversation with {HERE} timed out while "
+                        r"performing the EHLO handshake\)$")):
+            with self.subTest(whole):
+                self.expect(self.play(slowly, extensions=extensions,
+                                      smtp_per_request_deadline=whole,
+                                      smtp_helo_timeout="2s"), pattern)
+
+    def test_slow_content(self):
+        """A server that reads a megabyte per second, which is enough, or is not."""
+        def slowly(sink):
+            sink.bytes_per_second = 1000000
+        message = PLAIN + (b"y" * 99 + b"\n") * 80000
+        for rate, pattern in (
+                ("500", "status=sent"),
+                ("8000000", rf"status=deferred \(conversation with {HERE} timed out while "
+                            r"sending message body\)$")):
+            with self.subTest(rate):
+                self.expect(self.play(slowly, message=message, smtp_min_data_rate=rate,
+                                      smtp_per_request_deadline="yes",
+                                      smtp_data_xfer_timeout="3s"), pattern)
 
     def test_connect(self):
         """A full backlog: the kernel does not answer."""
@@ -209,11 +242,13 @@ class Greetings(Case):
                 self.assertEqual("SIZE=" in commands[1], sizes)
 
     def test_discard_by_a_table_that_fails(self):
-        commands = self.expect(
-            self.play(smtp_discard_ehlo_keyword_address_maps="fail:all"),
-            "lookup error", "map lookup error for 127.0.0.1",
-            rf"dsn=4.3.0, status=deferred \(local data error while talking to {HERE}\)")
-        self.assertEqual(commands[-1], "QUIT")
+        results = self.play(smtp_discard_ehlo_keyword_address_maps="fail:all")
+        for lines, commands in results.values():
+            self.assertRegex(lines[1], "warning: .*: smtp_discard_ehlo_keyword_address_maps map "
+                                       "lookup error for 127.0.0.1$")
+            self.assertRegex(lines[2], "dsn=4.3.0, status=deferred "
+                                       rf"\(local data error while talking to {HERE}\)$")
+            self.assertEqual(commands[-1], "QUIT")
 
     def test_discard_pipelining(self):
         """Without it a refused MAIL is not followed by RCPT."""
@@ -284,6 +319,47 @@ class Transactions(Case):
                 self.assertEqual(got[0], got[-1])
                 self.assertEqual(max(len(line) for line in got[0].split(b"\r\n")), expected)
 
+    def test_xforward(self):
+        """Mail of our own: all there is to say is that it is."""
+        everything = "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT"
+        for value, offer, sent in (("yes", everything, ["XFORWARD SOURCE=LOCAL"]),
+                                   ("yes", "XFORWARD NAME ADDR", []),
+                                   ("no", everything, [])):
+            for reply in "250 2.0.0 Ok", "550 5.5.1 no":
+                with self.subTest((value, offer, reply)):
+                    notes = ["warning: host .* said: 550 5.5.1 no .in reply to XFORWARD "
+                             "helo/protocol command"] if sent and reply[0] == "5" else []
+                    commands = self.expect(
+                        self.play(lambda sink, r=reply: sink.reply("XFORWARD", r),
+                                  extensions=("PIPELINING", offer),
+                                  smtp_send_xforward_command=value),
+                        *notes, "status=sent")
+                    self.assertEqual([c for c in commands if c.startswith("XF")], sent)
+
+    def test_reply_filter(self):
+        for rule, lines, verbs in (
+                (r"/^250 2.0.0 (.*)queued.*/ 250 2.0.0 $$1 filtered",
+                 ["^127.*: replacing server reply \"250 2.0.0 Ok: queued as S\\w+\" with ",
+                  r"status=sent \(250 2.0.0 Ok:  ?filtered\)"], None),
+                (r"/^250 2.1.5/ 550 5.7.1 not you",
+                 ["with \"550 5.7.1 not you\"", "status=bounced .*said: 550 5.7.1 not you"],
+                 None),
+                (r"/^250-SIZE/ 250-X", ["replacing", "status=sent"], "MAIL FROM:<>"),
+                (r"/^220/ 521 go away", ["replacing", "status=deferred .*521 go away"],
+                 "QUIT")):
+            with self.subTest(rule):
+                commands = self.expect(
+                    self.play(smtp_reply_filter=f"regexp:{{{{{rule}}}}}", sender="",
+                              extensions=("PIPELINING", "SIZE 10000", "8BITMIME")), *lines)
+                if verbs:
+                    self.assertIn(verbs, commands)
+
+    def test_reply_filter_that_fails(self):
+        for lines, commands in self.play(smtp_reply_filter="fail:all").values():
+            self.assertRegex(lines[-1], "dsn=4.3.0, status=deferred "
+                                        rf"\(local data error while talking to {HERE}\)$")
+            self.assertEqual(commands, ["QUIT"])
+
     def test_all_refused(self):
         commands = self.expect(
             self.play(lambda sink: sink.reply("RCPT", "550 5.1.1 no"), sender="",
@@ -292,277 +368,48 @@ class Transactions(Case):
         self.assertEqual([c.split()[0] for c in commands][-2:], ["RSET", "QUIT"])
 
     def test_lost_at_each_stage(self):
-        for stage in "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "EOD":
+        for stage, (lines, _) in self.each_stage(DROP).items():
             with self.subTest(stage):
-                self.expect(self.play(lambda sink, at=stage: sink.reply(at, DROP)),
-                            r"dsn=4.4.2, status=deferred \(lost connection with "
-                            rf"{HERE} while ")
+                self.assertEqual(len(lines), 1, lines)
+                self.assertRegex(lines[0], r"dsn=4.4.2, status=deferred \(lost connection with "
+                                           rf"{HERE} while ")
 
     def test_reply_at_each_stage(self):
         for reply, status in (("421 4.3.2 shutting down", "deferred"),
                               ("450 4.3.2 not now", "deferred"),
                               ("554 5.3.2 never", "(bounced|deferred)")):
-            for stage in "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "EOD":
-                if stage == "EHLO" and reply[:3] != "421":
-                    continue  # then HELO is tried
+            for stage, (lines, _) in self.each_stage(reply).items():
                 with self.subTest((reply, stage)):
-                    self.expect(self.play(lambda sink, at=stage, r=reply: sink.reply(at, r),
-                                          sender=""),
-                                rf"dsn=[45].3.2, status={status} \(host .* {reply}")
+                    self.assertEqual(len(lines), 1, lines)
+                    if stage != "EHLO" or reply[:3] == "421":  # else HELO is tried
+                        self.assertRegex(lines[0], rf"dsn=[45].3.2, status={status} "
+                                                   rf"\(host .* {reply}")
 
-
-class Connections(Case):
-    def test_bind_address(self):
-        for parameters, lines in (
-                ({"smtp_bind_address": "127.0.0.9"}, ["status=sent"]),
-                ({"smtp_bind_address": "192.0.2.1"},
-                 ["smtp_connect_addr: bind 192.0.2.1: Cannot assign requested address",
-                  "status=sent"]),
-                ({"smtp_bind_address": "192.0.2.1", "smtp_bind_address_enforce": "yes"},
-                 ["smtp_connect_addr: bind 192.0.2.1: Cannot assign requested address",
-                  "^server configuration error$",
-                  r"relay=none, .*dsn=4.4.0, status=deferred "
-                  r"\(server configuration error\)$"])):
-            with self.subTest(parameters):
-                self.expect(self.play(**parameters), *lines)
-                if len(lines) == 1:
-                    self.assertEqual({s.peers[0] for s in self.sinks}, {"127.0.0.9"})
-
-    def test_bind_address6(self):
-        for kind in kinds():
-            with self.subTest(kind.kind), Sink(self.port, "::1") as sink, \
-                    kind(relayhost=f"[::1]:{self.port}", inet_protocols="all",
-                         smtp_bind_address="127.0.0.9", smtp_bind_address6="::1") as mta:
-                self.send(mta, ["a@example.org"])
-                self.assertEqual(sink.peers, ["::1"])
-                self.assertEqual(len(mta.log.find("status=sent")), 1)
-
-    def test_cached_destinations(self):
-        """Kept whatever qmgr thinks: two mails, one after the other, one connection."""
-        for listed, connections in (("127.0.0.1", 1), ("other.example", 2), ("", 2)):
-            with self.subTest(listed):
-                self.play(count=2, smtp_connection_cache_destinations=listed)
-                self.assertEqual({s.connections for s in self.sinks}, {connections})
-
-    def test_reuse_limits(self):
-        """Five mails to a destination whose connections are kept."""
-        keep = {"smtp_connection_cache_destinations": "127.0.0.1"}
-        for parameters, connections in (
-                ({}, 1),
-                ({"smtp_connection_reuse_count_limit": "2"}, None),
-                ({"smtp_connection_reuse_count_limit": "1"}, 5),
-                ({"smtp_connection_reuse_time_limit": "1s"}, None)):
-            with self.subTest(parameters):
-                self.play(lambda sink: sink.reply("EOD", None, delay=0.4), count=5,
-                          **keep, **parameters)
-                counts = [s.connections for s in self.sinks]
-                self.assertEqual(counts[0], counts[-1])
-                if connections:
-                    self.assertEqual(counts[0], connections)
-                else:
-                    self.assertIn(counts[0], (2, 3, 4))
-
-    def test_cache_time_limit(self):
-        """Idle for longer than that: it has been closed."""
-        for limit, connections in (("1s", 2), ("9s", 1)):
-            with self.subTest(limit):
-                for kind in kinds():
-                    with Sink(self.port) as sink, \
-                            kind(relayhost=sink.hop, smtp_connection_cache_time_limit=limit,
-                                 smtp_connection_cache_destinations="127.0.0.1") as mta:
-                        self.send(mta, ["a@example.org"])
-                        time.sleep(3)
-                        self.assertEqual(
-                            "QUIT" in [line for _, line in sink.commands], connections == 2)
-                        mta.log.mark()
-                        self.send(mta, ["b@example.org"])
-                        self.assertEqual(sink.connections, connections, kind.kind)
-
-    def test_connection_that_died(self):
-        """The server has hung up on a kept connection: a new one, and no word of it."""
-        for kind in kinds():
-            with self.subTest(kind.kind), Sink(self.port) as sink, \
-                    kind(relayhost=sink.hop, smtp_connection_cache_time_limit="9s",
-                         smtp_connection_cache_destinations="127.0.0.1") as mta:
-                self.send(mta, ["a@example.org"])
-                sink.stop()
-                sink.start()
-                mta.log.mark()
-                self.send(mta, ["b@example.org"])
-                self.assertEqual(len(sink.messages), 2)
-                self.assertEqual(len(told(mta)), len(mta.log.find("smtp: .*status=sent")) + 1)
-
-
-class Hosts(Case):
-    """Several servers of a domain; port 25 and a name server of our own."""
-
-    def setUp(self):
-        need_private()
-        self.town = Town()
-        self.sites = []
-
-    def mail_hosts(self, *names, **more):
-        for name in names:
-            self.town.host(name, **more)
-        self.town.dns.mail("example.org", *(f"{name}.example" for name in names))
-
-    def run_each(self, prepare=None, count=1, recipients=("user@example.org",),
-                 sender="a@example.net", **parameters):
-        """{kind: log lines}; self.hits: for each kind, how often each host was called."""
+    def each_stage(self, reply):
+        """A server for each stage; {stage: (log lines, commands)}, alike for each kind."""
+        stages = "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "EOD"
+        ports = {stage: enter().port() for stage in stages}
         results = {}
-        self.hits = []
-        with self.town:
-            for kind in kinds():
-                self.town.reset()
-                if prepare:
-                    prepare(self.town)
-                with kind(**{**CALM, "myhostname": HOST, **parameters}) as mta:
-                    self.send(mta, recipients, count=count, sender=sender)
-                    results[kind.kind] = told(mta)
-                self.hits.append({name: sink.connections
-                                  for name, sink in self.town.sinks.items()})
-        if "oracle" in results:
-            self.assertEqual(results["ours"], results["oracle"])
-            self.assertEqual(self.hits[0], self.hits[1])
+        for kind in kinds():
+            sinks = {stage: Sink(ports[stage]) for stage in stages}
+            rules = ", ".join(f"{stage.lower()}.example=smtp:{sink.hop}"
+                              for stage, sink in sinks.items())
+            with kind(**{**CALM, "myhostname": HOST,
+                         "transport_maps": f"inline:{{{rules}}}"}) as mta:
+                for stage, sink in sinks.items():
+                    sink.reply(stage, reply)
+                    self.send(mta, [f"user@{stage.lower()}.example"], sender="")
+                    mta.log.wait(rf"smtp: .*to=<user@{stage.lower()}.*status=")
+                time.sleep(0.1)
+                results[kind.kind] = {
+                    stage: ([line for line in told(mta) if f"@{stage.lower()}." in line],
+                            [re.sub(r"SIZE=\d+", "SIZE=N", line)
+                             for _, line in sink.commands])
+                    for stage, sink in sinks.items()}
+            for sink in sinks.values():
+                sink.stop()
+        self.assertEqual(*(results[k.kind] for k in (kinds() * 2)[:2]))
         return results["ours"]
-
-    def all_say(self, what):
-        def prepare(town):
-            for sink in town.sinks.values():
-                sink.reply("CONNECT" if what[0] == "4" and "greet" in what else "MAIL", what)
-        return prepare
-
-    def test_session_limit(self):
-        """Each server answers, and has no time."""
-        for limit, called in (("2", 2), ("1", 1), ("0", 4)):
-            with self.subTest(limit):
-                self.setUp()
-                self.mail_hosts("a", "b", "c", "d")
-                lines = self.run_each(self.all_say("450 4.3.2 busy"),
-                                      smtp_mx_session_limit=limit,
-                                      smtp_randomize_addresses="no")
-                self.assertEqual(sum(self.hits[0].values()), called)
-                self.assertEqual(len(lines), called)
-
-    def test_address_limit(self):
-        """Servers that are down, or turn us away at once, count as addresses only."""
-        for limit, called in (("3", 3), ("1", 1), ("0", 6)):
-            with self.subTest(limit):
-                self.setUp()
-                self.mail_hosts(*"abcdef")
-                self.run_each(self.all_say("421 4.3.2 no greet"), smtp_mx_address_limit=limit)
-                self.assertEqual(sum(self.hits[0].values()), called)
-
-    def test_order_of_preferences(self):
-        """The best one, then the next; the third is not needed."""
-        self.mail_hosts("a", "b", "c")
-        lines = self.run_each(lambda town: town.sinks["a"].reply("RCPT", "450 4.3.2 busy"))
-        self.assertEqual(self.hits[0], {"a": 1, "b": 1, "c": 0})
-        self.assertRegex(lines[-1], r"relay=b.example\[.*status=sent")
-
-    def test_randomize(self):
-        """Of equal ones each gets its share, or always the first."""
-        for randomize in "yes", "no":
-            with self.subTest(randomize):
-                self.setUp()
-                for name in "ab":
-                    self.town.host(name)
-                self.town.dns.add("example.org", "MX", "10 a.example", "10 b.example")
-                with self.town:
-                    for kind in kinds():
-                        self.town.reset()
-                        with kind(**{**CALM, "smtp_randomize_addresses": randomize}) as mta:
-                            self.send(mta, ["user@example.org"], count=16)
-                        hits = [self.town.sinks[n].connections for n in "ab"]
-                        self.assertEqual(sum(hits), 16)
-                        # 1 in 32768 that all go to one.
-                        self.assertEqual(0 in hits, randomize == "no", (kind.kind, hits))
-
-    def test_host_lookup(self):
-        """hosts(5) is asked where `native` says so, DNS where `dns` does."""
-        with open("/etc/hosts", encoding="ascii") as f:
-            before = f.read()
-        with open("/etc/hosts", "a", encoding="ascii") as f:
-            f.write("127.0.1.77 native.example\n")
-        try:
-            for lookup, relayhost, sent in (
-                    ("native", "[native.example]", True), ("native", "[dns.example]", False),
-                    ("dns", "[native.example]", False), ("dns", "[dns.example]", True),
-                    ("native, dns", "[native.example]", True),
-                    ("dns, native", "[dns.example]", True)):
-                with self.subTest((lookup, relayhost)):
-                    self.setUp()
-                    self.town.host("dns")
-                    self.town.sinks["native"] = Sink(25, "127.0.1.77", "native.example")
-                    self.town.sinks["native"].rules = ()
-                    lines = self.run_each(smtp_host_lookup=lookup, relayhost=relayhost)
-                    self.assertEqual(["status=sent" in line for line in lines][-1], sent)
-        finally:
-            with open("/etc/hosts", "w", encoding="ascii") as f:
-                f.write(before)
-
-    def two_families(self):
-        self.town.dns.host("both.example", "127.0.1.2", "::1")
-        for name, address in (("four", "127.0.1.2"), ("six", "::1")):
-            self.town.sinks[name] = Sink(25, address, "both.example")
-            self.town.sinks[name].rules = ()
-
-    def test_address_preference(self):
-        for preference, first in (("ipv6", "six"), ("ipv4", "four")):
-            with self.subTest(preference):
-                self.setUp()
-                self.two_families()
-                self.run_each(relayhost="[both.example]", inet_protocols="all",
-                              smtp_address_preference=preference, count=4)
-                self.assertEqual(self.hits[0][first], 4)
-
-    def test_balance(self):
-        """Four of one family before one of the other, and room for two: one of each."""
-        for balance, reached in (("yes", True), ("no", False)):
-            with self.subTest(balance):
-                self.setUp()
-                self.town.dns.host("both.example", "127.0.1.2", "127.0.1.3", "127.0.1.4",
-                                   "127.0.1.5", "::1")
-                sink = self.town.sinks["six"] = Sink(25, "::1", "both.example")
-                sink.rules = ()
-                with self.town:
-                    for kind in kinds():
-                        self.town.reset()
-                        with kind(**{**CALM, "relayhost": "[both.example]",
-                                     "inet_protocols": "all", "smtp_mx_address_limit": "2",
-                                     "smtp_address_preference": "ipv4",
-                                     "smtp_balance_inet_protocols": balance}) as mta:
-                            self.send(mta, ["user@example.org"])
-                        self.assertEqual(sink.connections, int(reached), kind.kind)
-
-    def test_no_mx_address(self):
-        self.town.dns.mail("example.org", "gone.example")
-        for defer, status in (("no", "bounced"), ("yes", "deferred")):
-            with self.subTest(defer):
-                lines = self.run_each(smtp_defer_if_no_mx_address_found=defer, sender="")
-                self.assertRegex(lines[0], "warning: no MX host for example.org has a valid")
-                self.assertRegex(lines[-1], f"status={status}")
-
-    def test_dns_trouble(self):
-        """MX look-up that fails: later, unless it does not matter."""
-        for ignore, status in (("no", "deferred"), ("yes", "sent")):
-            with self.subTest(ignore):
-                self.setUp()
-                sink = self.town.host("example")
-                self.town.dns.host("example.org", sink.host)
-                lines = self.run_each(
-                    lambda town: town.dns.behave("example.org", "servfail", "MX"),
-                    ignore_mx_lookup_error=ignore)
-                self.assertRegex(lines[-1], f"status={status}")
-
-    def test_no_dns(self):
-        """Then there is no MX: the host of that name, from hosts(5)."""
-        for parameters in ({"disable_dns_lookups": "yes"},
-                           {"smtp_dns_support_level": "disabled"}):
-            with self.subTest(parameters):
-                lines = self.run_each(**parameters)
-                self.assertEqual(self.town.dns.count("example.org"), 0)
-                self.assertRegex(lines[-1], "status=(bounced|deferred)")
 
 
 if __name__ == "__main__":
