@@ -497,13 +497,13 @@ class Mapped(Explained):
         e, recipients = self.goes(mta, "r@here.example")
         self.assertEqual(recipients, ["v@host6.example"])
         self.assertEqual([(row["value"], row["why"].split(":")[0]) for row in e["rows"]
-                          if row["what"] in ("mapped", "expanded")],
+                          if row["what"] in ("canonical", "expanded")],
                          [("r@here.example -> c@here.example", "recipient_canonical_maps"),
                           ("c@here.example -> d@host5.example", "canonical_maps"),
                           ("d@host5.example -> v@host6.example", "virtual_alias_maps")])
         e, recipients = self.goes(mta, "u@host.two.example")
         self.assertEqual(recipients, ["u@two.example"])
-        self.assertRegex(self.why(e, "mapped")[0],
+        self.assertRegex(self.why(e, "masqueraded")[0],
                          r"masquerade_domains = two.example \(main.cf line \d+\)")
         e, _ = self.goes(mta, "u@four.example", sender="s@here.example")
         self.assertEqual(self.why(e, "sender"),

@@ -298,7 +298,7 @@ explain_form(struct explain *x, struct str form, struct str *mapped_out)
 	struct err err;
 
 	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_RECIPIENT, form, &x->rows,
-			     "mapped", &mapped, &err) ||
+			     &mapped, &err) ||
 	    !expand_recipient(x->mem, &x->rules, mapped, &e, &err)) {
 		explain_table_problem(x, form, &err);
 		return false;
@@ -368,7 +368,7 @@ explain_address(struct explain *x, const char *argument)
 
 	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
 	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_SENDER, x->given_sender,
-			     &x->rows, "sender", &x->sender, &err)) {
+			     &x->rows, &x->sender, &err)) {
 		explain_table_problem(x, form, &err);
 		return;
 	}

@@ -53,31 +53,29 @@ row_text(const struct mapping *m, const char *parameter, struct str key,
 
 bool
 mapping_address(const struct mapping *m, enum canonical_kind kind, struct str address,
-		struct rows *rows, const char *what, struct str *out, struct err *err)
+		struct rows *rows, struct str *out, struct err *err)
 {
+	bool is_sender = kind == CANONICAL_ENVELOPE_SENDER;
 	struct canonical_result result;
 	struct str masked;
-	struct str rule;
 
 	*out = address;
 	if (address.len == 0)
 		return true;
 	if (!canonical_address(m->mem, m->rules, kind, address, &result, err) ||
-	    !masquerade_address(m->mem, m->rules, kind, result.address, &masked, &rule,
+	    !masquerade_address(m->mem, m->rules, kind, result.address, &masked, NULL,
 				err))
 		return false;
 	for (size_t i = 0; i < result.n_steps; i++) {
 		const struct canonical_step *step = &result.steps[i];
 
-		rows_add(rows, 1, what,
+		rows_add(rows, 1, is_sender ? "sender" : "canonical",
 			 str_printf(m->mem, PRI_STR " -> " PRI_STR, STR_ARG(step->from),
 				    STR_ARG(step->to)),
 			 row_text(m, step->parameter, step->key, step->table));
 	}
 	if (!str_eq(masked, result.address))
-		rows_add(rows, 1, what,
-			 str_printf(m->mem, PRI_STR " -> " PRI_STR,
-				    STR_ARG(result.address), STR_ARG(masked)),
+		rows_add(rows, 1, is_sender ? "sender" : "masqueraded", masked,
 			 setting_text(m->mem, m->config, NULL, "masquerade_domains"));
 	*out = masked;
 	return true;

@@ -33,11 +33,11 @@ bool mapping_open(struct arena *mem, const struct config *cfg,
 		  const struct rewrite_rules *rules, struct mapping *out,
 		  struct err *err) MUST_CHECK;
 
-/* An address in internal form. Adds a row called what for each replacement. False: a
+/* An address of the envelope in internal form. Adds a row for each replacement. False: a
  * table does not answer, and the message is not accepted for now. */
 bool mapping_address(const struct mapping *m, enum canonical_kind kind,
-		     struct str address, struct rows *rows, const char *what,
-		     struct str *out, struct err *err) MUST_CHECK;
+		     struct str address, struct rows *rows, struct str *out,
+		     struct err *err) MUST_CHECK;
 
 /* Whom maps (one of the two, may be NULL for always_bcc) has for the address: as written
  * there, empty for nobody; and which row says so. */
