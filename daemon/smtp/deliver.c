@@ -13,6 +13,7 @@
 #include "base/sys.h"
 
 #include "agent/agent.h"
+#include "agent/pass.h"
 #include "daemon/daemon.h"
 #include "fiber/stream.h"
 #include "mail/address.h"
@@ -46,7 +47,8 @@ struct attempt {
 	unsigned reuse;
 	bool last_was_site; /* the last failure was before a session */
 	bool session_completed;
-	bool final; /* no further destination: loops and our own MX */
+	bool passed; /* to best_mx_transport: it is ours after all */
+	bool final;  /* no further destination: loops and our own MX */
 };
 
 /* ---- content ---- */
@@ -110,6 +112,7 @@ prepare_mail(struct attempt *a)
 		.is_8bit = str_eq(m->encoding, STR("8bit")),
 		.is_7bit = str_eq(m->encoding, STR("7bit")),
 		.probe = (m->flags & (DELIVER_VERIFY | DELIVER_MTA_VERIFY)) != 0,
+		.probe_data = a->smtp->probe_data,
 		.envelope_id = m->envelope_id,
 		.dsn_ret = (int)m->dsn_return,
 		.rcpts = a->rcpts,
@@ -441,6 +444,10 @@ try_destination(struct attempt *a, struct str text, bool last)
 		log_no_mx_address(a->r->daemon->log, n.host);
 	if (answer.we_are_mx || answer.is_loop)
 		a->final = true;
+	if (answer.is_loop && a->smtp->config.best_mx_transport.len > 0) {
+		a->passed = true;
+		return;
+	}
 	if (answer.result == LOOKUP_NO_HOSTS) {
 		note_failure(a, answer.dsn, true);
 		a->relay = STR("none");
@@ -485,6 +492,9 @@ deliver(struct agent_request *r)
 		     i < a.n_destinations && !a.final && count_pending(&a) > 0; i++)
 			try_destination(&a, a.destinations[i], i + 1 == a.n_destinations);
 	}
-	answer_rest(&a);
 	stream_close(&a.resolver);
+	if (a.passed)
+		agent_pass(r, a.smtp->config.best_mx_transport);
+	else
+		answer_rest(&a);
 }

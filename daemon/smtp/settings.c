@@ -107,6 +107,18 @@ load_bind(struct smtp *s, struct err *err)
 	return true;
 }
 
+static bool
+load_verify_target(struct smtp *s, struct err *err)
+{
+	struct str target = s->config.smtp_address_verify_target;
+
+	s->probe_data = str_ieq(target, STR("data"));
+	return s->probe_data || str_ieq(target, STR("rcpt")) ||
+	       err_set(err, ERR_CONFIG,
+		       "bad protocol stage: \"smtp_address_verify_target = " PRI_STR "\"",
+		       STR_ARG(target));
+}
+
 bool
 settings_load(struct smtp *s, struct err *err)
 {
@@ -120,7 +132,8 @@ settings_load(struct smtp *s, struct err *err)
 		return false;
 	s->relayhost = rewrite.relayhost;
 	load_options(s);
-	return load_rules(s, err) && load_bind(s, err) && quirks_load(s, err) &&
+	return load_rules(s, err) && load_bind(s, err) && load_verify_target(s, err) &&
+	       quirks_load(s, err) &&
 	       match_open(s->daemon->mem, MATCH_DOMAINS,
 			  "smtp_connection_cache_destinations",
 			  s->config.smtp_connection_cache_destinations, 0,

@@ -31,6 +31,7 @@ struct smtp {
 	struct smtp_config config;
 	struct str relayhost;
 	bool soft_bounce;
+	bool probe_data; /* smtp_address_verify_target = data */
 	struct lookup_rules rules;
 	struct smtp_client_options options;
 	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */

@@ -502,7 +502,8 @@ add_next_command(struct progress *p, struct buf *out, struct pending_command *pe
 		add_rcpt_command(p->c, out, rcpt);
 		return true;
 	}
-	if (p->mail->probe || p->data_sent || (!pipelining && p->n_accepted == 0))
+	if ((p->mail->probe && !p->mail->probe_data) || p->data_sent ||
+	    (!pipelining && p->n_accepted == 0))
 		return false;
 	pending->kind = PENDING_DATA;
 	buf_add_c(out, "DATA\r\n");
@@ -519,7 +520,7 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 	if (r->code / 100 == 2) {
 		rcpt->accepted = true;
 		p->n_accepted++;
-		if (p->mail->probe) {
+		if (p->mail->probe && !p->mail->probe_data) {
 			dsn.reason = smtp_reply_one_line(p->c->mem, r);
 			settle(rcpt, SMTP_RCPT_SENT, &dsn);
 		}
@@ -527,6 +528,17 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 	}
 	rcpt->turned_away = true;
 	settle(rcpt, r->code / 100 == 5 ? SMTP_RCPT_REJECTED : SMTP_RCPT_PENDING, &dsn);
+}
+
+/* A probe that came as far as that. */
+static void
+take_welcome(struct progress *p, const struct smtp_reply *r)
+{
+	struct dsn dsn = said(p->c, r, "DATA command");
+
+	dsn.status = dsn_status_with_class(dsn.status, '2');
+	dsn.reason = smtp_reply_one_line(p->c->mem, r);
+	settle_all(p->mail, true, &dsn);
 }
 
 static void
@@ -566,6 +578,8 @@ take_reply(struct progress *p, const struct pending_command *pending,
 		return;
 	case PENDING_DATA:
 		p->data_ok = r->code / 100 == 3;
+		if (p->data_ok && p->mail->probe)
+			take_welcome(p, r);
 		if (p->data_ok || !p->mail_ok)
 			return;
 		dsn = said(p->c, r, "DATA command");
@@ -837,7 +851,10 @@ smtp_client_send(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn_
 		return give_up(mail, dsn_out);
 	c->in_mail = true;
 	result = send_envelope(&p, dsn_out);
-	if (result == SMTP_SESSION_OK && p.data_ok) {
+	if (result == SMTP_SESSION_OK && p.data_ok && mail->probe) {
+		/* Only hanging up ends the mail without delivering one. */
+		c->broken = true;
+	} else if (result == SMTP_SESSION_OK && p.data_ok) {
 		if (p.mail_ok && p.n_accepted > 0 && mail->rewind(mail->arg))
 			result = send_body(c, mail, dsn_out);
 		else

@@ -116,6 +116,7 @@ struct smtp_mail {
 	bool is_7bit;      /* BODY=7BIT */
 	bool smtputf8;
 	bool probe;              /* only ask for the recipients: no content is sent */
+	bool probe_data;         /* and then whether content were welcome: up to DATA */
 	struct str envelope_id;  /* decoded */
 	int dsn_ret;             /* enum dsn_ret */
 	struct smtp_rcpt *rcpts; /* those with SMTP_RCPT_PENDING take part */

@@ -35,17 +35,19 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.port = enter().port()
 
-    def send(self, mta, recipients, message=PLAIN, sender="a@example.net", count=1):
+    def send(self, mta, recipients, message=PLAIN, sender="a@example.net", count=1,
+             options=()):
         """`count` messages, one after the other, until there is a word about each."""
         for _ in range(count):
             before = len(mta.log.find(r"to=<.*status="))
-            mta.sendmail(message, *recipients, sender=sender)
+            mta.sendmail(message, *recipients, sender=sender, options=options)
             mta.log.wait(r"to=<.*status=", 30, before + len(recipients))
         mta.log.wait(r"qmgr: \w+: removed|status=deferred", 30)
         time.sleep(0.1)  # the last words, after the result
 
     def play(self, prepare=None, recipients=("user@example.org",), message=PLAIN,
-             sender="a@example.net", count=1, extensions=EXTENSIONS, **parameters):
+             sender="a@example.net", count=1, extensions=EXTENSIONS, options=(),
+             **parameters):
         """Send it with each kind to a server that prepare() has told how to behave;
         {kind: (log lines, commands)}. self.sinks are what the servers have got."""
         results = {}
@@ -56,7 +58,7 @@ class Case(unittest.TestCase):
                             **parameters}) as mta:
                 if prepare:
                     prepare(sink)
-                self.send(mta, recipients, message, sender, count)
+                self.send(mta, recipients, message, sender, count, options)
                 self.sinks.append(sink)
                 results[kind.kind] = (told(mta), [
                     re.sub(r"SIZE=\d+", "SIZE=N", line) for _, line in sink.commands])
@@ -359,6 +361,27 @@ class Transactions(Case):
             self.assertRegex(lines[-1], "dsn=4.3.0, status=deferred "
                                         rf"\(local data error while talking to {HERE}\)$")
             self.assertEqual(commands, ["QUIT"])
+
+    def test_probe(self):
+        """sendmail -bv: up to RCPT, or to DATA; never with content."""
+        for target, rules, verbs, line in (
+                ("rcpt", (), ["RCPT", "RSET", "QUIT"],
+                 r"dsn=2.1.5, status=deliverable \(250 2.1.5 Ok\)"),
+                ("data", (), ["RCPT", "DATA"],
+                 r"dsn=2.0.0, status=deliverable \(354 Go ahead\)"),
+                ("data", (("DATA", "550 5.1.1 no"),), ["RCPT", "DATA", "RSET", "QUIT"],
+                 r"dsn=5.1.1, status=undeliverable \(host .*in reply to DATA command\)"),
+                ("data", (("RCPT", "550 5.1.1 no"),), ["RCPT", "DATA", "RSET", "QUIT"],
+                 r"dsn=5.1.1, status=undeliverable \(host .*in reply to RCPT TO command\)")):
+            with self.subTest((target, rules)):
+                def prepare(sink, rules=rules):
+                    for rule in rules:
+                        sink.reply(*rule)
+                commands = self.expect(
+                    self.play(prepare, options=["-bv"], sender="",
+                              smtp_address_verify_target=target), line)
+                self.assertEqual([c.split()[0] for c in commands[2:]], verbs)
+                self.assertFalse(any(s.messages for s in self.sinks))
 
     def test_all_refused(self):
         commands = self.expect(

@@ -7,7 +7,7 @@ import unittest
 from compat.pair import Town
 
 from . import test_smtp_client
-from .harness import Sink, need_private
+from .harness import Instance, Sink, need_private
 from .outcomes import CALM, kinds
 from .test_smtp_client import HOST, told
 
@@ -247,6 +247,38 @@ class Hosts(test_smtp_client.Case):
                                      "smtp_balance_inet_protocols": balance}) as mta:
                             self.send(mta, ["user@example.org"])
                         self.assertEqual(sink.connections, int(reached), kind.kind)
+
+    def test_we_are_the_best_host(self):
+        self.town.dns.host("ours.example", "127.0.0.1")
+        for transport, line in (
+                ("", r"^to=<user@example.org>, relay=none, .*dsn=5.4.6, status=bounced "
+                     r"\(mail for example.org loops back to myself\)$"),
+                ("error:5.7.7 not even here", r"dsn=5.7.7, status=bounced \(not even here\)$")):
+            with self.subTest(transport):
+                self.town.dns.mail("example.org", "ours.example")
+                lines = self.run_each(best_mx_transport=transport, sender="")
+                self.assertRegex(lines[-1], line)
+                self.assertEqual(lines[:-1], ["passing <user@example.org> to transport=error"]
+                                 if transport else [])
+
+    def test_best_mx_transport(self):
+        self.town.dns.host("ours.example", "127.0.0.1")
+        for transport, line in (
+                ("discard:taken as ours",
+                 r"discard: \w+: to=<user@example.org>, relay=none, .*status=sent "
+                 r"\(taken as ours\)$"),
+                ("nosuch:",
+                 r"smtp: \w+: to=<user@example.org>, relay=none, .*dsn=4.3.0, "
+                 r"status=deferred \(mail transport unavailable\)$")):
+            # Debian's waits for a service that is not there until its watchdog ends it.
+            for kind in kinds() if transport != "nosuch:" else (Instance,):
+                with self.subTest((transport, kind.kind)), self.town:
+                    self.town.dns.mail("example.org", "ours.example")
+                    with kind(**{**CALM, "best_mx_transport": transport}) as mta:
+                        self.send(mta, ["user@example.org"])
+                        found = mta.log.find("to=<.*status=")
+                        self.assertEqual(len(found), 1, found)
+                        self.assertRegex(f"{found[0].program}: {found[0].text}", line)
 
     def test_no_mx_address(self):
         self.town.dns.mail("example.org", "gone.example")
