@@ -245,6 +245,18 @@ class Classes(Explained):
         self.assertEqual(self.only(e)["result"], "returned")
         self.assertIn("loops back to myself", self.text(self.mta, "a@loop.example"))
 
+    def test_best_mx_transport(self):
+        mta = self.start(best_mx_transport="nothing")
+        e = self.agree(mta, "a@loop.example")
+        self.assertEqual(self.only(e)["result"], "discarded")
+        self.assertRegex(self.why(e, "passed")[0],
+                         r"best_mx_transport = nothing \(main.cf line \d+\)")
+        self.sink(2)
+        mta = self.start(best_mx_transport="slow:[127.0.0.2]")
+        self.agree(mta, "a@loop.example")
+        mta.configure(best_mx_transport="smtp:loop.example")
+        self.assertIn("in a circle", self.text(mta, "a@loop.example"))
+
     def test_backup_mx(self):
         self.sink(4)
         e = self.agree(self.mta, "a@us.example")

@@ -53,6 +53,7 @@ struct explain {
 	struct rows rows;   /* of the address that is being explained */
 	json_t *recipients; /* the same for programs */
 	json_t *all;        /* JSON output: one object per address */
+	bool passed;        /* best_mx_transport was followed for this recipient */
 	bool offline;
 	bool json;
 	int status;
@@ -114,13 +115,35 @@ explain_failure(struct explain *x, json_t *o, const struct route *route, bool so
 	result(x, o, soft ? "waits" : "returned");
 }
 
+static void explain_service(struct explain *x, json_t *o, const struct route *route);
+
+/* best_mx_transport has it, with a next hop or without. A second time is a circle. */
+static void
+explain_passed(struct explain *x, json_t *o, const struct route *route, struct str to)
+{
+	struct route next = *route;
+
+	if (x->passed) {
+		rows_add(&x->rows, 1, "waits", STR("it is passed on in a circle"),
+			 STR_EMPTY);
+		result(x, o, "waits");
+		return;
+	}
+	x->passed = true;
+	next.transport = str_head(to, str_index(to, ':'));
+	if (next.transport.len + 1 < to.len)
+		next.nexthop = str_skip(to, next.transport.len + 1);
+	explain_service(x, o, &next);
+}
+
 static void
 explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
-	     struct str nexthop)
+	     const struct route *route)
 {
 	static const char *const ends[] = {[ROUTE_GOES] = "goes",
 					   [ROUTE_WAITS] = "waits",
 					   [ROUTE_RETURNED] = "returned"};
+	enum route_end end;
 	struct smtp_transport t;
 	json_t *hosts = json_array();
 	struct err err;
@@ -133,9 +156,12 @@ explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
 		result(x, o, "waits");
 		return;
 	}
-	result(x, o,
-	       ends[route_hosts(&t, x->offline ? NULL : &x->asker, nexthop,
-				x->rules.config.relayhost, &x->rows, hosts)]);
+	end = route_hosts(&t, x->offline ? NULL : &x->asker, route->nexthop,
+			  x->rules.config.relayhost, &x->rows, hosts);
+	if (end == ROUTE_PASSED)
+		explain_passed(x, o, route, t.smtp.best_mx_transport);
+	else
+		result(x, o, ends[end]);
 }
 
 /* The service that does it. Those that the master adds by itself have no line. */
@@ -162,7 +188,7 @@ explain_service(struct explain *x, json_t *o, const struct route *route)
 			 str_printf(x->mem, "master.cf line %u", s->line));
 		result(x, o, "waits");
 	} else if (str_eq(s->command, STR("smtp"))) {
-		explain_smtp(x, o, s, route->nexthop);
+		explain_smtp(x, o, s, route);
 	} else if (str_eq(s->command, STR("discard"))) {
 		rows_add(&x->rows, 1, "discarded", STR("accepted and thrown away"),
 			 str_printf(x->mem, "master.cf line %u", s->line));
@@ -202,6 +228,7 @@ explain_recipient(struct explain *x, struct str address)
 	struct err err;
 	struct str hop_why;
 
+	x->passed = false;
 	json_array_append_new(x->recipients, o);
 	json_object_set_new(o, "address", json_printable(address));
 	switch (resolve_address(x->mem, &x->rules, x->sender, address, &route, &err)) {
