@@ -43,6 +43,7 @@ init(struct daemon *d, struct err *err)
 	    !config_get_time(d->config, STR("delay_warning_time"), &c->delay_warning_s,
 			     err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &c->rules, err) ||
+	    !rewrite_rules_check_classes(&c->rules, err) ||
 	    !maps_open(d->mem, "sender_bcc_maps", c->config.sender_bcc_maps,
 		       TABLE_DEFAULT, &c->sender_bcc, err) ||
 	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,

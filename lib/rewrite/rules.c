@@ -87,9 +87,11 @@ open_lists(struct arena *mem, struct rewrite_rules *r, struct err *err)
 	return true;
 }
 
-static bool
-check_classes(const struct rewrite_config *c, struct err *err)
+bool
+rewrite_rules_check_classes(const struct rewrite_rules *rules, struct err *err)
 {
+	const struct rewrite_config *c = &rules->config;
+
 	return canonical_class_check("canonical_classes", c->canonical_classes, err) &&
 	       canonical_class_check("sender_canonical_classes",
 				     c->sender_canonical_classes, err) &&
@@ -131,8 +133,7 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 		list_names(r.config.propagate_unmatched_extensions, "canonical");
 	r.propagate_virtual =
 		list_names(r.config.propagate_unmatched_extensions, "virtual");
-	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err) ||
-	    !check_classes(&r.config, err))
+	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err))
 		return false;
 	*out = r;
 	return true;

@@ -58,6 +58,11 @@ bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;
 
+/* Are the words of canonical_classes and its like known? For those who ask these tables;
+ * nobody else need stop for a wrong one. */
+bool rewrite_rules_check_classes(const struct rewrite_rules *rules,
+				 struct err *err) MUST_CHECK;
+
 /* Where the files of all these tables and lists lie, and those of more parameters'
  * values: see table/places.h. */
 const char *const *rewrite_rules_places(struct arena *mem,

@@ -164,6 +164,9 @@ class Rows(Checked):
         self.assert_at(mta, finding, "notify_classes")
         self.assertIn('"resourse"', finding["text"])
         self.assertIn("resource", finding["advice"])
+        mta = self.instance(masquerade_classes="envelope_sender header")
+        finding, = self.only(mta, "bad_word")
+        self.assertIn('"header"', finding["text"])
 
     def test_bad_word_of_others(self):
         for name, value, wrong in [

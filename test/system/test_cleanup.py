@@ -64,6 +64,15 @@ class Tables(unittest.TestCase):
                     self.send(mta)
                     self.assertEqual(self.recipients(mta, 2), ["x@one.example", "x@two.example"])
 
+    def test_unknown_class(self):
+        """Refused by name, by the one that would use it."""
+        mta = self.start("texthash", "canonical_maps", "a@b", "c@d")
+        mta.configure(canonical_classes="envelope_sender header")
+        mta.reload()
+        self.send(mta)
+        mta.log.wait(r'cleanup: fatal: .*unknown canonical_classes value "header"', SECONDS)
+        self.assertEqual(len(mta.queue_files("maildrop")["maildrop"]), 1)
+
     def test_copies(self):
         mta = self.start("hash", "recipient_bcc_maps", "a@far.example", "copy@far.example")
         self.send(mta)
