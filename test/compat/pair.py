@@ -39,6 +39,10 @@ NORMAL = (
 )
 
 
+# What Debian's says on a busy machine, where the kernel's coarse clock and its own differ.
+BUSY = re.compile("file system clock is .* ahead of local clock|resetting file time stamps")
+
+
 def normal(text):
     for pattern, replacement in NORMAL:
         text = re.sub(pattern, replacement, text)
@@ -196,7 +200,7 @@ class Side:
             story = owner.get(line.queue_id)
             if story:
                 story.raw.append(line)
-            else:
+            elif not BUSY.search(line.text):
                 self.loose.append(f"{line.program}: {normal(line.text)}")
         for story in self.stories.values():
             story.lines = self.tell(story)

@@ -98,6 +98,7 @@ class World:
         self._port = FIRST_PORT
         self._owner = os.getpid()
         self._config_lock = threading.Lock()
+        self._port_lock = threading.Lock()
         adopt_orphans()
         atexit.register(self._leave)
         # Unwind (and so stop what runs) when the test is ended from outside.
@@ -214,12 +215,13 @@ class World:
         """A TCP port of 127.0.0.1 that nobody uses, the same ones in each run where the
         network is ours."""
         while True:
-            if self.private:
+            with self._port_lock:
                 self._port += 1
+                port = self._port if self.private else 0
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    s.bind(("127.0.0.1", self._port if self.private else 0))
+                    s.bind(("127.0.0.1", port))
                     return s.getsockname()[1]
                 except OSError:
                     continue
