@@ -26,7 +26,7 @@ struct bounce {
 	struct queue_dirs dirs;
 	struct offload *offload;      /* fsync */
 	enum queue_name log;          /* which files this service keeps */
-	struct str postmaster_sender; /* double_bounce_sender@myorigin */
+	struct str postmaster_sender; /* double_bounce_sender@myhostname */
 };
 
 /* Write the entry; on disk when this returns true. Fiber only. */

@@ -33,11 +33,8 @@ init(struct daemon *d, struct err *err)
 	if (b->log != QUEUE_BOUNCE && b->log != QUEUE_DEFER && b->log != QUEUE_TRACE)
 		return err_set(err, ERR_CONFIG,
 			       "service %s: must be bounce, defer or trace", d->service);
-	b->postmaster_sender =
-		str_contains(b->common.double_bounce_sender, '@')
-			? b->common.double_bounce_sender
-			: address_join(d->mem, b->common.double_bounce_sender,
-				       b->common.myorigin);
+	b->postmaster_sender = address_join(d->mem, b->common.double_bounce_sender,
+					    b->common.myhostname);
 	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");

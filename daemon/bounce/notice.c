@@ -198,6 +198,15 @@ original_message_id(struct notice *n)
 	return STR_EMPTY;
 }
 
+/* The original's, as a report tells it. */
+static struct str
+named_sender(const struct notice *n)
+{
+	if (n->sender.len > 0)
+		return n->sender;
+	return address_join(n->mem, STR("MAILER-DAEMON"), n->b->common.myhostname);
+}
+
 static bool
 send_report(struct notice *n, enum report_audience audience, struct str from,
 	    struct str to, struct err *err)
@@ -206,7 +215,7 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 		.kind = n->kind,
 		.audience = audience,
 		.to = to,
-		.sender = n->sender,
+		.sender = named_sender(n),
 		.queue_id = n->id,
 		.boundary_host = n->b->common.myhostname,
 		.mail_name = n->b->common.mail_name,

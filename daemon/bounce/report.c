@@ -240,10 +240,8 @@ add_status(struct arena *mem, struct buf *out, const struct report *r)
 		buf_printf(out, "Original-Envelope-Id: " PRI_STR "\n",
 			   STR_ARG(field_value(mem, r, r->envelope_id)));
 	buf_printf(out, "X-Postfix-Queue-ID: " PRI_STR "\n", STR_ARG(r->queue_id));
-	if (r->sender.len > 0)
-		buf_printf(out, "X-Postfix-Sender: rfc822; " PRI_STR "\n",
-			   STR_ARG(field_value(mem, r,
-					       address_quote_header(mem, r->sender))));
+	buf_printf(out, "X-Postfix-Sender: rfc822; " PRI_STR "\n",
+		   STR_ARG(field_value(mem, r, address_quote_header(mem, r->sender))));
 	if (r->arrival_us > 0)
 		buf_printf(out, "Arrival-Date: " PRI_STR "\n",
 			   STR_ARG(date_of(mem, r->arrival_us)));

@@ -46,7 +46,7 @@ struct report {
 	enum report_kind kind;
 	enum report_audience audience;
 	struct str to;            /* internal form */
-	struct str sender;        /* of the original */
+	struct str sender;        /* of the original, never empty */
 	struct str queue_id;      /* of the original */
 	struct str boundary_host; /* myhostname */
 	struct str mail_name;     /* mail_name */

@@ -11,6 +11,7 @@
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "mail/delay.h"
+#include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
 #include "queue/file.h"
 
@@ -59,6 +60,13 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 	return true;
 }
 
+/* The report of a message that is too large must not be too large itself. */
+static int64_t
+return_what(const struct message *m, const struct queue_file *f)
+{
+	return (m->status & CLEANUP_SIZE) != 0 ? DSN_RET_HDRS : f->dsn_ret;
+}
+
 static bool
 report(struct message *m, struct ipc *ipc, struct err *err)
 {
@@ -87,7 +95,7 @@ report(struct message *m, struct ipc *ipc, struct err *err)
 					      .encoding = f.encoding,
 					      .sender = f.sender,
 					      .envelope_id = f.envelope_id,
-					      .dsn_return = f.dsn_ret,
+					      .dsn_return = return_what(m, &f),
 					      .content_offset = f.content_offset,
 					      .arrival_us = f.arrival_us},
 		   err);

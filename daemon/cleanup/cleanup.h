@@ -87,7 +87,7 @@ void message_fail(struct message *m, unsigned status, struct str why);
 /* One recipient: rewrite, expand, drop duplicates, write. */
 void envelope_recipient(struct message *m, struct str address);
 /* Any other record of envelope or extracted segment. */
-void envelope_record(struct message *m, const struct record *r);
+void envelope_record(struct message *m, const struct record *record);
 /* What must stand before the content. */
 void envelope_end(struct message *m);
 /* Recipients of copies, at the end of the extracted segment. */

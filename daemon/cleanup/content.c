@@ -165,14 +165,11 @@ count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, STR_EMPTY);
 }
 
-/* A body that the header declares to be of eight bits is, whatever the client said; of
- * seven it is only if the client says so. */
+/* Many clients send eight bits and only the header says so. */
 static void
 note_encoding(struct message *m, struct str value)
 {
-	struct str word = str_trim(str_head(value, str_index(value, '(')));
-
-	if (str_ieq(word, STR("8bit")) || str_ieq(word, STR("binary")))
+	if (str_ieq(str_trim(value), STR("8bit")))
 		m->encoding = STR("8bit");
 }
 

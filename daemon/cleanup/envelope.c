@@ -22,6 +22,9 @@
 /* The size record tells qmgr what was asked for, as bits above its own. */
 enum { NOTIFY_SHIFT = 1 };
 
+/* There: other records stand between recipients, so all must be read (Postfix's qmgr). */
+enum { QMGR_OPT_MIXED = 1 };
+
 static void
 write_string(struct message *m, char letter, struct str data)
 {
@@ -151,7 +154,6 @@ envelope_recipient(struct message *m, struct str address)
 		m->original = str_dup(m->mem, address);
 	if (m->dsn_orcpt.len == 0)
 		m->dsn_orcpt = make_orcpt(m, form);
-	m->writer.qmgr_opts |= m->dsn_notify << NOTIFY_SHIFT;
 	expand_and_write(m, form);
 	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
@@ -208,7 +210,7 @@ take_attribute(struct message *m, struct str data)
 	struct str name;
 	struct str value;
 
-	if (!str_split(data, '=', &name, &value)) {
+	if (!str_split(data, '=', &name, &value) || name.len == 0) {
 		message_fail(m, CLEANUP_BAD, STR("bad attribute record"));
 		return;
 	}
@@ -219,8 +221,11 @@ take_attribute(struct message *m, struct str data)
 		m->encoding = str_dup(m->mem, value);
 	if (str_eq(name, STR("rewrite_context")))
 		m->is_remote = str_eq(value, STR("remote"));
-	if (!take_recipient_attribute(m, name, value))
-		write_string(m, RECORD_LETTER(ATTRIBUTE), data);
+	if (take_recipient_attribute(m, name, value))
+		return;
+	if (m->segment == SEGMENT_ENVELOPE && m->n_recipients > 0)
+		m->writer.qmgr_opts |= QMGR_OPT_MIXED;
+	write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }
 
 static void
@@ -254,9 +259,30 @@ write_sender(struct message *m)
 		add_copy(m, copy);
 }
 
-void
-envelope_record(struct message *m, const struct record *r)
+/* Nothing of the envelope may become lines of their own in commands, logs or mailboxes.
+ */
+static struct str
+one_line(struct arena *mem, struct str data)
 {
+	char *copy;
+
+	data = str_head(data, str_index(data, '\0'));
+	if (!str_contains(data, '\n') && !str_contains(data, '\r'))
+		return data;
+	copy = str_c(mem, data);
+	for (size_t i = 0; i < data.len; i++) {
+		if (copy[i] == '\r' || copy[i] == '\n')
+			copy[i] = ' ';
+	}
+	return str_from_mem(copy, data.len);
+}
+
+void
+envelope_record(struct message *m, const struct record *record)
+{
+	const struct record clean = {.letter = record->letter,
+				     .data = one_line(m->mem, record->data)};
+	const struct record *r = &clean;
 	enum record_type type = record_find(r->letter, m->segment);
 
 	if (type == RECORD_TIME) {

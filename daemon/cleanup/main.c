@@ -43,11 +43,16 @@ init(struct daemon *d, struct err *err)
 	    !config_get_time(d->config, STR("delay_warning_time"), &c->delay_warning_s,
 			     err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &c->rules, err) ||
+	    !rewrite_rules_check_classes(&c->rules, err) ||
 	    !maps_open(d->mem, "sender_bcc_maps", c->config.sender_bcc_maps,
 		       TABLE_DEFAULT, &c->sender_bcc, err) ||
 	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,
 		       TABLE_DEFAULT, &c->recipient_bcc, err))
 		return false;
+	d->tables = rewrite_rules_places(
+		d->mem, &c->rules,
+		(struct str[]){c->config.sender_bcc_maps, c->config.recipient_bcc_maps},
+		2);
 	rewrite_rules_warnings(&c->rules, warn, d->log);
 	warn_of_tables(d->log, c->sender_bcc);
 	warn_of_tables(d->log, c->recipient_bcc);

@@ -86,10 +86,12 @@ drop_from_requeued(const struct job *j, enum record_type type, struct str data)
 		!str_starts(data, STR("ret_flags=")));
 }
 
+/* What queue files have and users may not say; DSN requests that are attributes today. */
 static bool
-allowed(const struct job *j, enum record_type type, enum record_segment segment)
+drop_from_user(const struct job *j, enum record_type type, enum record_segment segment)
 {
-	return type != RECORD_TYPES && (j->requeued || record_from_user(type, segment));
+	return type == RECORD_DSN_ENVID || type == RECORD_DSN_NOTIFY ||
+	       (!j->requeued && !record_from_user(type, segment));
 }
 
 /* Records of envelope or extracted segment, up to the one that ends it. */
@@ -108,7 +110,7 @@ copy_segment(struct job *j, enum record_segment segment, char end)
 		type = record_find(r.letter, segment);
 		if (type == RECORD_POINTER)
 			continue;
-		if (!allowed(j, type, segment)) {
+		if (type == RECORD_TYPES) {
 			log_malformed(j->p->daemon->log, j->st.st_uid,
 				      (unsigned char)r.letter);
 			return OUTCOME_DAMAGED;
@@ -116,7 +118,8 @@ copy_segment(struct job *j, enum record_segment segment, char end)
 		if (type == RECORD_SENDER)
 			j->sender = str_dup(j->mem, r.data);
 		/* The time of a user's file is the file's own. */
-		if (drop_from_requeued(j, type, r.data) || type == RECORD_TIME)
+		if (drop_from_user(j, type, segment) ||
+		    drop_from_requeued(j, type, r.data) || type == RECORD_TIME)
 			continue;
 		if (!send_record(j, r.letter, r.data))
 			return OUTCOME_KEEP;

@@ -202,6 +202,17 @@ route_to_filter(struct message *m, struct sched_recipient *r)
 	return true;
 }
 
+/* A report that nobody could be told of ends here. */
+static bool
+is_for_double_bounce(const struct qmgr *q, const struct route *route)
+{
+	struct str local;
+	struct str domain;
+
+	IGNORE(address_split(route->recipient, &local, &domain));
+	return route->class == CLASS_LOCAL && str_ieq(local, q->rules.double_bounce);
+}
+
 static void
 route_one(struct message *m, struct sched_recipient *r)
 {
@@ -222,12 +233,6 @@ route_one(struct message *m, struct sched_recipient *r)
 		add_problem(m, "error", STR("5.1.3"), STR("null recipient address"), r);
 		return;
 	}
-	/* A report that nobody could be told of ends here. */
-	if (str_ieq(r->address, m->qmgr->rules.double_bounce)) {
-		add_to(m, STR("discard"),
-		       STR("undeliverable postmaster notification discarded"), r);
-		return;
-	}
 	if (route_to_filter(m, r))
 		return;
 	switch (resolve_address(m->scratch, &m->qmgr->rules, m->file.sender, r->address,
@@ -237,7 +242,11 @@ route_one(struct message *m, struct sched_recipient *r)
 			log_warning(m->qmgr->daemon->log, PRI_STR,
 				    STR_ARG(route.warning));
 		recipient_set_address(r, route.recipient);
-		route_to(m, route.transport, route.nexthop, r);
+		if (is_for_double_bounce(m->qmgr, &route))
+			add_to(m, STR("discard"),
+			       STR("undeliverable postmaster notification discarded"), r);
+		else
+			route_to(m, route.transport, route.nexthop, r);
 		return;
 	case RESOLVE_BAD:
 		add_problem(m, "error", STR("5.1.3"), STR("bad address syntax"), r);
@@ -394,6 +403,20 @@ put_back(struct message *m, int64_t delay_s)
 	forget(m);
 }
 
+/* A file that cannot be used: what may pass is no reason to set it aside for good. */
+static void
+give_up(struct message *m, const struct err *err)
+{
+	struct qmgr *q = m->qmgr;
+
+	if (err->kind != ERR_TEMP) {
+		save_corrupt(m, err->text);
+		return;
+	}
+	log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err->text);
+	put_back(m, q->config.minimal_backoff_time);
+}
+
 static int64_t
 next_delay_s(const struct message *m)
 {
@@ -514,8 +537,12 @@ conclude_fiber(void *arg)
 		return;
 	}
 	m->finishing = false;
-	if (m->is_damaged || !recipients_read(m, &err)) {
-		save_corrupt(m, m->is_damaged ? "damaged recipients" : err.text);
+	if (m->is_damaged) {
+		save_corrupt(m, "damaged recipients");
+		return;
+	}
+	if (!recipients_read(m, &err)) {
+		give_up(m, &err);
 		return;
 	}
 	active_progress(m);
@@ -593,13 +620,7 @@ begin(struct message *m)
 	struct err err;
 
 	if (!queue_file_open(m->mem, m->fd, &m->file, &err)) {
-		if (err.kind == ERR_TEMP) {
-			log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id),
-				  err.text);
-			put_back(m, q->config.minimal_backoff_time);
-		} else {
-			save_corrupt(m, err.text);
-		}
+		give_up(m, &err);
 		return;
 	}
 	read_marks(m);
@@ -612,7 +633,7 @@ begin(struct message *m)
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
 	if (m->next_rcpt != 0 && !recipients_read(m, &err)) {
-		save_corrupt(m, err.text);
+		give_up(m, &err);
 		return;
 	}
 	active_progress(m);

@@ -51,6 +51,8 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	q->services = services;
 	q->flush_sites = flush_sites;
 	q->dirs = dirs;
+	/* Of use before the sandbox is entered: new directories need a restart. */
+	q->daemon->tables = rewrite_rules_places(mem, &q->rules, NULL, 0);
 	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
 	return true;
 }

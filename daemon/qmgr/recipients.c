@@ -151,9 +151,11 @@ refill(struct message *m, const struct sched_transport *t)
 		     t->params.refill_delay_ms))
 		return;
 	if (!read_part(m, max, &err)) {
-		/* Those that are under way come first. */
+		/* Those that are under way come first. What may pass is tried again. */
 		log_error(m->qmgr->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
-		m->is_damaged = true;
+		m->is_damaged = err.kind != ERR_TEMP;
+		m->n_after_read = m->n_recipients;
+		m->last_read_ms = loop_now_ms(m->qmgr->daemon->loop);
 	}
 }
 

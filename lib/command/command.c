@@ -100,7 +100,9 @@ command_load(struct command *c, const char *dir, enum log_level shown, int statu
 
 	if (dir == NULL)
 		options.dir = dir = getenv("MAIL_CONFIG");
-	if (c->privileged && dir != NULL && strcmp(dir, HIKYAKU_CONFIG_DIR) != 0 &&
+	/* The superuser could say the same in the default main.cf. */
+	if (c->privileged && getuid() != 0 && dir != NULL &&
+	    strcmp(dir, HIKYAKU_CONFIG_DIR) != 0 &&
 	    !directory_is_known(c, str_from(dir), &err))
 		log_fatal(c->log, status, "%s", err.text);
 	if (!config_load(c->mem, &options, &cfg, &err))

@@ -388,6 +388,7 @@ use_mx_records(struct gathering *g, struct str domain, const struct dns_answer *
 {
 	int64_t best = INT64_MAX;
 
+	out->by_mx = true;
 	if (is_null_mx(mx)) {
 		fail(out, dsn_printf(g->mem, "5.1.0",
 				     "Domain " PRI_STR " does not accept mail (nullMX)",

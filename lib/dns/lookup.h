@@ -57,8 +57,9 @@ struct lookup_answer {
 	struct lookup_host *hosts; /* in the order to try */
 	size_t n_hosts;
 	struct dsn dsn;
-	bool is_loop;       /* dsn is "loops back to myself" */
-	bool we_are_mx;     /* no fallback relay after this one */
+	bool by_mx;     /* the domain has MX records; else hosts are its own addresses */
+	bool is_loop;   /* dsn is "loops back to myself" */
+	bool we_are_mx; /* no fallback relay after this one */
 	bool no_mx_address; /* worth a warning: no MX host has an address */
 };
 

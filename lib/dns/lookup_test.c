@@ -105,6 +105,9 @@ outcome(struct arena *mem, const char *zone_text, const struct lookup_rules *rul
 	struct lookup_answer a;
 
 	lookup_hosts(mem, &asker, rules, str_from(domain), mx, port, 1, &a);
+	assert_int_equal(a.by_mx, mx && !rules->dns_disabled &&
+					  strstr(zone_text, "d MX ") != NULL &&
+					  strstr(zone_text, "d MX !") == NULL);
 	if (a.result == LOOKUP_NO_HOSTS)
 		return str_printf(mem, "%s " PRI_STR, a.dsn.status.text,
 				  STR_ARG(a.dsn.reason));

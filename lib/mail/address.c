@@ -99,9 +99,8 @@ address_quote_header(struct arena *mem, struct str internal)
 	size_t route = route_len(internal);
 
 	if (route > 0)
-		return str_printf(
-			mem, PRI_STR PRI_STR, STR_ARG(str_head(internal, route)),
-			STR_ARG(address_quote_header(mem, str_skip(internal, route))));
+		return str_concat(mem, str_head(internal, route),
+				  address_quote_header(mem, str_skip(internal, route)));
 	return quote(mem, internal, str_rindex(internal, '@'), "()<>@,;:\\\"[]",
 		     "\r\"\\");
 }

@@ -7,6 +7,7 @@
 #include "config/common_config.h"
 #include "config/config.h"
 #include "mail/address.h"
+#include "table/places.h"
 #include "table/table.h"
 
 #include "rewrite/canonical.h"
@@ -86,9 +87,11 @@ open_lists(struct arena *mem, struct rewrite_rules *r, struct err *err)
 	return true;
 }
 
-static bool
-check_classes(const struct rewrite_config *c, struct err *err)
+bool
+rewrite_rules_check_classes(const struct rewrite_rules *rules, struct err *err)
 {
+	const struct rewrite_config *c = &rules->config;
+
 	return canonical_class_check("canonical_classes", c->canonical_classes, err) &&
 	       canonical_class_check("sender_canonical_classes",
 				     c->sender_canonical_classes, err) &&
@@ -123,21 +126,46 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 	r.recipient_delimiter = common.recipient_delimiter;
 	r.utf8 = common.smtputf8_enable;
 	r.empty_address_recipient = common.empty_address_recipient;
-	r.double_bounce =
-		str_contains(common.double_bounce_sender, '@')
-			? common.double_bounce_sender
-			: address_join(mem, common.double_bounce_sender, r.myorigin);
+	r.double_bounce = common.double_bounce_sender;
 	r.transport_matches_parents =
 		list_names(r.config.parent_domain_matches_subdomains, "transport_maps");
 	r.propagate_canonical =
 		list_names(r.config.propagate_unmatched_extensions, "canonical");
 	r.propagate_virtual =
 		list_names(r.config.propagate_unmatched_extensions, "virtual");
-	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err) ||
-	    !check_classes(&r.config, err))
+	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err))
 		return false;
 	*out = r;
 	return true;
+}
+
+const char *const *
+rewrite_rules_places(struct arena *mem, const struct rewrite_rules *rules,
+		     const struct str *more, size_t n_more)
+{
+	const struct rewrite_config *c = &rules->config;
+	const struct str own[] = {
+		c->transport_maps,
+		c->sender_dependent_relayhost_maps,
+		c->sender_dependent_default_transport_maps,
+		c->virtual_alias_maps,
+		c->canonical_maps,
+		c->sender_canonical_maps,
+		c->recipient_canonical_maps,
+		c->relocated_maps,
+		c->mydestination,
+		c->virtual_alias_domains,
+		c->virtual_mailbox_domains,
+		c->relay_domains,
+		c->masquerade_exceptions,
+	};
+	struct str *all = arena_alloc_array(mem, ARRAY_LEN(own) + n_more, sizeof(*all));
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		all[i] = own[i];
+	for (size_t i = 0; i < n_more; i++)
+		all[ARRAY_LEN(own) + i] = more[i];
+	return table_places(mem, all, ARRAY_LEN(own) + n_more);
 }
 
 void

@@ -27,7 +27,7 @@ struct rewrite_rules {
 	struct str mydomain;
 	struct str recipient_delimiter;
 	struct str empty_address_recipient;
-	struct str double_bounce; /* double_bounce_sender@myorigin */
+	struct str double_bounce; /* the local part of local addresses to discard */
 	struct match *local_domains;
 	struct match *virtual_alias_domains;
 	struct match *virtual_mailbox_domains;
@@ -57,6 +57,17 @@ struct rewrite_rules {
 bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;
+
+/* Are the words of canonical_classes and its like known? For those who ask these tables;
+ * nobody else need stop for a wrong one. */
+bool rewrite_rules_check_classes(const struct rewrite_rules *rules,
+				 struct err *err) MUST_CHECK;
+
+/* Where the files of all these tables and lists lie, and those of more parameters'
+ * values: see table/places.h. */
+const char *const *rewrite_rules_places(struct arena *mem,
+					const struct rewrite_rules *rules,
+					const struct str *more, size_t n_more);
 
 /* Everything the tables complained of when they were opened, one text each, through fn.
  */

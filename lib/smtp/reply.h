@@ -21,7 +21,7 @@ enum {
 };
 
 struct smtp_reply {
-	int code;                 /* 200..599 */
+	int code; /* 200..599; 0: the last line has a number that is none */
 	struct dsn_status status; /* the enhanced code, or CODE's class and .0.0 */
 	struct str text;          /* "250-first\n250 last", as it came, without CR */
 };

@@ -6,6 +6,9 @@ and a .forward, two kinds of content filter, header rules, refusals, deferrals, 
 an administrator who holds, requeues and deletes. What trace then says, asked by address,
 queue id, message-id, remote queue id and client, must be what was played, and each line of
 the log must be told in the story of its queue id.
+
+What needs no smtpd and no local delivery is then played on ours as well: trace must tell the
+same of both.
 """
 import json
 import os
@@ -17,7 +20,7 @@ import time
 import unittest
 
 from compat.pair import HOST, ID, Town
-from system.harness import OracleInstance, need_build, need_oracle
+from system.harness import Instance, OracleInstance, need_build, need_oracle
 
 PLAIN, BACK, SCANNED, PIPED = 2525, 2526, 2527, 2528
 STRANGER, DEALER, FRIEND = "127.0.3.9", "127.0.3.10", "127.0.3.7"
@@ -55,14 +58,47 @@ def furnish(town):
     town.sinks["mx.far"].reply("EOD", f"250 2.0.0 Ok: queued as {REMOTE_ID}")
     town.site("refuse").reply("RCPT", "550 5.1.1 <x>: Recipient address rejected: User unknown")
     town.site("later").reply("RCPT", "450 4.7.1 Greylisted, try again later", times=1)
-    town.site("down", start=False)
+    for name in "down", "down2", "down3":   # one each: after a failure qmgr waits
+        town.site(name, start=False)
 
 
 def message_id(name):
     return f"<{name}.1@home.example>"
 
 
-class Day:
+class Host:
+    """What an administrator does, on a running system `mta`."""
+
+    def only(self, queue):
+        """The queue id of the one message there."""
+        [queue_id] = self.mta.queue_files(queue)[queue]
+        return queue_id
+
+    def settle(self):
+        end = time.monotonic() + 30
+        quiet = 0
+        while quiet < 5:
+            busy = any(self.mta.queue_files("maildrop", "incoming", "active").values())
+            quiet = 0 if busy else quiet + 1
+            if time.monotonic() > end:
+                raise AssertionError(f"busy: {self.mta.queue_files()}")
+            time.sleep(0.1)
+
+    def wake_pickup(self):
+        """It looks once a minute by itself."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(os.path.join(self.mta.queue, "public", "pickup"))
+            try:
+                s.sendall(b"W")
+            except BrokenPipeError:
+                pass
+
+    def wait(self, pattern, count=1):
+        self.mta.log.wait(pattern, 20, count)
+
+
+class Day(Host):
     """The mail host, and what is done to it."""
 
     def __init__(self, town):
@@ -119,21 +155,6 @@ class Day:
                 s.sendall(line.encode() + b"\r\n" if line else b"")
                 s.recv(1000)
 
-    def only(self, queue):
-        """The queue id of the one message there."""
-        [queue_id] = self.mta.queue_files(queue)[queue]
-        return queue_id
-
-    def settle(self):
-        end = time.monotonic() + 30
-        quiet = 0
-        while quiet < 5:
-            busy = any(self.mta.queue_files("maildrop", "incoming", "active").values())
-            quiet = 0 if busy else quiet + 1
-            if time.monotonic() > end:
-                raise AssertionError(f"busy: {self.mta.queue_files()}")
-            time.sleep(0.1)
-
     def play(self):
         self.codes = {}
         # Other hosts.
@@ -171,21 +192,49 @@ class Day:
         self.settle()
         self.mta.run("postsuper", "-h", self.only("deferred"))
         self.mta.run("postsuper", "-r", self.only("hold"))
-        self.mta.flush()
+        self.wake_pickup()
         self.wait(f"pickup: .*orig_id={ID}")
         self.wait("to=<judy@down.example>.*status=deferred", 2)
         self.settle()
         self.mta.run("postsuper", "-d", self.only("deferred"))
-        self.smtp("open", "kim@down.example")
-        self.wait("to=<kim@down.example>.*status=deferred")
+        self.smtp("open", "kim@down3.example")
+        self.wait("to=<kim@down3.example>.*status=deferred")
         self.settle()
 
-    def wait(self, pattern, count=1):
-        self.mta.log.wait(pattern, 20, count)
 
-
-class Trace(unittest.TestCase):
+class Asking(unittest.TestCase):
+    """What hikyaku trace says of a log."""
     maxDiff = None
+    hikyaku = None   # its path
+
+    def trace(self, key, log, *options):
+        done = subprocess.run([self.hikyaku, "trace", *options, "--", key, "-"],
+                              input=log.encode(), capture_output=True, timeout=30,
+                              env={**os.environ, "MAIL_CONFIG": "/nonexistent"}, check=False)
+        self.assertEqual(done.returncode, 0, (key, done.stderr))
+        self.assertEqual(done.stderr, b"")
+        return done.stdout.decode()
+
+    def look(self, key, log):
+        return json.loads(self.trace(key, log, "--json"))
+
+    def check_each_line(self, log, least):
+        """For each queue id of the log: as many lines of it are told as there are."""
+        lines = {}
+        for line in log.splitlines():
+            found = re.match(rf"\S+ +\S+ \S+ \S+ \S+\[\d+\]: (?:warning: )?({ID}): ", line)
+            if found:
+                lines[found[1]] = lines.get(found[1], 0) + 1
+        self.assertGreater(len(lines), least)
+        for queue_id, n in lines.items():
+            [story] = self.look(queue_id, log)["stories"]
+            [told] = [m for m in story["messages"] if m["queue_id"] == queue_id]
+            count = len(told["events"]) + sum(len(a) for a in attempts(told).values())
+            self.assertEqual(count, n, queue_id)
+
+
+class Postfix(Asking):
+    """The whole day."""
 
     @classmethod
     def setUpClass(cls):
@@ -201,20 +250,9 @@ class Trace(unittest.TestCase):
                     cls.log = f.read()
             cls.codes = day.codes
 
-    def trace(self, key, *options, status=0):
-        done = subprocess.run([self.hikyaku, "trace", *options, "--", key, "-"],
-                              input=self.log.encode(), capture_output=True, timeout=30,
-                              env={**os.environ, "MAIL_CONFIG": "/nonexistent"}, check=False)
-        self.assertEqual(done.returncode, status, (key, done.stderr))
-        self.assertEqual(done.stderr, b"")
-        return done.stdout.decode()
-
-    def look(self, key, status=0):
-        return json.loads(self.trace(key, "--json", status=status))
-
     def messages(self, key):
         """Those of the only story, in order."""
-        out = self.look(key)
+        out = self.look(key, self.log)
         self.assertEqual(len(out["stories"]), 1, key)
         return out["stories"][0]["messages"]
 
@@ -236,7 +274,8 @@ class Trace(unittest.TestCase):
         [m] = self.check("relayed", "anna@far.example",
                          ("delivered", "client", {"anna@far.example": ["sent"]}))
         self.assertEqual(self.messages(REMOTE_ID), [m])
-        self.assertIn(m["queue_id"], [each["queue_id"] for s in self.look(FRIEND)["stories"]
+        by_client = self.look(FRIEND, self.log)["stories"]
+        self.assertIn(m["queue_id"], [each["queue_id"] for s in by_client
                                       for each in s["messages"]])
         [attempt] = m["recipients"][0]["attempts"]
         self.assertEqual(attempt["linked_queue_id"], REMOTE_ID)
@@ -332,12 +371,12 @@ class Trace(unittest.TestCase):
         self.assertFalse(first["open"] or second["open"])
 
     def test_still_open(self):
-        [m] = self.check("open", "kim@down.example",
-                         ("deferred", "client", {"kim@down.example": ["deferred"]}))
+        [m] = self.check("open", "kim@down3.example",
+                         ("deferred", "client", {"kim@down3.example": ["deferred"]}))
         self.assertTrue(m["open"])
-        self.assertIn("Connection refused", attempts(m)["kim@down.example"][0]["reason"])
+        self.assertIn("Connection refused", attempts(m)["kim@down3.example"][0]["reason"])
         self.assertGreater(m["expires"], m["next_attempt"])
-        text = self.trace("kim@down.example")
+        text = self.trace("kim@down3.example", self.log)
         self.assertIn(f"postsuper -d {m['queue_id']}", text)
 
     def test_local_user(self):
@@ -357,7 +396,7 @@ class Trace(unittest.TestCase):
                 ("unknown", 550, ["absent@local.example"], "User unknown in local")):
             self.assertEqual(self.codes[name], code)
             for key in keys:
-                out = self.look(key)
+                out = self.look(key, self.log)
                 self.assertEqual(out["stories"], [])
                 [event] = [e for e in out["without_queue_id"] if e["kind"] == "action"]
                 self.assertEqual((event["action"], event["stage"]), ("reject", "RCPT"))
@@ -365,8 +404,8 @@ class Trace(unittest.TestCase):
                 self.assertIn("meaning", event)
 
     def test_lost_connection(self):
-        [story] = self.look(DEALER)["stories"]
-        [lost] = self.look(DEALER)["without_queue_id"]
+        [story] = self.look(DEALER, self.log)["stories"]
+        [lost] = self.look(DEALER, self.log)["without_queue_id"]
         self.assertEqual((lost["kind"], lost["stage"]), ("lost", "RCPT"))
         [m] = story["messages"]
         self.assertEqual((m["outcome"], m["recipients"]), ("no end in the log", []))
@@ -374,27 +413,137 @@ class Trace(unittest.TestCase):
     # Nothing is left out.
 
     def test_each_line_is_told(self):
-        """For each queue id of the log: as many lines of it are told as there are."""
-        lines = {}
-        for line in self.log.splitlines():
-            found = re.match(rf"\S+ +\S+ \S+ \S+ \S+\[\d+\]: (?:warning: )?({ID}): ", line)
-            if found:
-                lines[found[1]] = lines.get(found[1], 0) + 1
-        self.assertGreater(len(lines), 20)
-        for queue_id, n in lines.items():
-            told = {m["queue_id"]: m for m in self.messages(queue_id)}[queue_id]
-            count = len(told["events"]) + sum(len(a) for a in attempts(told).values())
-            self.assertEqual(count, n, queue_id)
+        self.check_each_line(self.log, 20)
 
     def test_text_tells_each_recipient(self):
         for address in ("anna@far.example", "team@local.example", "henry@ok.example"):
-            text = self.trace(address)
+            text = self.trace(address, self.log)
             for m in self.messages(address):
                 self.assertIn(m["queue_id"], text)
                 for to, each in attempts(m).items():
                     self.assertIn(f"to <{to}>", text)
                     for attempt in each:
                         self.assertIn(attempt["reason"], text)
+
+
+SUBMITTED = {
+    "virtual_alias_domains": "virtual.example",
+    "virtual_alias_maps": "inline:{{sales@virtual.example = vera@ok.example, bad@refuse.example}}",
+    "inet_interfaces": "127.0.0.1", "smtp_connect_timeout": "3s", "myhostname": HOST,
+}
+
+
+class SubmittedDay(Host):
+    """Mail that users of the host submit, and what its administrator does."""
+
+    def __init__(self, kind):
+        self.mta = kind("trace", **SUBMITTED)
+
+    def submit(self, name, *recipients, options=(), sender="ursula@home.example"):
+        self.mta.sendmail(f"Message-ID: {message_id(name)}\n\nHello.\n".encode(), *recipients,
+                          sender=sender, options=options)
+
+    def play(self):
+        self.submit("plain", "anna@far.example")
+        self.submit("virtual", "sales@virtual.example")
+        self.submit("probe", "pat@ok.example", options=("-bv",))
+        self.submit("report", "rob@ok.example", options=("-N", "success"))
+        self.submit("twice", "x@refuse.example", sender="y@refuse.example")
+        self.submit("later", "ivan@later.example")
+        self.wait("to=<ivan@later.example>.*status=deferred")
+        self.settle()
+        self.mta.run("postqueue", "-i", self.only("deferred"))
+        self.wait("to=<ivan@later.example>.*status=sent")
+        self.submit("requeued", "judy@down.example")
+        self.wait("to=<judy@down.example>.*status=deferred")
+        self.settle()
+        self.mta.run("postsuper", "-h", self.only("deferred"))
+        self.mta.run("postsuper", "-r", self.only("hold"))
+        self.wake_pickup()
+        self.wait("to=<judy@down.example>.*status=deferred", 2)
+        self.settle()
+        self.mta.run("postsuper", "-d", self.only("deferred"))
+        self.submit("expired", "lee@down2.example")
+        self.wait("to=<lee@down2.example>.*status=deferred")
+        self.settle()
+        self.mta.run("postsuper", "-e", self.only("deferred"))
+        self.mta.flush()
+        self.wait("status=force-expired")
+        self.settle()
+        self.submit("open", "kim@down3.example")
+        self.wait("to=<kim@down3.example>.*status=deferred")
+        self.settle()
+
+
+class Both(Asking):
+    """Ours and Debian's, beside each other."""
+    KEYS = ("plain", "virtual", "report", "twice", "later", "requeued", "expired", "open")
+
+    @classmethod
+    def setUpClass(cls):
+        need_build("bin/hikyaku", "libexec/master")
+        need_oracle()
+        cls.logs = {}
+        for kind in (Instance, OracleInstance):
+            with Town() as town:
+                furnish(town)
+                day = SubmittedDay(kind)
+                with day.mta:
+                    cls.hikyaku = os.path.join(day.mta.world.build, "bin/hikyaku")
+                    day.play()
+                    cls.logs[kind.kind] = day.mta.log.text()
+
+    def told(self, key, log):
+        """The stories without times and ids."""
+        out = self.look(key, log)
+        text = json.dumps(out)
+        for n, queue_id in enumerate(m["queue_id"] for s in out["stories"] for m in s["messages"]):
+            text = text.replace(queue_id, f"#{n}")
+        kept = []
+        for story in json.loads(text)["stories"]:
+            for m in story["messages"]:
+                kept.append((m["queue_id"], m["outcome"], m["open"], m.get("from"),
+                             "size" in m, m.get("recipient_count"), sorted(
+                                 (r["to"], r.get("original_to"), [
+                                     (a["relay"], a["status"], a["dsn"],
+                                      re.sub(r"127\.0\.1\.\d+|queued as \w+", "", a["reason"]),
+                                      a.get("meaning"), a.get("advice")) for a in r["attempts"]])
+                                 for r in m["recipients"]),
+                             [(e["kind"], e.get("uid"), e.get("linked_queue_id"))
+                              for e in m["events"]]))
+        return kept
+
+    def test_same_stories(self):
+        for name in self.KEYS:
+            with self.subTest(name=name):
+                ours, theirs = (self.told(message_id(name), self.logs[kind])
+                                for kind in ("ours", "oracle"))
+                self.assertTrue(theirs)
+                self.assertEqual(ours, theirs)
+
+    def test_outcomes(self):
+        """The same is not enough: it must be what was done."""
+        expected = {"plain": ["delivered"], "virtual": ["partly bounced", "delivered"],
+                    "report": ["delivered", "delivered"], "twice": ["bounced", "bounced"],
+                    "later": ["delivered"], "requeued": ["queued again", "deleted"],
+                    "expired": ["given up", "delivered"], "open": ["deferred"]}
+        for kind, log in self.logs.items():
+            for name, outcomes in expected.items():
+                with self.subTest(kind=kind, name=name):
+                    [story] = self.look(message_id(name), log)["stories"]
+                    self.assertEqual([m["outcome"] for m in story["messages"]], outcomes)
+
+    def test_probe(self):
+        for kind, log in self.logs.items():
+            with self.subTest(kind=kind):
+                [story] = self.look("pat@ok.example", log)["stories"]
+                first, report = story["messages"]
+                self.assertEqual(attempts(first)["pat@ok.example"][0]["status"], "deliverable")
+                self.assertEqual(report["outcome"], "delivered")
+
+    def test_each_line_is_told(self):
+        for log in self.logs.values():
+            self.check_each_line(log, 12)
 
 
 def begin_of(message):

@@ -38,8 +38,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	token_parse(mem, once, LIMIT, &cut);
 	if (!cut)
 		ensure(str_eq(once, twice));
-	ensure(str_eq(address_unquote(mem, address_quote_smtp(mem, text)),
-		      address_unquote(mem, address_quote_header(mem, text))));
+	/* A route stays as it is in a header, and is read as a local part. */
+	if (size > 0 && text.p[0] != '@')
+		ensure(str_eq(address_unquote(mem, address_quote_smtp(mem, text)),
+			      address_unquote(mem, address_quote_header(mem, text))));
 	arena_free(&mem);
 	return 0;
 }

@@ -82,6 +82,10 @@ class TheCheckItself(unittest.TestCase):
         self.change("daemon/pickup/pickup.c", "ipc_init", "x->bounce_size_limit; ipc_init")
         self.finds("pickup.8: parameter bounce_size_limit is not in it")
 
+    def test_what_is_there_by_now(self):
+        self.change("daemon/cleanup/cleanup.8", r"Va header_checks\n", "Va always_bcc\n")
+        self.finds("cleanup.8: always_bcc is acted on")
+
     def test_reference_to_nothing(self):
         self.change("daemon/smtp/smtp.8", "Xr qmgr 8", "Xr qmgr 1")
         self.finds("there is no qmgr(1)")

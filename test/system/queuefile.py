@@ -36,6 +36,25 @@ def records(data):
     return found
 
 
+def record(kind, value=b""):
+    """Bytes of one record."""
+    head, length = kind.encode(), len(value)
+    while True:
+        head += bytes([(length & 0x7F) | (0x80 if length > 0x7F else 0)])
+        length >>= 7
+        if length == 0:
+            return head + value
+
+
+def message(envelope, content="N:X: y|N|N:text", extracted="", end="E", tail=b""):
+    """A file of records, each segment's as "R:a@b|A:x=y"."""
+    def encode(text):
+        return b"".join(record(each[0], each[2:].encode("latin-1"))
+                        for each in text.split("|") if each)
+    return (encode(envelope) + record("M") + encode(content) + record("X")
+            + encode(extracted) + encode(end) + tail)
+
+
 @dataclass
 class QueueFile:
     path: str

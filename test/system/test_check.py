@@ -164,6 +164,26 @@ class Rows(Checked):
         self.assert_at(mta, finding, "notify_classes")
         self.assertIn('"resourse"', finding["text"])
         self.assertIn("resource", finding["advice"])
+        mta = self.instance(masquerade_classes="envelope_sender header")
+        finding, = self.only(mta, "bad_word")
+        self.assertIn('"header"', finding["text"])
+
+    def test_bad_word_of_others(self):
+        for name, value, wrong in [
+                ("canonical_classes", "envelope_sender, header_sendr", "header_sendr"),
+                ("sender_canonical_classes", "envelope_recipient", "envelope_recipient"),
+                ("masquerade_classes", "header", "header"),
+                ("smtp_pix_workarounds", "disable_esmtp, delay", "delay"),
+                ("sendmail_fix_line_endings", "sometimes", "sometimes")]:
+            with self.subTest(name):
+                mta = self.instance(**{name: value})
+                finding, = self.findings(mta)["bad_word"]
+                self.assert_at(mta, finding, name)
+                self.assertIn(f'"{wrong}" has no meaning', finding["text"])
+        self.assert_clean(canonical_classes="header_sender, envelope_recipient",
+                          recipient_canonical_classes="header_recipient",
+                          smtp_pix_workarounds="delay_dotcrlf",
+                          sendmail_fix_line_endings="never")
 
     def test_bad_reference(self):
         mta = self.instance(smtp_helo_name="x.$mydomian")

@@ -30,7 +30,7 @@ QUICK = {
     "transport_retry_time": "1s",
     "default_destination_concurrency_failed_cohort_limit": "0",
 }
-PARALLEL = 6
+PARALLEL = 10
 PICKUP = "pickup unix n - n 2 1 pickup\n"
 
 
@@ -248,15 +248,16 @@ class Faults(unittest.TestCase):
                            for n in range(1, calls + 1)]
             messages = [ledger.message(["a@dest.example"]) for _ in faults]
             with ThreadPoolExecutor(2 * PARALLEL) as pool:
-                results = list(pool.map(
-                    lambda fault, message: mta.sendmail(
-                        message.data, *message.recipients, sender=message.sender,
-                        check=False, env={"HIKYAKU_FAULT": fault}), faults, messages))
-            for fault, message, result in zip(faults, messages, results):
-                if result.returncode == 0:
-                    ledger.accept(message)
-                elif result.returncode > 0:  # else it was killed
-                    with self.subTest(fault=fault):
+                results = [pool.submit(mta.sendmail, message.data, *message.recipients,
+                                       sender=message.sender, check=False, timeout=30,
+                                       env={"HIKYAKU_FAULT": fault})
+                           for fault, message in zip(faults, messages)]
+            for fault, message, future in zip(faults, messages, results):
+                with self.subTest(fault=fault):
+                    result = future.result()
+                    if result.returncode == 0:
+                        ledger.accept(message)
+                    elif result.returncode > 0:  # else it was killed
                         self.assertIn(result.returncode, self.TEMPORARY, result.stderr)
             mta.wait_empty(60)
             count = ledger.check([sink], [mta])
@@ -299,11 +300,10 @@ class Faults(unittest.TestCase):
                 message = ledger.message(to)
                 mta.sendmail(message.data, *to, sender=message.sender)
                 ledger.accept(message)
-            self.wait_while(lambda: mta.queued() > 0, 4)
+            self.wait_while(lambda: mta.queued() > 0, 3)
             mta.stop()
             lines = len(mta.log.lines())
             self.assertLess(lines, 1000)
-            ledger.check([sink], [mta], max_duplicates=60)
             mta.environment.clear()
             mta.start()
             mta.wait_empty(60)
@@ -493,7 +493,6 @@ class Damage(unittest.TestCase):
                     ledger.accept(message)
                 time.sleep(1)
                 check_quiet(self, mta)
-                ledger.check([sink], [mta])
                 os.rename(os.path.join(programs, "away"), os.path.join(programs, program))
                 mta.wait_empty(60)
                 count = ledger.check([sink], [mta], max_duplicates=9)

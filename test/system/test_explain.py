@@ -18,6 +18,7 @@ SERVICES = """\
 local   unix - - n - - discard
 slow    unix - - n - - smtp -o smtp_fallback_relay=[127.0.0.5]
 nothing unix - - n - - discard
+later   unix - n n - - local
 """
 
 
@@ -110,7 +111,8 @@ class Classes(Explained):
             "{x@alias.example=x@alias.example}}",
             transport_maps="inline:{{t.example=slow:[127.0.0.2]}, {u.example=:[host3.example]},"
             "{v.example=error:5.7.1 not allowed}, {w.example=retry:4.7.1 later},"
-            "{slow.example=slow:}, {gone.example=nosuch:}}")
+            "{slow.example=slow:}, {gone.example=nosuch:}, {open.example=smtp:[host2.example},"
+            "{port.example=smtp:[host2.example]:nosuch}, {later.example=later:}}")
 
     def test_local(self):
         e = self.agree(self.mta, "user@here.example")
@@ -168,7 +170,10 @@ class Classes(Explained):
                 ("a@u.example", "smtp", "[host3.example]", "goes"),
                 ("a@v.example", "error", "5.7.1 not allowed", "returned"),
                 ("a@w.example", "retry", "4.7.1 later", "waits"),
-                ("a@gone.example", "nosuch", "gone.example", "waits")]:
+                ("a@gone.example", "nosuch", "gone.example", "waits"),
+                ("a@open.example", "smtp", "[host2.example", "waits"),
+                ("a@port.example", "smtp", "[host2.example]:nosuch", "waits"),
+                ("a@later.example", "later", "later.example", "waits")]:
             with self.subTest(address):
                 e = self.agree(self.mta, address)
                 r = self.only(e)
@@ -176,6 +181,24 @@ class Classes(Explained):
                                  (transport, hop, result))
                 self.assertRegex(self.why(e, "next hop")[0],
                                  r'transport_maps: "\w+\.example" in inline:.* says ')
+
+    def test_long_tables_are_cut(self):
+        for row in self.explain(self.mta, "all@alias.example", "--offline")[0]["rows"]:
+            self.assertLess(len(row["why"]), 150, row)
+
+    def test_no_mx(self):
+        mta = self.start(relayhost="host4.example")
+        self.sink(4)
+        self.assertEqual(self.relays(self.only(self.agree(mta, "a@two.example"))),
+                         ["host4.example[127.0.0.4]:25"])
+        self.assertRegex(self.text(mta, "a@two.example"),
+                         r"host4.example\[127.0.0.4\]:25 +no MX record")
+        self.dns.mail("zero.example", ("host2.example", 0))
+        mta.configure(relayhost="zero.example")
+        self.assertIn("host2.example[127.0.0.2]:25  ", self.text(mta, "a@two.example"))
+        self.assertRegex(self.text(mta, "a@two.example"), r":25 +MX 0\n")
+        mta.configure(relayhost="[host4.example]")
+        self.assertNotIn("MX", self.text(mta, "a@two.example"))
 
     def test_rewritten(self):
         for written, rewritten, parameter in [
@@ -222,6 +245,18 @@ class Classes(Explained):
         self.assertEqual(self.only(e)["result"], "returned")
         self.assertIn("loops back to myself", self.text(self.mta, "a@loop.example"))
 
+    def test_best_mx_transport(self):
+        mta = self.start(best_mx_transport="nothing")
+        e = self.agree(mta, "a@loop.example")
+        self.assertEqual(self.only(e)["result"], "discarded")
+        self.assertRegex(self.why(e, "passed")[0],
+                         r"best_mx_transport = nothing \(main.cf line \d+\)")
+        self.sink(2)
+        mta = self.start(best_mx_transport="slow:[127.0.0.2]")
+        self.agree(mta, "a@loop.example")
+        mta.configure(best_mx_transport="smtp:loop.example")
+        self.assertIn("in a circle", self.text(mta, "a@loop.example"))
+
     def test_backup_mx(self):
         self.sink(4)
         e = self.agree(self.mta, "a@us.example")
@@ -255,6 +290,14 @@ class Classes(Explained):
         result = self.mta.run("hikyaku", "explain", "-c", "/no/such", "a", check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn(b"/no/such/main.cf", result.stderr)
+
+
+class Mapping(Explained):
+    def test_broken_table(self):
+        mta = self.start(start=False, canonical_maps="fail:broken")
+        self.addCleanup(mta.remove)
+        e, status = self.explain(mta, "a@b.example")
+        self.assertEqual((self.only(e)["result"], status), ("waits", 1))
 
 
 class Senders(Explained):
@@ -437,6 +480,80 @@ class Aliases(Explained):
 
     def test_too_deep(self):
         self.refused("deep0", "nesting")
+
+
+class Mapped(Explained):
+    """Canonical addresses, masquerading, copies."""
+
+    def goes(self, mta, address, **more):
+        """The recipients, after a look at where mail really went."""
+        e = self.agree(mta, address, **more)
+        mta.log.wait("qmgr.* removed")
+        told = [line.text for line in mta.log.find(r"to=<[^>]*>.* status=")]
+        recipients = [r["address"] for r in e["recipients"]]
+        self.assertEqual(sorted(re.search("to=<([^>]*)>", line)[1] for line in told),
+                         sorted(recipients))
+        return e, recipients
+
+    def test_addresses(self):
+        self.sink(2)
+        self.sink(3)
+        mta = self.start(
+            relayhost="[127.0.0.2]", masquerade_domains="two.example",
+            masquerade_classes="envelope_recipient",
+            canonical_maps="inline:{{c@here.example=d@host5.example}}",
+            recipient_canonical_maps="inline:{{r@here.example=c@here.example}}",
+            sender_canonical_maps="inline:{{s@here.example=t@other.example}}",
+            sender_dependent_relayhost_maps="inline:{{t@other.example=[127.0.0.3]}}",
+            virtual_alias_maps="inline:{{d@host5.example=v@host6.example}}")
+        e, recipients = self.goes(mta, "r@here.example")
+        self.assertEqual(recipients, ["v@host6.example"])
+        self.assertEqual([(row["value"], row["why"].split(":")[0]) for row in e["rows"]
+                          if row["what"] in ("canonical", "expanded")],
+                         [("r@here.example -> c@here.example", "recipient_canonical_maps"),
+                          ("c@here.example -> d@host5.example", "canonical_maps"),
+                          ("d@host5.example -> v@host6.example", "virtual_alias_maps")])
+        e, recipients = self.goes(mta, "u@host.two.example")
+        self.assertEqual(recipients, ["u@two.example"])
+        self.assertRegex(self.why(e, "masqueraded")[0],
+                         r"masquerade_domains = two.example \(main.cf line \d+\)")
+        e, _ = self.goes(mta, "u@four.example", sender="s@here.example")
+        self.assertEqual(self.why(e, "sender"),
+                         ['sender_canonical_maps: "s@here.example" in '
+                          "inline:{{s@here.example=t@other.example}}"])
+        self.assertEqual(self.only(e)["next_hop"], "[127.0.0.3]")
+
+    def test_copies(self):
+        self.sink(2)
+        mta = self.start(
+            relayhost="[127.0.0.2]", always_bcc="archive@host5.example",
+            sender_bcc_maps="inline:{{boss@here.example=secretary}}",
+            recipient_bcc_maps="inline:{{@four.example=four@host5.example}, "
+            "{x@five.example=x@five.example}, {x@six.example=archive@host5.example}}",
+            virtual_alias_maps="inline:{{four@host5.example=a@host6.example b@host6.example}}")
+        e, recipients = self.goes(mta, "u@other.example")
+        self.assertEqual(recipients, ["u@other.example", "archive@host5.example"])
+        self.assertRegex(self.why(e, "copy")[0], "always_bcc = archive@.*main.cf line")
+        _, recipients = self.goes(mta, "u@four.example", sender="boss@here.example")
+        self.assertEqual(recipients, ["u@four.example", "secretary@ours.example.net",
+                                      "a@host6.example", "b@host6.example",
+                                      "archive@host5.example"])
+        # A copy for the recipient is another message to it, as in Postfix.
+        _, recipients = self.goes(mta, "x@five.example")
+        self.assertEqual(recipients, ["x@five.example", "x@five.example",
+                                      "archive@host5.example"])
+        _, recipients = self.goes(mta, "x@six.example")
+        self.assertEqual(recipients, ["x@six.example", "archive@host5.example"])
+
+    def test_tables_that_fail(self):
+        for name in ("canonical_maps", "sender_canonical_maps", "recipient_canonical_maps",
+                     "sender_bcc_maps", "recipient_bcc_maps"):
+            with self.subTest(name):
+                mta = self.start(start=False, **{name: "fail:broken"})
+                self.addCleanup(mta.remove)
+                e, status = self.explain(mta, "a@two.example", "--from", "b@here.example")
+                self.assertEqual((status, e["recipients"][-1]["result"]), (1, "waits"))
+                self.assertIn(f"{name} map lookup problem", str(e["rows"]))
 
 
 class NotRunning(Explained):

@@ -250,25 +250,49 @@ class Trace(unittest.TestCase):
             self.assertEqual(len(out["without_queue_id"]), n + 1)
             self.assertEqual(out["searched"]["session_lines"], 1)
 
+    def test_three_are_few(self):
+        line = "Nov 24 10:00:00 mail postfix/smtpd[1]: warning: trouble with u@example.org\n"
+        for n, brief in (3, False), (4, True):
+            out = run(["u@example.org", self.put("w.log", (line * n).encode())]).stdout
+            self.assertEqual(b"In full: --all" in out, brief)
+            self.assertEqual(out.count(b"trouble"), n)
+
+    def test_second_message_id(self):
+        line = "Nov 24 10:00:00 mail postfix/cleanup[1]: AB00000001: {}message-id=<{}@x.example>\n"
+        out = run(["AB00000001", self.put("i.log", (
+            line.format("", "first") + line.format("resent-", "second")).encode())]).stdout
+        self.assertEqual(out.count(b"<first@x.example>"), 1)
+        self.assertIn(b"resent-message-id=<second@x.example>", out)
+
     def test_line_that_mentions_a_message(self):
         """A filter's line with the queue id in its middle stands in the message's story,
         from whichever side it is found; ids of other messages, and parts of words, not."""
         log = ["postfix/smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]",
                "postfix/qmgr[1]: AB00000001: from=<s@example.net>, size=1, nrcpt=1 (queue active)",
-               "filterd[2]: scanned AB00000001 for nobody, clean",
-               "filterd[2]: scanned AB000000012 and xAB00000001",
+               "filterd[2]: scanned AB000000012 before AB00000001 for <r@example.com>, clean",
+               "filterd[2]: scanned AB000000012",
+               "filterd[2]: scanned xAB00000001",
                "postfix/smtp[1]: AB00000001: to=<r@example.com>, relay=m[192.0.2.8]:25, delay=1, "
                "delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)",
                "postfix/qmgr[1]: AB00000001: removed"]
-        file = self.put("m.log", "".join(f"Nov 24 10:00:0{i} mail {text}\n"
-                                         for i, text in enumerate(log)).encode())
+        # Hours later the same word is about something else.
+        file = self.put("m.log", ("".join(f"Nov 24 10:00:0{i} mail {text}\n"
+                                          for i, text in enumerate(log))
+                                  + "Nov 24 12:30:00 mail filterd[2]: AB00000001 again\n").encode())
         for key in "r@example.com", "AB00000001":
             out = json.loads(run(["--json", key, file]).stdout)
             [story] = out["stories"]
             [message] = story["messages"]
             told = [e["text"] for e in message["events"] if e["tag"] == "filterd"]
-            self.assertEqual(told, ["scanned AB00000001 for nobody, clean"], key)
-            self.assertEqual(out["without_queue_id"], [])
+            self.assertEqual(
+                told, ["scanned AB000000012 before AB00000001 for <r@example.com>, clean"], key)
+            self.assertEqual(len(out["without_queue_id"]), 1 if key == "AB00000001" else 0)
+        # What is as short as this may be any number.
+        file = self.put("m.log", "".join(
+            f"Nov 24 10:00:0{i} mail {text.replace('AB00000001', 'AB0001')}\n"
+            for i, text in enumerate(log)).encode())
+        [story] = json.loads(run(["--json", "r@example.com", file]).stdout)["stories"]
+        self.assertNotIn("filterd", json.dumps(story))
 
     def stories(self, key, *rows):
         """[[queue ids of a story]], from lines "SECOND HOST TEXT"."""
@@ -303,6 +327,10 @@ class Trace(unittest.TestCase):
                 with self.subTest(rows=rows, key=key):
                     self.assertEqual(self.stories(key, *first, *rows), [
                         ["AB00000001", "AB00000002"] if joined else [queue_id]])
+        # One that was there before is another.
+        self.assertEqual(self.stories("AB00000001", *again, *[
+            row.replace("0 m", "3 m", 1) for row in first], piped[0].replace("1 m", "4 m")),
+            [["AB00000001"]])
         # The message comes back before the log says that it was given.
         self.assertEqual(self.stories("AB00000001", *first, *again, *piped),
                          [["AB00000001", "AB00000002"]])
@@ -313,6 +341,9 @@ class Trace(unittest.TestCase):
         start = "0 back smtpd[1]: AB00000001: client=c.example.net[192.0.2.1]"
         rest = "1 mail qmgr[1]: AB00000001: from=<a@example.net>, size=1, nrcpt=1 (queue active)"
         self.assertEqual(self.stories("AB00000001", start, rest), [["AB00000001"]])
+        [story] = json.loads(run(["--json", "AB00000001", str(self.path / "s.log")]).stdout)[
+            "stories"]
+        self.assertEqual(story["messages"][0]["host"], "mail")
         twice = [["AB00000001"], ["AB00000001"]]
         self.assertEqual(self.stories("AB00000001", start,
                                       start.replace("0 back", "1 mail"), rest), twice)

@@ -176,6 +176,9 @@ check_bad_value(struct check *c)
 	}
 }
 
+#define ADDRESS_CLASSES                                                                  \
+	"envelope_sender envelope_recipient header_sender header_recipient"
+
 /* Parameters whose value is made of known words. */
 static const struct vocabulary {
 	const char *parameter;
@@ -189,6 +192,12 @@ static const struct vocabulary {
 	{"notify_classes", "bounce 2bounce data delay policy protocol resource software"},
 	{"propagate_unmatched_extensions",
 	 "canonical virtual alias forward include generic"},
+	{"smtp_pix_workarounds", "disable_esmtp delay_dotcrlf"},
+	{"sendmail_fix_line_endings", "always never strict"},
+	{"canonical_classes", ADDRESS_CLASSES},
+	{"sender_canonical_classes", ADDRESS_CLASSES},
+	{"recipient_canonical_classes", ADDRESS_CLASSES},
+	{"masquerade_classes", ADDRESS_CLASSES},
 	{"hash_queue_names",
 	 "maildrop incoming active deferred hold corrupt bounce defer trace flush saved"},
 };

@@ -30,6 +30,7 @@
 #include "rewrite/rules.h"
 
 #include "asker.h"
+#include "mapping.h"
 #include "route_hosts.h"
 #include "rows.h"
 
@@ -43,13 +44,16 @@ struct explain {
 	struct master_config master;
 	struct master_services services;
 	struct rewrite_rules rules;
+	struct mapping mapping;
 	struct servers_source servers;
 	struct asker asker;
-	struct str sender;
+	struct str given_sender; /* in internal form */
+	struct str sender;       /* mapped */
 	char **addresses;
 	struct rows rows;   /* of the address that is being explained */
 	json_t *recipients; /* the same for programs */
 	json_t *all;        /* JSON output: one object per address */
+	bool passed;        /* best_mx_transport was followed for this recipient */
 	bool offline;
 	bool json;
 	int status;
@@ -68,8 +72,8 @@ reason_text(struct explain *x, const struct resolve_reason *r)
 {
 	if (r->table != NULL)
 		return str_printf(x->mem, "%s: \"" PRI_STR "\" in %s says " PRI_STR,
-				  r->parameter, STR_ARG(r->key), r->table,
-				  STR_ARG(r->value));
+				  r->parameter, STR_ARG(r->key),
+				  mapping_table(x->mem, r->table), STR_ARG(r->value));
 	return setting(x, r->parameter);
 }
 
@@ -111,13 +115,35 @@ explain_failure(struct explain *x, json_t *o, const struct route *route, bool so
 	result(x, o, soft ? "waits" : "returned");
 }
 
+static void explain_service(struct explain *x, json_t *o, const struct route *route);
+
+/* best_mx_transport has it, with a next hop or without. A second time is a circle. */
+static void
+explain_passed(struct explain *x, json_t *o, const struct route *route, struct str to)
+{
+	struct route next = *route;
+
+	if (x->passed) {
+		rows_add(&x->rows, 1, "waits", STR("it is passed on in a circle"),
+			 STR_EMPTY);
+		result(x, o, "waits");
+		return;
+	}
+	x->passed = true;
+	next.transport = str_head(to, str_index(to, ':'));
+	if (next.transport.len + 1 < to.len)
+		next.nexthop = str_skip(to, next.transport.len + 1);
+	explain_service(x, o, &next);
+}
+
 static void
 explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
-	     struct str nexthop)
+	     const struct route *route)
 {
 	static const char *const ends[] = {[ROUTE_GOES] = "goes",
 					   [ROUTE_WAITS] = "waits",
 					   [ROUTE_RETURNED] = "returned"};
+	enum route_end end;
 	struct smtp_transport t;
 	json_t *hosts = json_array();
 	struct err err;
@@ -130,9 +156,12 @@ explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
 		result(x, o, "waits");
 		return;
 	}
-	result(x, o,
-	       ends[route_hosts(&t, x->offline ? NULL : &x->asker, nexthop,
-				x->rules.config.relayhost, &x->rows, hosts)]);
+	end = route_hosts(&t, x->offline ? NULL : &x->asker, route->nexthop,
+			  x->rules.config.relayhost, &x->rows, hosts);
+	if (end == ROUTE_PASSED)
+		explain_passed(x, o, route, t.smtp.best_mx_transport);
+	else
+		result(x, o, ends[end]);
 }
 
 /* The service that does it. Those that the master adds by itself have no line. */
@@ -159,7 +188,7 @@ explain_service(struct explain *x, json_t *o, const struct route *route)
 			 str_printf(x->mem, "master.cf line %u", s->line));
 		result(x, o, "waits");
 	} else if (str_eq(s->command, STR("smtp"))) {
-		explain_smtp(x, o, s, route->nexthop);
+		explain_smtp(x, o, s, route);
 	} else if (str_eq(s->command, STR("discard"))) {
 		rows_add(&x->rows, 1, "discarded", STR("accepted and thrown away"),
 			 str_printf(x->mem, "master.cf line %u", s->line));
@@ -199,6 +228,7 @@ explain_recipient(struct explain *x, struct str address)
 	struct err err;
 	struct str hop_why;
 
+	x->passed = false;
 	json_array_append_new(x->recipients, o);
 	json_object_set_new(o, "address", json_printable(address));
 	switch (resolve_address(x->mem, &x->rules, x->sender, address, &route, &err)) {
@@ -247,7 +277,8 @@ explain_steps(struct explain *x, const struct expand_result *e)
 			 str_printf(x->mem, PRI_STR " -> " PRI_STR,
 				    STR_ARG(e->steps[i].from), STR_ARG(e->steps[i].to)),
 			 str_printf(x->mem, "virtual_alias_maps: \"" PRI_STR "\" in %s",
-				    STR_ARG(e->steps[i].key), e->steps[i].table));
+				    STR_ARG(e->steps[i].key),
+				    mapping_table(x->mem, e->steps[i].table)));
 }
 
 /* Which setting completed it. */
@@ -274,27 +305,30 @@ without_brackets(struct str text)
 	return text;
 }
 
+/* Not accepted now: tried again until the table answers. */
 static void
-explain_address(struct explain *x, const char *argument)
+explain_table_problem(struct explain *x, struct str address, const struct err *err)
 {
-	struct str text = without_brackets(str_from(argument));
-	struct str form = rewrite_form(x->mem, &x->rules, text);
+	json_t *o = json_object();
+
+	json_array_append_new(x->recipients, o);
+	json_object_set_new(o, "address", json_printable(address));
+	explain_stay(x, o, "waits", err, "4.3.0");
+}
+
+/* From the completed address to all that it stands for. False: a table failed. */
+static bool
+explain_form(struct explain *x, struct str form, struct str *mapped_out)
+{
 	struct expand_result e;
+	struct str mapped;
 	struct err err;
 
-	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
-	if (str_eq(form, text))
-		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
-	else
-		rows_add(&x->rows, 1, "rewritten", form,
-			 setting(x, rewrite_parameter(text)));
-	if (!expand_recipient(x->mem, &x->rules, form, &e, &err)) {
-		json_t *o = json_object();
-
-		json_array_append_new(x->recipients, o);
-		json_object_set_new(o, "address", json_printable(form));
-		explain_stay(x, o, "waits", &err, "4.3.0");
-		return;
+	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_RECIPIENT, form, &x->rows,
+			     &mapped, &err) ||
+	    !expand_recipient(x->mem, &x->rules, mapped, &e, &err)) {
+		explain_table_problem(x, form, &err);
+		return false;
 	}
 	explain_steps(x, &e);
 	for (size_t i = 0; i < e.n_addresses; i++) {
@@ -302,6 +336,76 @@ explain_address(struct explain *x, const char *argument)
 			rows_add(&x->rows, 0, "recipient", e.addresses[i], STR_EMPTY);
 		explain_recipient(x, e.addresses[i]);
 	}
+	*mapped_out = mapped;
+	return true;
+}
+
+enum { COPY_SOURCES = 3 };
+
+static bool
+is_among(const struct str *list, size_t n, struct str address)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (str_ieq(list[i], address))
+			return true;
+	}
+	return false;
+}
+
+/* Who gets a copy besides, of the three parameters; an address that two of them name gets
+ * one. */
+static bool
+explain_copies(struct explain *x, struct str recipient)
+{
+	const struct {
+		struct maps *maps;
+		struct str address;
+	} sources[COPY_SOURCES] = {{x->mapping.sender_bcc, x->sender},
+				   {x->mapping.recipient_bcc, recipient},
+				   {NULL, STR_EMPTY}};
+	struct str copies[COPY_SOURCES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < COPY_SOURCES; i++) {
+		struct str copy;
+		struct str why_copy;
+		struct err err;
+
+		if (!mapping_copy(&x->mapping, sources[i].maps, sources[i].address, &copy,
+				  &why_copy, &err)) {
+			explain_table_problem(x, recipient, &err);
+			return false;
+		}
+		copies[n] = rewrite_form(x->mem, &x->rules, copy);
+		if (copy.len == 0 || is_among(copies, n, copies[n]))
+			continue;
+		rows_add(&x->rows, 0, "copy", copies[n], why_copy);
+		if (!explain_form(x, copies[n++], &copy))
+			return false;
+	}
+	return true;
+}
+
+static void
+explain_address(struct explain *x, const char *argument)
+{
+	struct str text = without_brackets(str_from(argument));
+	struct str form = rewrite_form(x->mem, &x->rules, text);
+	struct err err;
+
+	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
+	if (!mapping_address(&x->mapping, CANONICAL_ENVELOPE_SENDER, x->given_sender,
+			     &x->rows, &x->sender, &err)) {
+		explain_table_problem(x, form, &err);
+		return;
+	}
+	if (str_eq(form, text))
+		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
+	else
+		rows_add(&x->rows, 1, "rewritten", form,
+			 setting(x, rewrite_parameter(text)));
+	if (explain_form(x, form, &form))
+		IGNORE(!explain_copies(x, form)); /* it has said why */
 }
 
 static void
@@ -356,7 +460,8 @@ load(struct explain *x, struct err *err)
 	       resolver_config_load(x->mem, x->config, &resolver, err) &&
 	       servers_open(x->mem, resolver.resolver_nameservers, &x->servers, err) &&
 	       master_cf_load(x->mem, x->config, &x->services, err) &&
-	       rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err);
+	       rewrite_rules_load(x->mem, x->config, NULL, 0, &x->rules, err) &&
+	       mapping_open(x->mem, x->config, &x->rules, &x->mapping, err);
 }
 
 static int
@@ -402,7 +507,7 @@ explain_main(int argc, char **argv)
 						{"offline", no_argument, NULL, 'o'},
 						{"json", no_argument, NULL, 'j'},
 						{NULL, 0, NULL, 0}};
-	struct explain x = {.sender = STR_EMPTY};
+	struct explain x = {.given_sender = STR_EMPTY, .sender = STR_EMPTY};
 	struct err err;
 	int c;
 
@@ -410,7 +515,7 @@ explain_main(int argc, char **argv)
 		if (c == 'c')
 			x.dir = optarg;
 		else if (c == 'f')
-			x.sender = without_brackets(str_from(optarg));
+			x.given_sender = without_brackets(str_from(optarg));
 		else if (c == 'o')
 			x.offline = true;
 		else if (c == 'j')
@@ -426,7 +531,7 @@ explain_main(int argc, char **argv)
 		fprintf(stderr, "hikyaku explain: %s\n", err.text);
 		x.status = EXIT_UNUSABLE;
 	} else {
-		x.sender = rewrite_form(x.mem, &x.rules, x.sender);
+		x.given_sender = rewrite_form(x.mem, &x.rules, x.given_sender);
 		if (!run(&x))
 			x.status = EXIT_UNUSABLE;
 	}

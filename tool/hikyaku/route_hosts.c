@@ -68,6 +68,7 @@ struct walk {
 	bool any;  /* a host to try, or (offline) nobody who says no */
 	bool last; /* nothing after this one is tried */
 	bool hard; /* the latest failure is for good */
+	bool passed;
 };
 
 static bool
@@ -82,9 +83,13 @@ why_host(const struct walk *w, const struct nexthop *n, const struct lookup_answ
 {
 	bool shuffled = w->t->rules.randomize &&
 			(is_equal(a, i, i + 1) || (i > 0 && is_equal(a, i, i - 1)));
-	bool is_mx = n->mx && !hostaddr_is_valid(n->host) && a->hosts[i].preference > 0;
+	bool has_none = n->mx && !a->by_mx && !w->t->rules.dns_disabled &&
+			!hostaddr_is_valid(n->host);
 
-	if (is_mx)
+	if (has_none)
+		return str_printf(w->t->mem, "no MX record: the host of this name%s",
+				  shuffled ? ", in random order" : "");
+	if (a->by_mx)
 		return str_printf(w->t->mem, "MX %lld%s",
 				  (long long)a->hosts[i].preference,
 				  shuffled ? ", in random order" : "");
@@ -156,6 +161,14 @@ tell_domain(struct walk *w, struct str text)
 	}
 	lookup_hosts(mem, &w->asker->dns, &w->t->rules, n.host, n.mx, n.port, 1, &answer);
 	w->last = answer.we_are_mx || answer.is_loop;
+	w->passed = answer.is_loop && w->t->smtp.best_mx_transport.len > 0;
+	if (w->passed) {
+		rows_add(w->rows, 2, "passed",
+			 str_printf(mem, "to " PRI_STR,
+				    STR_ARG(w->t->smtp.best_mx_transport)),
+			 setting_text(mem, w->t->config, w->t, "best_mx_transport"));
+		return;
+	}
 	if (answer.result == LOOKUP_NO_HOSTS) {
 		w->hard = answer.dsn.status.text[0] == '5';
 		rows_add(w->rows, 2, "!", answer.dsn.reason,
@@ -249,6 +262,8 @@ route_hosts(struct smtp_transport *t, struct asker *asker, struct str nexthop,
 	struct walk w = {.t = t, .asker = asker, .rows = rows, .hosts = hosts};
 
 	tell_list(&w, nexthop);
+	if (w.passed)
+		return w.any ? ROUTE_GOES : ROUTE_PASSED;
 	tell_fallback(&w);
 	rows_add(rows, 1, "TLS", STR("none"), STR("TLS is not available yet"));
 	rows_add(rows, 1, "login", STR("none"), STR("logging in is not available yet"));

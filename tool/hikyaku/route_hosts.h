@@ -41,7 +41,12 @@ bool smtp_transport_load(struct arena *mem, const char *dir, const char *master_
 struct str setting_text(struct arena *mem, const struct config *cfg,
 			const struct smtp_transport *t, const char *parameter);
 
-enum route_end { ROUTE_GOES, ROUTE_WAITS, ROUTE_RETURNED };
+enum route_end {
+	ROUTE_GOES,
+	ROUTE_WAITS,
+	ROUTE_RETURNED,
+	ROUTE_PASSED, /* to best_mx_transport: this machine is the best mail exchanger */
+};
 
 /* Rows for the next hop's hosts and for the fallback; hosts: an array to which each host
  * is added as an object. asker NULL: offline, which looks nothing up. What becomes of

@@ -205,12 +205,20 @@ keep(struct scan *s, struct str raw, uint64_t offset, struct str mentions, bool 
 static bool
 mentions(struct str raw, struct str id)
 {
-	size_t at = str_find(raw, id);
-	struct str after = str_skip(raw, at + id.len);
+	struct str rest = raw;
+	size_t at;
 
-	return id.len >= MENTION_MIN && at < raw.len &&
-	       (at == 0 || !char_is_alnum(raw.p[at - 1])) &&
-	       (after.len == 0 || !char_is_alnum(after.p[0]));
+	if (id.len < MENTION_MIN)
+		return false;
+	while ((at = str_find(rest, id)) < rest.len) {
+		const char *p = rest.p + at;
+
+		rest = str_skip(rest, at + id.len);
+		if ((p == raw.p || !char_is_alnum(p[-1])) &&
+		    (rest.len == 0 || !char_is_alnum(rest.p[0])))
+			return true;
+	}
+	return false;
 }
 
 /* A line that contains a wanted id somewhere. */
@@ -306,7 +314,7 @@ key_line(struct scan *s, struct str raw, uint64_t offset)
 		s->facts.sessions++;
 		return;
 	}
-	keep(s, raw, offset, log_is_queue_id(s->key) ? s->key : STR_EMPTY, true);
+	keep(s, raw, offset, STR_EMPTY, true);
 	if (l.id.len > 0) {
 		struct wanted *w;
 

@@ -98,12 +98,11 @@ give_up(struct postdrop *p, const char *text)
 }
 
 /* One attribute list, written at once. */
-static void
+static bool
 answer(struct postdrop *p, const char *name1, struct str value1, const char *name2,
-       struct str value2)
+       struct str value2, struct err *err)
 {
 	struct buf *b = buf_new(p->command.mem, 4096);
-	struct err err;
 
 	buf_add(b, str_from_mem(name1, strlen(name1) + 1));
 	buf_add(b, value1);
@@ -111,8 +110,7 @@ answer(struct postdrop *p, const char *name1, struct str value1, const char *nam
 	buf_add(b, str_from_mem(name2, strlen(name2) + 1));
 	buf_add(b, str_head(value2, 1000));
 	buf_add(b, str_from_mem("\0\0", 2));
-	/* Nobody has to listen. */
-	IGNORE(!io_write_all(STDOUT_FILENO, buf_str(b), "standard output", &err));
+	return io_write_all(STDOUT_FILENO, buf_str(b), "standard output", err);
 }
 
 static bool
@@ -246,8 +244,9 @@ finish(struct postdrop *p)
 	sys_close(p->fd);
 	if (p->status != 0)
 		remove_file(p);
-	answer(p, "status", str_printf(p->command.mem, "%u", p->status), "reason",
-	       p->reason);
+	/* Who waits for it sees that we end. */
+	IGNORE(!answer(p, "status", str_printf(p->command.mem, "%u", p->status), "reason",
+		       p->reason, &err));
 }
 
 static void
@@ -309,6 +308,7 @@ main(int argc, char **argv)
 	enum log_level level = LOG_LEVEL_INFO;
 	const char *config_dir = NULL;
 	int64_t created_us = 0;
+	struct err err;
 	int o;
 
 	argv[0] = (char[]){"postdrop"}; /* in the messages of getopt() */
@@ -326,7 +326,10 @@ main(int argc, char **argv)
 	hold_signals(&p);
 	prepare(&p, config_dir, level);
 	create_file(&p, &created_us);
-	answer(&p, "protocol", STR("postdrop_protocol"), "queue_id", p.id);
+	/* Nobody has to listen; but who does shall not wait for what never comes. */
+	if (!answer(&p, "protocol", STR("postdrop_protocol"), "queue_id", p.id, &err) &&
+	    err.errnum != EPIPE)
+		give_up(&p, err.text);
 	p.in = buf_new(mem, READ_BYTES + p.drop.max_length + READ_BYTES);
 	p.out = buf_new(mem, 2 * READ_BYTES + RECORD_DATA_MAX);
 	record_encode(p.out, RECORD_LETTER(TIME),

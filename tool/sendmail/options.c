@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "base/str.h"
 #include "mail/dsn_request.h"
 
@@ -314,13 +315,21 @@ sendmail_options_directory(struct arena *mem, struct log *log, int argc, char **
 	return dir;
 }
 
-/* Programs of old were links to one file, and so are these. */
+/* The other names of the program. */
 static enum sendmail_mode
 mode_of_name(const char *name)
 {
-	if (strcmp(name, "mailq") == 0)
-		return MODE_LIST;
-	return strcmp(name, "newaliases") == 0 ? MODE_ALIASES : MODE_SUBMIT;
+	static const struct {
+		const char *name;
+		enum sendmail_mode mode;
+	} names[] = {
+		{"mailq", MODE_LIST}, {"newaliases", MODE_ALIASES}, {"smtpd", MODE_SMTP}};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(name, names[i].name) == 0)
+			return names[i].mode;
+	}
+	return MODE_SUBMIT;
 }
 
 void
