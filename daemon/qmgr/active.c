@@ -71,7 +71,7 @@ warn_if_clogged(struct qmgr *q, struct sched_transport *t, struct str destinatio
 	int64_t share;
 
 	if (q->config.qmgr_clog_warn_time == 0 ||
-	    active < q->config.qmgr_message_active_limit / 10 * 9)
+	    active < q->config.qmgr_message_active_limit / 10 * INT64_C(9))
 		return;
 	d = sched_destination_find(t, destination);
 	if (d == NULL || now_ms < d->next_warning_ms)

@@ -27,7 +27,9 @@
 #include "qmgr.h"
 #include "recipients.h"
 
-enum { IDLE_MAX = 50 };
+/* An idle connection occupies one of the agent's sessions, and another client may want it
+ * (the smtp agent that passes mail on). */
+enum { IDLE_MAX = 50, IDLE_MS = 3000, SWEEP_MS = 1000 };
 
 /* Values of the trace_flags attribute: sendmail -bv, sendmail -v. */
 enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
@@ -37,10 +39,11 @@ struct agent {
 	struct stream *stream;
 	struct ipc ipc;
 	uint64_t generation;
+	int64_t idle_since_ms;
 };
 
 struct agent_pool {
-	struct list idle;
+	struct list idle; /* that which has waited longest first */
 	size_t n_idle;
 };
 
@@ -107,8 +110,36 @@ agent_give_back(struct qmgr *q, struct str transport, struct agent *a)
 		agent_free(a);
 		return;
 	}
+	a->idle_since_ms = loop_now_ms(q->daemon->loop);
 	list_append(&p->idle, &a->link);
 	p->n_idle++;
+}
+
+/* Close what has been idle for a while. Returns when to look again. */
+static int64_t
+sweep_agents(struct qmgr *q)
+{
+	int64_t now_ms = loop_now_ms(q->daemon->loop);
+	const struct map_entry *e;
+	bool some_left = false;
+	size_t at = 0;
+
+	while ((e = map_next(q->agents, &at)) != NULL) {
+		struct agent_pool *p = e->value;
+		struct list *first;
+
+		while ((first = list_first(&p->idle)) != NULL) {
+			struct agent *a = CONTAINER_OF(first, struct agent, link);
+
+			if (now_ms - a->idle_since_ms < IDLE_MS)
+				break;
+			list_remove(first);
+			p->n_idle--;
+			agent_free(a);
+		}
+		some_left = some_left || first != NULL;
+	}
+	return some_left ? now_ms + SWEEP_MS : INT64_MAX;
 }
 
 void
@@ -497,9 +528,12 @@ deliver_run(void *arg)
 	struct qmgr *q = arg;
 
 	while (!q->daemon->draining) {
+		int64_t sweep_ms;
+
 		hand_out(q);
-		if (event_wait(&q->dispatch, sched_next_wake_ms(&q->sched)) ==
-		    FIBER_CANCELLED)
+		sweep_ms = sweep_agents(q);
+		if (event_wait(&q->dispatch, MIN_OF(sched_next_wake_ms(&q->sched),
+						    sweep_ms)) == FIBER_CANCELLED)
 			break;
 	}
 }

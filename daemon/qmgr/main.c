@@ -116,6 +116,23 @@ trigger(struct qmgr *q, char c)
 	}
 }
 
+/* Take the file, or say that it has to stay where it is for now. */
+static void
+take_announced(struct qmgr *q, struct ipc *ipc, const struct msg_qmgr_arrived *arrived)
+{
+	const struct msg_qmgr_full full = {.active = (int64_t)map_count(q->active)};
+	struct err err;
+
+	if (active_has_room(q)) {
+		active_take(q, QUEUE_INCOMING, arrived->queue_id, arrived->file, false);
+		return;
+	}
+	if (arrived->file >= 0)
+		sys_close(arrived->file);
+	scan_want(q, SCAN_INCOMING);
+	IGNORE(ipc_send(ipc, &ipc_qmgr_full, &full, &err) && ipc_flush(ipc, &err));
+}
+
 static void
 take_announcements(struct qmgr *q, struct stream *s)
 {
@@ -126,19 +143,7 @@ take_announcements(struct qmgr *q, struct stream *s)
 
 	ipc_init(&ipc, s);
 	while (ipc_receive(&ipc, mem, &ipc_qmgr_arrived, &arrived, &err) == IPC_DONE) {
-		if (active_has_room(q)) {
-			active_take(q, QUEUE_INCOMING, arrived.queue_id, arrived.file,
-				    false);
-		} else {
-			const struct msg_qmgr_full full = {
-				.active = (int64_t)map_count(q->active)};
-
-			if (arrived.file >= 0)
-				sys_close(arrived.file);
-			scan_want(q, SCAN_INCOMING);
-			IGNORE(ipc_send(&ipc, &ipc_qmgr_full, &full, &err) &&
-			       ipc_flush(&ipc, &err));
-		}
+		take_announced(q, &ipc, &arrived);
 		arena_reset(mem);
 	}
 	arena_free(&mem);

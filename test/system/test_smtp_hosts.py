@@ -280,6 +280,17 @@ class Hosts(test_smtp_client.Case):
                         self.assertEqual(len(found), 1, found)
                         self.assertRegex(f"{found[0].program}: {found[0].text}", line)
 
+    def test_passed_to_a_busy_transport(self):
+        """Its one agent has just been used by qmgr."""
+        self.town.dns.host("ours.example", "127.0.0.1")
+        with self.town, Instance(**CALM, best_mx_transport="one:taken",
+                                 services="one unix - - n - 1 discard",
+                                 transport_maps="inline:{straight.example=one:}") as mta:
+            self.town.dns.mail("example.org", "ours.example")
+            self.send(mta, ["user@straight.example"])
+            self.send(mta, ["user@example.org"])
+            self.assertEqual(len(mta.log.find(r"discard: .*status=sent \(taken\)")), 1)
+
     def test_no_mx_address(self):
         self.town.dns.mail("example.org", "gone.example")
         for defer, status in (("no", "bounced"), ("yes", "deferred")):
