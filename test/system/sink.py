@@ -241,12 +241,15 @@ class _Session:
             if not ok:
                 return
 
-    def say(self, line, usual):
-        """Send the reply; False where the connection ends. The code sent is kept."""
+    def say(self, line, usual, first=None):
+        """Send the reply, after first(); False where the connection ends. The code sent is
+        kept, empty if there is none."""
         reply = self.sink.decide(line, usual)
+        self.code = "" if reply is DROP else reply[:3]
+        if first:
+            first()
         if reply is DROP:
             return False
-        self.code = reply[:3]
         for i, line in enumerate(reply.split("\n")):
             if i > 0 and self.sink.pace:
                 time.sleep(self.sink.pace)
@@ -290,19 +293,32 @@ class _Session:
         if self.code[0] != "3":
             return True
         self.sink.note_data(1)
-        try:
-            return self.take_data()
-        finally:
+        message = self.read_message()
+        # Nobody shall hear of the end before we know of it ourselves.
+        if message is None:
             self.sink.note_data(-1)
+            return False
+        ok = self.say("EOD", f"250 2.0.0 Ok: queued as S{self.number:04X}"
+                             f"{len(self.sink.messages):04X}",
+                      lambda: self.end_message(message))
+        self.reset()
+        return ok
 
-    def take_data(self):
+    def end_message(self, message):
+        """Who answers 2xx has the message, even if the reply is lost on its way."""
+        self.sink.note_data(-1)
+        if self.code.startswith("2"):
+            self.sink.keep(message)
+
+    def read_message(self):
+        """None if the client is gone, or never ends."""
         self.sink.decide("CONTENT", "")
         data = []
         size = 0
         while True:
             line = self.file.readline(LINE_MAX)
             if not line:
-                return False
+                return None
             if line == b".\r\n":
                 break
             if self.sink.bytes_per_second and \
@@ -310,17 +326,10 @@ class _Session:
                 time.sleep(100000 / self.sink.bytes_per_second)
             size += len(line)
             if size > MESSAGE_MAX:
-                return False
+                return None
             data.append(line[1:] if line.startswith(b".") else line)
-        message = Message(self.sender, self.recipients, b"".join(data), self.helo,
-                          self.mail_args, self.rcpt_args, self.number)
-        ok = self.say("EOD", f"250 2.0.0 Ok: queued as S{self.number:04X}"
-                             f"{len(self.sink.messages):04X}")
-        # Who answers 2xx has the message, even if the reply is lost on its way.
-        if ok and self.code[0] == "2":
-            self.sink.keep(message)
-        self.reset()
-        return ok
+        return Message(self.sender, self.recipients, b"".join(data), self.helo,
+                       self.mail_args, self.rcpt_args, self.number)
 
     def do_rset(self, text):
         self.reset()
