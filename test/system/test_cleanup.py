@@ -9,7 +9,7 @@ from system import queuefile, world
 from system.instance import Instance
 
 MESSAGE = b"Subject: hello\n\nhello\n"
-SECONDS = 20
+SECONDS = 40
 
 
 class Tables(unittest.TestCase):
@@ -18,7 +18,8 @@ class Tables(unittest.TestCase):
 
     def start(self, kind, parameter, key, value, **parameters):
         """A system whose table lies outside of its configuration directory."""
-        mta = Instance("tables", defer_transports="smtp", **parameters)
+        mta = Instance("tables", "pickup unix n - n 1 1 pickup", defer_transports="smtp",
+                       **parameters)
         self.addCleanup(mta.remove)
         self.folder = os.path.join(mta.dir, "tables")
         os.mkdir(self.folder)
