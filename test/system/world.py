@@ -21,6 +21,7 @@ import atexit
 import ctypes
 import fcntl
 import grp
+import itertools
 import os
 import pwd
 import shutil
@@ -95,7 +96,7 @@ class World:
         os.chmod(self.dir, 0o755)
         self.build = os.environ.get("HIKYAKU_BUILD", "")
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
-        self._port = FIRST_PORT
+        self._ports = itertools.count(FIRST_PORT + 1)
         self._owner = os.getpid()
         self._config_lock = threading.Lock()
         adopt_orphans()
@@ -214,12 +215,11 @@ class World:
         """A TCP port of 127.0.0.1 that nobody uses, the same ones in each run where the
         network is ours."""
         while True:
-            if self.private:
-                self._port += 1
+            port = next(self._ports) if self.private else 0  # also for threads
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    s.bind(("127.0.0.1", self._port if self.private else 0))
+                    s.bind(("127.0.0.1", port))
                     return s.getsockname()[1]
                 except OSError:
                     continue
