@@ -21,6 +21,7 @@ import atexit
 import ctypes
 import fcntl
 import grp
+import itertools
 import os
 import pwd
 import shutil
@@ -95,10 +96,9 @@ class World:
         os.chmod(self.dir, 0o755)
         self.build = os.environ.get("HIKYAKU_BUILD", "")
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
-        self._port = FIRST_PORT
+        self._ports = itertools.count(FIRST_PORT + 1)
         self._owner = os.getpid()
         self._config_lock = threading.Lock()
-        self._port_lock = threading.Lock()
         adopt_orphans()
         atexit.register(self._leave)
         # Unwind (and so stop what runs) when the test is ended from outside.
@@ -215,9 +215,7 @@ class World:
         """A TCP port of 127.0.0.1 that nobody uses, the same ones in each run where the
         network is ours."""
         while True:
-            with self._port_lock:
-                self._port += 1
-                port = self._port if self.private else 0
+            port = next(self._ports) if self.private else 0  # also for threads
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

@@ -196,11 +196,12 @@ message_near(const struct story *s, struct str id, int64_t time_us,
 
 	for (size_t i = 0; l != NULL && i < l->n; i++) {
 		struct message *m = l->items[i];
-		int64_t distance = llabs(m->first_us - time_us);
+		int64_t distance;
 
 		if (m == except || time_us < m->first_us - window_us ||
 		    time_us > m->last_us + window_us)
 			continue;
+		distance = llabs(m->first_us - time_us);
 		if (distance < best_distance) {
 			best = m;
 			best_distance = distance;
