@@ -213,6 +213,7 @@ class Sink:
 class _Session:
     def __init__(self, sink, conn, number):
         self.sink, self.conn, self.number = sink, conn, number
+        self.in_data = False
         self.file = conn.makefile("rb")
         self.helo = ""
         self.reset()
@@ -244,6 +245,7 @@ class _Session:
     def say(self, line, usual):
         """Send the reply; False where the connection ends. The code sent is kept."""
         reply = self.sink.decide(line, usual)
+        self.data_over()  # before the client knows and sends the next one
         if reply is DROP:
             return False
         self.code = reply[:3]
@@ -289,10 +291,16 @@ class _Session:
             return False
         if self.code[0] != "3":
             return True
+        self.in_data = True
         self.sink.note_data(1)
         try:
             return self.take_data()
         finally:
+            self.data_over()
+
+    def data_over(self):
+        if self.in_data:
+            self.in_data = False
             self.sink.note_data(-1)
 
     def take_data(self):
