@@ -97,7 +97,7 @@ class World:
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
         self._port = FIRST_PORT
         self._owner = os.getpid()
-        self._config_lock = threading.Lock()
+        self._lock = threading.Lock()
         adopt_orphans()
         atexit.register(self._leave)
         # Unwind (and so stop what runs) when the test is ended from outside.
@@ -157,7 +157,7 @@ class World:
         """Let set-gid programs accept `-c path` from any user, as an administrator would
         in the default main.cf."""
         if self.private:
-            with self._config_lock:  # a program may read it at any time
+            with self._lock:  # a program may read it at any time
                 self._config_dirs.append(path)
                 _write("/etc/postfix/main.cf.new",
                        f"alternate_config_directories = {' '.join(self._config_dirs)}\n")
@@ -214,12 +214,13 @@ class World:
         """A TCP port of 127.0.0.1 that nobody uses, the same ones in each run where the
         network is ours."""
         while True:
-            if self.private:
+            with self._lock:  # tests may run several instances at once
                 self._port += 1
+                port = self._port if self.private else 0
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    s.bind(("127.0.0.1", self._port if self.private else 0))
+                    s.bind(("127.0.0.1", port))
                     return s.getsockname()[1]
                 except OSError:
                     continue
