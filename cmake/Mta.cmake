@@ -106,4 +106,7 @@ endfunction()
 
 function(mta_tool name)
     mta_program(tool ${name} bin ${ARGN})
+    if(HIKYAKU_SANITIZE)
+        target_sources(tool_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/sanitized_program.c)
+    endif()
 endfunction()

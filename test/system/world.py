@@ -98,7 +98,7 @@ class World:
         self.oracle = os.environ.get("HIKYAKU_ORACLE", "")
         self._ports = itertools.count(FIRST_PORT + 1)
         self._owner = os.getpid()
-        self._config_lock = threading.Lock()
+        self._lock = threading.Lock()
         adopt_orphans()
         atexit.register(self._leave)
         # Unwind (and so stop what runs) when the test is ended from outside.
@@ -158,7 +158,7 @@ class World:
         """Let set-gid programs accept `-c path` from any user, as an administrator would
         in the default main.cf."""
         if self.private:
-            with self._config_lock:  # a program may read it at any time
+            with self._lock:  # a program may read it at any time
                 self._config_dirs.append(path)
                 _write("/etc/postfix/main.cf.new",
                        f"alternate_config_directories = {' '.join(self._config_dirs)}\n")
