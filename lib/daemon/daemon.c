@@ -250,7 +250,8 @@ reload(struct process *p)
 		arena_free(&mem);
 	} else if (p->d.program->reload(&p->d, fresh, &err)) {
 		p->d.config = fresh;
-		return;
+		if (logging_open(p->d.log, mem, fresh, p->program_name, &err))
+			return;
 	}
 	log_error(p->d.log, "reload: %s; the old configuration stays in force", err.text);
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`postfix reload` with another relayhost or fallback while mail is queued and sessions are
 open: in force at once, nothing lost, nothing twice, no session cut."""
+import os
 import time
 import unittest
 
 from . import world
 from .harness import Instance, Ledger, Sink
+from .maillog import Maillog
 from .outcomes import CALM, kinds
 
 MESSAGES = 20
@@ -133,6 +135,17 @@ class Reload(unittest.TestCase):
             self.assertGreater(min(len(old.messages), len(new.messages)), 20)
 
         self.play(scenario, (Instance,))
+
+    def test_other_maillog(self):
+        """Who stays in place over a reload writes into the new file, too."""
+        with Sink() as sink, Instance(relayhost=sink.hop) as mta:
+            other = Maillog(os.path.join(mta.dir, "other"))
+            mta.configure(maillog_file=other.path)
+            mta.reload()
+            mta.sendmail(b"Subject: x\n\nx\n", "a@dest.example")
+            other.wait(r"qmgr: .*queue active")
+            other.wait(r"smtp: .*status=sent")
+            other.wait(r"qmgr: .*removed")
 
 
 if __name__ == "__main__":
