@@ -91,9 +91,13 @@ def read(path):
 
 
 def read_all(queue_directory, queues=("maildrop", "incoming", "active", "deferred", "hold")):
-    """Every message file of a spool."""
-    found = []
+    """Every message file of a spool, once: it may move on while they are read. (A file in
+    maildrop is not yet the message of its name.)"""
+    found = {}
     for queue in queues:
         for folder, _, names in os.walk(os.path.join(queue_directory, queue)):
-            found += (read(os.path.join(folder, name)) for name in names)
-    return [f for f in found if f is not None]
+            for name in names:
+                file = read(os.path.join(folder, name))
+                if file is not None:
+                    found[queue == "maildrop", name] = file
+    return list(found.values())
