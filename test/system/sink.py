@@ -294,21 +294,18 @@ class _Session:
             return True
         self.sink.note_data(1)
         message = self.read_message()
-        # Nobody shall hear of the end before we know of it ourselves.
         if message is None:
             self.sink.note_data(-1)
             return False
+        # The client may go on to the next message as soon as it hears of the end.
         ok = self.say("EOD", f"250 2.0.0 Ok: queued as S{self.number:04X}"
                              f"{len(self.sink.messages):04X}",
-                      lambda: self.end_message(message))
+                      lambda: self.sink.note_data(-1))
+        # Who answers 2xx has the message, even if the reply is lost on its way.
+        if ok and self.code[0] == "2":
+            self.sink.keep(message)
         self.reset()
         return ok
-
-    def end_message(self, message):
-        """Who answers 2xx has the message, even if the reply is lost on its way."""
-        self.sink.note_data(-1)
-        if self.code.startswith("2"):
-            self.sink.keep(message)
 
     def read_message(self):
         """None if the client is gone, or never ends."""
