@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "base/sys.h"
 
+#include "config/value.h"
 #include "daemon/daemon.h"
 #include "fiber/offload.h"
 #include "ipc/messages.h"
@@ -256,14 +257,7 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 static bool
 class_is_on(const struct bounce *b, const char *class)
 {
-	struct str list = b->config.notify_classes;
-	struct str word;
-
-	while (str_token(&list, ", \t\r\n", &word)) {
-		if (str_ieq(word, str_from(class)))
-			return true;
-	}
-	return false;
+	return list_has(b->config.notify_classes, str_from(class));
 }
 
 static bool

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+#include "config/value.h"
 #include "daemon/daemon.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
@@ -145,14 +146,7 @@ rewrite_addresses(struct message *m, const struct header_field *f, struct str te
 static bool
 is_dropped(const struct message *m, const struct header_field *f)
 {
-	struct str list = m->cleanup->config.message_drop_headers;
-	struct str name;
-
-	while (str_token(&list, ", \t\r\n", &name)) {
-		if (str_ieq(name, f->name))
-			return true;
-	}
-	return false;
+	return list_has(m->cleanup->config.message_drop_headers, f->name);
 }
 
 static void

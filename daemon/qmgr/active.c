@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 
+#include "config/value.h"
 #include "daemon/daemon.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
@@ -124,18 +125,6 @@ add_problem(struct message *m, const char *transport, struct str dsn, struct str
 	       r);
 }
 
-static bool
-list_has(struct str list, struct str word)
-{
-	struct str item;
-
-	while (str_token(&list, ", \t\r\n", &item)) {
-		if (str_eq(item, word))
-			return true;
-	}
-	return false;
-}
-
 /* Is there no point in trying now? Then the recipient goes to the retry service. */
 static bool
 suspend(struct message *m, struct sched_transport *t, struct str destination,
@@ -150,7 +139,8 @@ suspend(struct message *m, struct sched_transport *t, struct str destination,
 		sched_revive(&m->qmgr->sched, t, d, now_ms);
 		return false;
 	}
-	if (!m->flush_all && list_has(m->qmgr->config.defer_transports, t->name)) {
+	if (!m->flush_all &&
+	    list_has_exactly(m->qmgr->config.defer_transports, t->name)) {
 		add_problem(m, "retry", STR("4.3.2"), STR("deferred transport"), r);
 		return true;
 	}

@@ -141,3 +141,15 @@ list_has(struct str list, struct str word)
 	}
 	return false;
 }
+
+bool
+list_has_exactly(struct str list, struct str word)
+{
+	struct str item;
+
+	while (list_next(&list, &item)) {
+		if (str_eq(item, word))
+			return true;
+	}
+	return false;
+}

@@ -39,3 +39,5 @@ size_t list_brace_len(struct str s);
 /* Whether the list has an item equal to word, letter case ignored; "!word" and tables
  * are not looked at. */
 bool list_has(struct str list, struct str word);
+/* The same, with upper and lower case apart: names of services and parameters. */
+bool list_has_exactly(struct str list, struct str word);

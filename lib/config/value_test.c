@@ -100,6 +100,9 @@ braces(void **state)
 	assert_false(list_unbrace(STR("a"), &inner, &why));
 	assert_true(list_has(STR("a, B c"), STR("b")));
 	assert_false(list_has(STR("ab"), STR("b")));
+	assert_true(list_has_exactly(STR("a, B c"), STR("B")));
+	assert_false(list_has_exactly(STR("a, B c"), STR("b")));
+	assert_false(list_has_exactly(STR("aB"), STR("B")));
 }
 
 static void

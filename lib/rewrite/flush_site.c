@@ -4,19 +4,8 @@
 #include "base/arena.h"
 
 #include "config/config.h"
+#include "config/value.h"
 #include "queue/id.h"
-
-static bool
-names_parents(struct str list)
-{
-	struct str item;
-
-	while (str_token(&list, ", \t\r\n", &item)) {
-		if (str_eq(item, STR("fast_flush_domains")))
-			return true;
-	}
-	return false;
-}
 
 bool
 flush_sites_open(struct arena *mem, const struct config *cfg, struct match **match_out,
@@ -29,7 +18,10 @@ flush_sites_open(struct arena *mem, const struct config *cfg, struct match **mat
 			  err) &&
 	       config_get(mem, cfg, STR("fast_flush_domains"), &sites, err) &&
 	       match_open(mem, MATCH_DOMAINS, "fast_flush_domains", sites,
-			  names_parents(parents) ? MATCH_PARENT : 0, match_out, err);
+			  list_has_exactly(parents, STR("fast_flush_domains"))
+				  ? MATCH_PARENT
+				  : 0,
+			  match_out, err);
 }
 
 struct str

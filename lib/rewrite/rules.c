@@ -6,24 +6,13 @@
 
 #include "config/common_config.h"
 #include "config/config.h"
+#include "config/value.h"
 #include "mail/address.h"
 #include "table/places.h"
 #include "table/table.h"
 
 #include "rewrite/canonical.h"
 #include "rewrite/own.h"
-
-static bool
-list_names(struct str list, const char *name)
-{
-	struct str word;
-
-	while (str_token(&list, ", \t\r\n", &word)) {
-		if (str_eq(word, str_from(name)))
-			return true;
-	}
-	return false;
-}
 
 static bool
 open_maps(struct arena *mem, struct rewrite_rules *r, struct err *err)
@@ -77,8 +66,9 @@ open_lists(struct arena *mem, struct rewrite_rules *r, struct err *err)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		bool parents = list_names(r->config.parent_domain_matches_subdomains,
-					  rows[i].title);
+		bool parents =
+			list_has_exactly(r->config.parent_domain_matches_subdomains,
+					 str_from(rows[i].title));
 
 		if (!match_open(mem, rows[i].kind, rows[i].title, rows[i].text,
 				parents ? MATCH_PARENT : 0, rows[i].match, err))
@@ -127,12 +117,12 @@ rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str
 	r.utf8 = common.smtputf8_enable;
 	r.empty_address_recipient = common.empty_address_recipient;
 	r.double_bounce = common.double_bounce_sender;
-	r.transport_matches_parents =
-		list_names(r.config.parent_domain_matches_subdomains, "transport_maps");
-	r.propagate_canonical =
-		list_names(r.config.propagate_unmatched_extensions, "canonical");
+	r.transport_matches_parents = list_has_exactly(
+		r.config.parent_domain_matches_subdomains, STR("transport_maps"));
+	r.propagate_canonical = list_has_exactly(r.config.propagate_unmatched_extensions,
+						 STR("canonical"));
 	r.propagate_virtual =
-		list_names(r.config.propagate_unmatched_extensions, "virtual");
+		list_has_exactly(r.config.propagate_unmatched_extensions, STR("virtual"));
 	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err))
 		return false;
 	*out = r;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
+#include "config/value.h"
 #include "smtp/client.h"
 
 static const struct {
@@ -53,28 +54,16 @@ static const struct str discardable[] = {
 	STR_INIT("CHUNKING"),
 };
 
-static bool
-has_word(struct str text, struct str want)
-{
-	struct str word;
-
-	while (str_token(&text, ", \t\r\n", &word)) {
-		if (str_ieq(word, want))
-			return true;
-	}
-	return false;
-}
-
 void
 smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
 		    struct str *names_out)
 {
-	bool silent = has_word(text, STR("silent-discard"));
+	bool silent = list_has(text, STR("silent-discard"));
 	struct buf *names = buf_new(mem, 1024);
 	unsigned features = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(discardable); i++) {
-		if (!has_word(text, discardable[i]))
+		if (!list_has(text, discardable[i]))
 			continue;
 		features |= smtp_feature_of(discardable[i]);
 		if (!silent)
@@ -88,8 +77,8 @@ smtp_features_parse(struct arena *mem, struct str text, unsigned *features_out,
 unsigned
 smtp_pix_parse(struct str text)
 {
-	return (has_word(text, STR("disable_esmtp")) ? SMTP_PIX_DISABLE_ESMTP : 0) |
-	       (has_word(text, STR("delay_dotcrlf")) ? SMTP_PIX_DELAY_DOTCRLF : 0);
+	return (list_has(text, STR("disable_esmtp")) ? SMTP_PIX_DISABLE_ESMTP : 0) |
+	       (list_has(text, STR("delay_dotcrlf")) ? SMTP_PIX_DELAY_DOTCRLF : 0);
 }
 
 const char *
