@@ -80,9 +80,9 @@ worker_count(const struct maker *m, enum service_kind kind, int limit)
 {
 	long n = m->plan->common.workers;
 
-	if (kind != SERVICE_WORKERS)
+	if (kind != SERVICE_WORKERS && kind != SERVICE_CLIENTS)
 		return 1;
-	if (n == 0)
+	if (n == 0 && kind == SERVICE_WORKERS)
 		n = sysconf(_SC_NPROCESSORS_ONLN);
 	if (limit > 0 && n > limit)
 		n = limit;

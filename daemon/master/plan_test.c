@@ -174,6 +174,30 @@ test_rows(void **state)
 	}
 }
 
+/* Without a word about it: servers use every processor; the client is one, so that a
+ * connection that it keeps is found again. */
+static void
+test_default_workers(void **state)
+{
+	struct world *w = *state;
+	struct plan *plan;
+	struct err err;
+
+	write_file(w, "main.cf",
+		   str_printf(w->mem,
+			      "daemon_directory = %s\ninet_interfaces = 127.0.0.1\n"
+			      "myhostname = m.example\ndefault_process_limit = 10\n",
+			      w->dir),
+		   0644);
+	write_file(w, "master.cf",
+		   STR("smtp inet n - y - - smtpd\nrelay unix - - n - - smtp\n"), 0644);
+	assert_true(plan_load(w->dir, &plan, &err));
+	assert_int_equal(plan_find(plan, "smtp/inet")->workers,
+			 MIN_OF(sysconf(_SC_NPROCESSORS_ONLN), 10));
+	assert_int_equal(plan_find(plan, "relay/unix")->workers, 1);
+	plan_free(&plan);
+}
+
 static const struct {
 	const char *text, *error;
 } bad[] = {
@@ -228,6 +252,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_default_workers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_implied, set_up, tear_down),
 	};

@@ -318,6 +318,18 @@ class Instance:
                 except BrokenPipeError:
                     pass  # pickup needs no more than the connection
 
+    def wait_deferred(self, count, seconds=30):
+        """Wait until `count` messages lie in deferred/ and none is on its way there: a
+        delivery is logged before its message has moved, and what is still moving is not
+        asked for by flush()."""
+        end = time.monotonic() + seconds
+        while sum(self._is_ready("active")) or sum(self._is_ready("deferred")) != count:
+            if time.monotonic() > end:
+                raise AssertionError(f"not {count} deferred after {seconds} s: "
+                                     f"{self.queue_files()}\n"
+                                     + "\n".join(self.log.raw()[-30:]))
+            time.sleep(0.02)
+
     def wait_empty(self, seconds=30):
         """Wait until nothing is queued."""
         end = time.monotonic() + seconds

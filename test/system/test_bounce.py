@@ -176,6 +176,7 @@ class Failed(Base):
             sender = self.send(mta, "never@dest.example", "later@dest.example")
             first = self.report(sender)
             mta.log.wait("to=<later@dest.example>.*status=deferred")
+            mta.wait_deferred(1)
             mta.flush()
             second = self.report(sender, 2)
             self.assertEqual(first.outcome(), {"never@dest.example": ("failed", "5.1.1")})

@@ -56,6 +56,7 @@ class Reload(unittest.TestCase):
         mta.log.mark()
         self.submit(mta, ledger)
         mta.log.wait(r"smtp: .*status=deferred", count=MESSAGES)
+        mta.wait_deferred(MESSAGES)
 
     def test_other_relayhost(self):
         def scenario(mta, ledger, old, new):
@@ -82,6 +83,7 @@ class Reload(unittest.TestCase):
             mta.log.mark()
             self.submit(mta, ledger, 3)
             mta.log.wait(r"smtp: .*status=deferred.*Connection refused", count=3)
+            mta.wait_deferred(3)
             mta.configure(relayhost=old.hop)
             mta.reload()
             mta.flush()
@@ -101,6 +103,7 @@ class Reload(unittest.TestCase):
             mta.log.mark()
             self.submit(mta, ledger, 3)
             mta.log.wait(r"smtp: .*status=deferred", count=3)
+            mta.wait_deferred(3)
             old.start()
             mta.flush()
             old.wait(3)
