@@ -15,6 +15,7 @@
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "rewrite/flush_site.h"
+#include "table/table.h"
 
 #include "qmgr.h"
 
@@ -66,6 +67,7 @@ init(struct daemon *d, struct err *err)
 	q->dirs.root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (q->dirs.root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");
+	table_load_libraries(); /* a reload may name the first table of a type */
 	if (!load(q, d->mem, d->config, err))
 		return false;
 	sched_init(&q->sched);

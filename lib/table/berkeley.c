@@ -10,6 +10,7 @@
  */
 #include "table/berkeley_internal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -34,7 +35,35 @@ struct berkeley {
 /* The library's messages are kept for whoever asks, instead of printed. */
 struct said {
 	char text[200];
+	char *(*strerror)(int);
 };
+
+#define NUMBER_TEXT_(n) #n
+#define NUMBER_TEXT(n) NUMBER_TEXT_(n)
+static const char LIBRARY[] = "libdb-" NUMBER_TEXT(DB_VERSION_MAJOR) "." NUMBER_TEXT(
+	DB_VERSION_MINOR) ".so";
+
+/* A function of the library, which is loaded when the first of its tables is opened:
+ * sendmail and postdrop start for every message and need it only for a strange access
+ * list. It stays loaded. */
+static bool
+library_function(const char *name, void *function_out, struct err *err)
+{
+	void *library = dlopen(LIBRARY, RTLD_NOW);
+	void *symbol = library != NULL ? dlsym(library, name) : NULL;
+
+	if (symbol == NULL)
+		return err_set(err, ERR_CONFIG, "Berkeley DB: %s", dlerror());
+	memcpy(function_out, &symbol, sizeof(symbol));
+	return true;
+}
+
+void
+table_load_libraries(void)
+{
+	/* What fails here is told when a table needs it. */
+	IGNORE(dlopen(LIBRARY, RTLD_NOW) == NULL);
+}
 
 static void
 remember(const DB_ENV *env UNUSED, const char *prefix, const char *text)
@@ -47,14 +76,21 @@ remember(const DB_ENV *env UNUSED, const char *prefix, const char *text)
 bool
 berkeley_new(DB **db_out, struct err *err)
 {
+	int (*create)(DB **, DB_ENV *, u_int32_t);
+	char *(*text)(int);
 	struct said *said;
 	DB *db;
-	int rc = db_create(&db, NULL, 0);
+	int rc;
 
+	if (!library_function("db_create", &create, err) ||
+	    !library_function("db_strerror", &text, err))
+		return false;
+	rc = create(&db, NULL, 0);
 	if (rc != 0)
-		return err_set(err, ERR_TEMP, "Berkeley DB: %s", db_strerror(rc));
+		return err_set(err, ERR_TEMP, "Berkeley DB: %s", text(rc));
 	/* The prefix is handed to the function untouched: our way to know the handle. */
 	said = mem_alloc(sizeof(*said));
+	said->strerror = text;
 	db->app_private = said;
 	db->set_errpfx(db, (const char *)said);
 	db->set_errcall(db, remember);
@@ -82,7 +118,7 @@ berkeley_text(const DB *db, int rc)
 
 	/* For system errors the number says it all and shorter. */
 	if (rc > 0 || said->text[0] == '\0')
-		return db_strerror(rc);
+		return said->strerror(rc);
 	return said->text;
 }
 

@@ -53,6 +53,10 @@ enum {
 	TABLE_DEPTH_MAX = 8,
 };
 
+/* Load what any type needs, now instead of when such a table is opened: for a daemon that
+ * opens tables later, when its sandbox lets it load nothing. */
+void table_load_libraries(void);
+
 /* Open "type:name". Errors are ERR_CONFIG: no type, unknown type, a type that is known
  * but not supported yet (the text lists those that are), no such file, bad syntax. */
 bool table_open(struct arena *mem, struct str spec, unsigned flags,
