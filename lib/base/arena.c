@@ -39,9 +39,12 @@ struct arena {
 static struct chunk *
 chunk_new(size_t size, struct chunk *older)
 {
-	struct chunk *c = mem_alloc(mem_size_add(sizeof(*c), size));
+	/* Not zeroed: take() does that for what is asked for, and the pages of the rest
+	 * are never touched. */
+	struct chunk *c = mem_realloc(NULL, mem_size_add(sizeof(*c), size));
 
 	c->size = size;
+	c->used = 0;
 	c->older = older;
 	return c;
 }
@@ -133,10 +136,8 @@ arena_reset(struct arena *mem)
 	while (first != NULL && first->older != NULL)
 		first = first->older;
 	end_contents(mem, first);
-	if (first != NULL) {
-		memset(first->data, 0, first->used);
+	if (first != NULL)
 		first->used = 0;
-	}
 	mem->next_size = CHUNK_FIRST;
 	mem->handed_out = 0;
 }
@@ -147,7 +148,7 @@ take(struct chunk *c, size_t size)
 	void *p = c->data + c->used;
 
 	c->used += size;
-	return p;
+	return memset(p, 0, size);
 }
 
 void *

@@ -203,6 +203,14 @@ command_user(struct command *c, unsigned uid)
 	return pw == NULL ? NULL : arena_strdup(c->mem, pw->pw_name);
 }
 
+const char *
+command_user_or_unknown(struct command *c, unsigned uid)
+{
+	const char *user = command_user(c, uid);
+
+	return user == NULL ? "unknown" : user;
+}
+
 static bool
 trigger_socket(const char *path, char byte, struct err *err)
 {

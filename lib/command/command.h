@@ -47,8 +47,11 @@ bool command_get_bool(struct command *c, const char *name);
  * (import_environment, export_environment). */
 void command_environment(struct command *c, const char *parameter);
 
-/* Login name of a uid, or NULL. In c->mem. */
+/* Login name of a uid, or NULL. In c->mem. It costs as much as reading main.cf. */
 const char *command_user(struct command *c, unsigned uid);
+
+/* The same for messages and look-ups: "unknown" for a uid without a name. */
+const char *command_user_or_unknown(struct command *c, unsigned uid);
 
 /* Send one byte to the socket or fifo at path, relative to the working directory, without
  * waiting. False with errno as errnum: there is none (ENOENT), or nobody listens. */

@@ -8,7 +8,7 @@
 
 #include "command/command.h"
 
-/* The default lists need no table. */
+/* The default lists need no table and no login name. */
 static bool
 is_anyone(struct str list)
 {
@@ -23,7 +23,7 @@ log_warnings(struct command *c, const char *const *texts, size_t count)
 }
 
 enum permit
-permit_user(struct command *c, const char *parameter, const char *user, struct err *err)
+permit_user(struct command *c, const char *parameter, unsigned uid, struct err *err)
 {
 	struct str list = command_get(c, parameter);
 	const char *const *texts;
@@ -36,7 +36,7 @@ permit_user(struct command *c, const char *parameter, const char *user, struct e
 		return PERMIT_FAILED;
 	count = match_warnings(match, &texts);
 	log_warnings(c, texts, count);
-	switch (match_find(match, str_from(user), NULL, err)) {
+	switch (match_find(match, str_from(command_user_or_unknown(c, uid)), NULL, err)) {
 	case MATCH_YES:
 		return PERMIT_YES;
 	case MATCH_NO:
@@ -63,7 +63,7 @@ item_allows(struct str item, struct str sender, struct str null_key)
 }
 
 enum permit
-permit_sender(struct command *c, const char *user, struct str sender, struct err *err)
+permit_sender(struct command *c, unsigned uid, struct str sender, struct err *err)
 {
 	static const char parameter[] = "local_login_sender_maps";
 	struct str list = command_get(c, parameter);
@@ -81,7 +81,8 @@ permit_sender(struct command *c, const char *user, struct str sender, struct err
 		return PERMIT_FAILED;
 	count = maps_warnings(maps, &texts);
 	log_warnings(c, texts, count);
-	switch (maps_find(maps, c->mem, str_from(user), MAPS_ALL, &hit, err)) {
+	switch (maps_find(maps, c->mem, str_from(command_user_or_unknown(c, uid)),
+			  MAPS_ALL, &hit, err)) {
 	case LOOKUP_ABSENT:
 		return PERMIT_NO;
 	case LOOKUP_FAILED:

@@ -250,7 +250,7 @@ lookup(void *closure, struct str name, struct str *out)
 		return EXPAND_LITERAL;
 	row = param_find(name);
 	if (row != NULL) {
-		*out = row->def;
+		*out = param_default(row);
 		return EXPAND_RECURSE;
 	}
 	*out = config_transport_default(name);
@@ -303,7 +303,7 @@ config_default(const struct config *cfg, struct str name)
 	if (config_computed_default(cfg, name, &out))
 		return out;
 	row = param_find(name);
-	return row != NULL ? row->def : config_transport_default(name);
+	return row != NULL ? param_default(row) : config_transport_default(name);
 }
 
 struct str

@@ -301,16 +301,16 @@ every_area_has_good_defaults(void **state)
 		struct err err = {.kind = ERR_NONE};
 
 		if (param_unit(row->type) != 0)
-			ok = config_get_time(cfg, row->name, &n, &err);
+			ok = config_get_time(cfg, param_name(row), &n, &err);
 		else if (row->type == PARAM_INT || row->type == PARAM_LONG)
-			ok = config_get_int(cfg, row->name, &n, &err);
+			ok = config_get_int(cfg, param_name(row), &n, &err);
 		else if (row->type == PARAM_BOOL)
-			ok = config_get_bool(cfg, row->name, &b, &err);
+			ok = config_get_bool(cfg, param_name(row), &b, &err);
 		if (!ok)
 			fail_msg("%s", err.text);
-		assert_true(param_find(row->name) == row);
+		assert_true(param_find(param_name(row)) == row);
 		if (row->state == PARAM_ACTED || row->state == PARAM_OURS)
-			assert_true(row->summary[0] != '\0');
+			assert_true(param_summary(row)[0] != '\0');
 	}
 }
 

@@ -13,16 +13,42 @@ enum {
 	ROW_COUNT
 };
 
+/* All texts in one piece, which rows refer to by place. */
 /* clang-format off */
-#define ROW(T, text, d, lowest, highest, what)                                           \
-	{.name = STR_INIT(text), .def = STR_INIT(d), .type = PARAM_##T,                  \
-	 .state = PARAM_STATE, .min = (lowest), .max = (highest), .area = PARAM_AREA,    \
-	 .summary = (what)},
+#define TEXTS(field, text, d, lowest, highest, what)                                     \
+	char name_##field[sizeof(text)];                                                 \
+	char def_##field[sizeof(d)];                                                     \
+	char summary_##field[sizeof(what)];
 /* clang-format on */
+struct texts {
+#define PARAM(T, name, ...)           TEXTS(name, #name, __VA_ARGS__)
+#define PARAM_AS(T, field, name, ...) TEXTS(field, name, __VA_ARGS__)
+#include "config/all.def"
+#undef PARAM
+#undef PARAM_AS
+#undef TEXTS
+};
 
+#define TEXTS(text, d, lowest, highest, what) text, d, what,
+static const struct texts texts = {
+#define PARAM(T, name, ...)           TEXTS(#name, __VA_ARGS__)
+#define PARAM_AS(T, field, name, ...) TEXTS(name, __VA_ARGS__)
+#include "config/all.def"
+#undef PARAM
+#undef PARAM_AS
+#undef TEXTS
+};
+
+/* clang-format off */
+#define ROW(T, field, d, lowest, highest, what)                                          \
+	{.type = PARAM_##T, .state = PARAM_STATE, .min = (lowest), .max = (highest),     \
+	 .area = PARAM_AREA, .name_at = offsetof(struct texts, name_##field),            \
+	 .def_at = offsetof(struct texts, def_##field),                                  \
+	 .summary_at = offsetof(struct texts, summary_##field)},
+/* clang-format on */
 static const struct param rows[] = {
-#define PARAM(T, name, ...)           ROW(T, #name, __VA_ARGS__)
-#define PARAM_AS(T, field, name, ...) ROW(T, name, __VA_ARGS__)
+#define PARAM(T, name, ...)           ROW(T, name, __VA_ARGS__)
+#define PARAM_AS(T, field, name, ...) ROW(T, field, __VA_ARGS__)
 #include "config/all.def"
 #undef PARAM
 #undef PARAM_AS
@@ -32,6 +58,24 @@ static const unsigned short order[ROW_COUNT] = {
 #include "param_order.inc"
 };
 
+struct str
+param_name(const struct param *row)
+{
+	return str_from((const char *)&texts + row->name_at);
+}
+
+struct str
+param_default(const struct param *row)
+{
+	return str_from((const char *)&texts + row->def_at);
+}
+
+const char *
+param_summary(const struct param *row)
+{
+	return (const char *)&texts + row->summary_at;
+}
+
 const struct param *
 param_find(struct str name)
 {
@@ -40,7 +84,7 @@ param_find(struct str name)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct param *p = &rows[order[middle]];
-		int way = str_cmp(name, p->name);
+		int way = str_cmp(name, param_name(p));
 
 		if (way == 0)
 			return p;
@@ -114,7 +158,7 @@ param_nearest(struct str name)
 
 	for (size_t i = 0; i < ROW_COUNT && limit > 0; i++) {
 		const struct param *p = &rows[order[i]];
-		unsigned d = param_distance(name, p->name, limit);
+		unsigned d = param_distance(name, param_name(p), limit);
 
 		if (d > limit || d == 0)
 			continue;

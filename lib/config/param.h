@@ -48,16 +48,21 @@ enum param_state {
 	PARAM_RUNTIME, /* says something about the asking program; computed */
 };
 
+/* No pointers: sendmail and postdrop start for every message, and the loader would write
+ * into every page of this table first. */
 struct param {
-	struct str name;
-	struct str def;
 	enum param_type type;
 	enum param_state state;
 	int64_t min;
 	int64_t max;
-	const char *area; /* "smtp"; "known" and "newer" too */
-	const char *summary;
+	char area[12];                        /* "smtp"; "known" and "newer" too */
+	unsigned name_at, def_at, summary_at; /* for the functions below */
 };
+
+/* Texts of a row; they live for ever and have a NUL at their end. */
+struct str param_name(const struct param *row);
+struct str param_default(const struct param *row);
+const char *param_summary(const struct param *row);
 
 /* The row, or NULL. Also finds newer names. */
 const struct param *param_find(struct str name);

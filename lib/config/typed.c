@@ -104,8 +104,7 @@ row_of(struct str name, enum param_type type)
 
 	if (row != NULL)
 		return *row;
-	return (struct param){
-		.name = name, .def = STR_EMPTY, .type = type, .min = INT64_MIN};
+	return (struct param){.type = type, .min = INT64_MIN};
 }
 
 static char
@@ -162,16 +161,17 @@ field_set(const struct param *row, struct str value, void *at, struct err *err)
 
 	switch (row->type) {
 	case PARAM_BOOL:
-		return typed_bool(row->name, value, at, err);
+		return typed_bool(param_name(row), value, at, err);
 	case PARAM_INT:
-		if (!typed_int(row->name, value, MAX_OF(row->min, (int64_t)INT32_MIN),
+		if (!typed_int(param_name(row), value,
+			       MAX_OF(row->min, (int64_t)INT32_MIN),
 			       row->max == 0 ? (int64_t)INT32_MAX : row->max, &n, err))
 			return false;
 		small = (int)n;
 		memcpy(at, &small, sizeof(small));
 		return true;
 	case PARAM_LONG:
-		if (!typed_int(row->name, value, row->min, row->max, &n, err))
+		if (!typed_int(param_name(row), value, row->min, row->max, &n, err))
 			return false;
 		memcpy(at, &n, sizeof(n));
 		return true;
@@ -180,14 +180,14 @@ field_set(const struct param *row, struct str value, void *at, struct err *err)
 	case PARAM_TIME_H:
 	case PARAM_TIME_D:
 	case PARAM_TIME_W:
-		if (!typed_time(row->name, value, param_unit(row->type), row->min,
+		if (!typed_time(param_name(row), value, param_unit(row->type), row->min,
 				row->max, &n, err))
 			return false;
 		memcpy(at, &n, sizeof(n));
 		return true;
 	case PARAM_STR:
 	case PARAM_RAW:
-		if (!typed_str(row->name, value, row->min, row->max, err))
+		if (!typed_str(param_name(row), value, row->min, row->max, err))
 			return false;
 		memcpy(at, &value, sizeof(value));
 		return true;
@@ -202,9 +202,9 @@ field_load(struct arena *mem, const struct config *cfg, const struct param *row,
 	struct str value;
 
 	if (row->type == PARAM_RAW)
-		value = config_get_raw(cfg, row->name);
-	else if (!config_get(mem, cfg, row->name, &value, err))
-		return err_prefix(err, PRI_STR, STR_ARG(row->name));
+		value = config_get_raw(cfg, param_name(row));
+	else if (!config_get(mem, cfg, param_name(row), &value, err))
+		return err_prefix(err, PRI_STR, STR_ARG(param_name(row)));
 	return field_set(row, value, at, err);
 }
 
@@ -216,7 +216,7 @@ area_load(struct arena *mem, const struct config *cfg, const struct area_field *
 		const struct param *row = param_find(str_from(fields[i].name));
 
 		if (!field_load(mem, cfg, row, (char *)out + fields[i].offset, err))
-			return located(cfg, row->name, err);
+			return located(cfg, param_name(row), err);
 	}
 	return true;
 }
@@ -261,7 +261,7 @@ area_load_smtp(struct arena *mem, const struct config *cfg,
 		/* The field has the type of its own row, whatever the other says. */
 		row.type = param_find(str_from(fields[i].name))->type;
 		if (!field_load(mem, cfg, &row, (char *)out + fields[i].offset, err))
-			return located(cfg, row.name, err);
+			return located(cfg, param_name(&row), err);
 	}
 	return true;
 }

@@ -48,7 +48,7 @@ someone_refers(const struct config *cfg, struct str name)
 static bool
 is_switched_off(const struct config *cfg, const struct param *row)
 {
-	const struct config_setting *s = map_find(cfg->settings, row->name);
+	const struct config_setting *s = map_find(cfg->settings, param_name(row));
 
 	if (s == NULL)
 		return false;
@@ -56,7 +56,8 @@ is_switched_off(const struct config *cfg, const struct param *row)
 		return s->value.len == 0;
 	/* biff: on by default in Postfix, and off in every main.cf of Debian's. */
 	return row->type == PARAM_BOOL && str_ieq(s->value, STR("no")) &&
-	       (str_eq(row->def, STR("no")) || str_eq(row->name, STR("biff")));
+	       (str_eq(param_default(row), STR("no")) ||
+		str_eq(param_name(row), STR("biff")));
 }
 
 enum config_use
@@ -116,7 +117,7 @@ config_use_text(struct arena *mem, const struct config *cfg,
 	case CONFIG_USE_OLD:
 		*out = str_printf(
 			mem, PRI_STR ": " PRI_STR " is an old name, use %s instead",
-			STR_ARG(where), STR_ARG(name), param_find(name)->summary);
+			STR_ARG(where), STR_ARG(name), param_summary(param_find(name)));
 		return true;
 	case CONFIG_USE_UNKNOWN:
 		near = param_nearest(name);
@@ -127,7 +128,7 @@ config_use_text(struct arena *mem, const struct config *cfg,
 					    PRI_STR ": unused parameter: " PRI_STR
 						    " (did you mean " PRI_STR "?)",
 					    STR_ARG(where), STR_ARG(name),
-					    STR_ARG(near->name));
+					    STR_ARG(param_name(near)));
 		return true;
 	}
 	return false;

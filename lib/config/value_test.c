@@ -138,7 +138,7 @@ distances(void **state)
 		assert_int_equal(
 			param_distance(str_from(rows[i].a), str_from(rows[i].b), 3),
 			rows[i].distance);
-	assert_true(str_eq(param_nearest(STR("smtp_conect_timeout"))->name,
+	assert_true(str_eq(param_name(param_nearest(STR("smtp_conect_timeout"))),
 			   STR("smtp_connect_timeout")));
 	assert_null(param_nearest(STR("x")));
 	assert_null(param_nearest(STR("something_else_entirely")));

@@ -39,9 +39,9 @@ struct said {
 };
 
 #define NUMBER_TEXT_(n) #n
-#define NUMBER_TEXT(n) NUMBER_TEXT_(n)
-static const char LIBRARY[] = "libdb-" NUMBER_TEXT(DB_VERSION_MAJOR) "." NUMBER_TEXT(
-	DB_VERSION_MINOR) ".so";
+#define NUMBER_TEXT(n)  NUMBER_TEXT_(n)
+static const char LIBRARY[] =
+	"libdb-" NUMBER_TEXT(DB_VERSION_MAJOR) "." NUMBER_TEXT(DB_VERSION_MINOR) ".so";
 
 /* A function of the library, which is loaded when the first of its tables is opened:
  * sendmail and postdrop start for every message and need it only for a strange access

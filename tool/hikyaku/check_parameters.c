@@ -50,7 +50,7 @@ tell_unknown(struct check *c, const struct config_setting *s)
 			       STR_ARG(s->name)),
 		    near == NULL ? STR("Remove it.")
 				 : str_printf(c->mem, "Did you mean " PRI_STR "?",
-					      STR_ARG(near->name)));
+					      STR_ARG(param_name(near))));
 }
 
 void
@@ -89,11 +89,11 @@ check_no_effect(struct check *c)
 static void
 tell_old(struct check *c, const struct config_setting *s)
 {
-	finding_add(
-		c, place_setting(c, s),
-		str_printf(c->mem, PRI_STR " is an old name. It still works.",
-			   STR_ARG(s->name)),
-		str_printf(c->mem, "The name is now %s.", param_find(s->name)->summary));
+	finding_add(c, place_setting(c, s),
+		    str_printf(c->mem, PRI_STR " is an old name. It still works.",
+			       STR_ARG(s->name)),
+		    str_printf(c->mem, "The name is now %s.",
+			       param_summary(param_find(s->name))));
 }
 
 void
@@ -113,18 +113,18 @@ value_is_good(const struct check *c, const struct param *row, struct err *err)
 
 	switch (row->type) {
 	case PARAM_BOOL:
-		return config_get_bool(c->config, row->name, &truth, err);
+		return config_get_bool(c->config, param_name(row), &truth, err);
 	case PARAM_INT:
 	case PARAM_LONG:
-		return config_get_int(c->config, row->name, &number, err);
+		return config_get_int(c->config, param_name(row), &number, err);
 	case PARAM_TIME_S:
 	case PARAM_TIME_M:
 	case PARAM_TIME_H:
 	case PARAM_TIME_D:
 	case PARAM_TIME_W:
-		return config_get_time(c->config, row->name, &number, err);
+		return config_get_time(c->config, param_name(row), &number, err);
 	case PARAM_STR:
-		if (!config_get(c->mem, c->config, row->name, &text, err))
+		if (!config_get(c->mem, c->config, param_name(row), &text, err))
 			return false;
 		return (int64_t)text.len >= row->min ||
 		       err_set(err, ERR_CONFIG, "The value may not be empty");
@@ -242,13 +242,13 @@ see_reference(void *arg, struct str name)
 	near = param_nearest(name);
 	if (near == NULL)
 		return;
-	finding_add(
-		c, place_setting(c, r->setting),
-		str_printf(c->mem,
-			   "There is no parameter " PRI_STR ", so $" PRI_STR
-			   " is empty here.",
-			   STR_ARG(name), STR_ARG(name)),
-		str_printf(c->mem, "Did you mean $" PRI_STR "?", STR_ARG(near->name)));
+	finding_add(c, place_setting(c, r->setting),
+		    str_printf(c->mem,
+			       "There is no parameter " PRI_STR ", so $" PRI_STR
+			       " is empty here.",
+			       STR_ARG(name), STR_ARG(name)),
+		    str_printf(c->mem, "Did you mean $" PRI_STR "?",
+			       STR_ARG(param_name(near))));
 }
 
 void

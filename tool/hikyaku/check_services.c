@@ -194,7 +194,7 @@ look_at_option(struct check *c, const struct master_service *s, struct str name)
 		finding_add(c, place, STR("There is no such parameter."),
 			    near == NULL ? STR_EMPTY
 					 : str_printf(c->mem, "Did you mean " PRI_STR "?",
-						      STR_ARG(near->name)));
+						      STR_ARG(param_name(near))));
 	} else if (row != NULL &&
 		   (row->state == PARAM_KNOWN || row->state == PARAM_NEWER)) {
 		finding_add(c, place, STR("It is not supported yet and has no effect."),

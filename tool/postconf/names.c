@@ -49,7 +49,7 @@ add_builtin(struct collector *c)
 		case PARAM_KNOWN:
 		case PARAM_OURS:
 		case PARAM_RUNTIME:
-			add_name(c, p->name, NAME_BUILTIN, p->def);
+			add_name(c, param_name(p), NAME_BUILTIN, param_default(p));
 			break;
 		case PARAM_NEWER:
 		case PARAM_OLD:
@@ -268,7 +268,7 @@ refer_main(struct collector *c)
 	c->is_default = true;
 	for (size_t i = 0; i < param_count(); i++) {
 		if (param_at(i)->type != PARAM_RAW)
-			scan(c, param_at(i)->def);
+			scan(c, param_default(param_at(i)));
 	}
 	c->is_default = false;
 }

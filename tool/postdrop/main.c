@@ -40,7 +40,6 @@ struct postdrop {
 	struct command command;
 	struct queue_dirs dirs;
 	unsigned uid;
-	const char *user;
 	int fd;
 	struct str id;
 	int64_t max_bytes;  /* message_size_limit; 0: none */
@@ -182,7 +181,7 @@ check_sender(struct postdrop *p)
 	struct command *c = &p->command;
 	struct err err;
 
-	switch (permit_sender(c, p->user, p->drop.sender, &err)) {
+	switch (permit_sender(c, p->uid, p->drop.sender, &err)) {
 	case PERMIT_YES:
 		return;
 	case PERMIT_FAILED:
@@ -273,15 +272,12 @@ prepare(struct postdrop *p, const char *config_dir, enum log_level level)
 	log_set_level(c->log, level);
 	command_load(c, config_dir, LOG_LEVEL_WARNING, 1);
 	p->uid = getuid();
-	p->user = command_user(c, p->uid);
-	if (p->user == NULL)
-		p->user = "unknown";
-	switch (permit_user(c, "authorized_submit_users", p->user, &err)) {
+	switch (permit_user(c, "authorized_submit_users", p->uid, &err)) {
 	case PERMIT_YES:
 		break;
 	case PERMIT_NO:
-		log_fatal(c->log, 1, "User %s(%u) is not allowed to submit mail", p->user,
-			  p->uid);
+		log_fatal(c->log, 1, "User %s(%u) is not allowed to submit mail",
+			  command_user_or_unknown(c, p->uid), p->uid);
 	case PERMIT_FAILED:
 		log_fatal(c->log, 1, "%s", err.text);
 	}

@@ -175,21 +175,19 @@ static void
 check_user(struct postqueue *p)
 {
 	bool listing = p->mode == MODE_LIST || p->mode == MODE_JSON;
-	const char *user = command_user(&p->command, getuid());
 	struct err err;
 
 	if (p->trusted)
 		return;
-	if (user == NULL)
-		user = "unknown";
 	switch (permit_user(&p->command,
 			    listing ? "authorized_mailq_users" : "authorized_flush_users",
-			    user, &err)) {
+			    getuid(), &err)) {
 	case PERMIT_YES:
 		return;
 	case PERMIT_NO:
-		fatal(p, "User %s(%ld) is not allowed to %s the mail queue", user,
-		      (long)getuid(), listing ? "view" : "flush");
+		fatal(p, "User %s(%ld) is not allowed to %s the mail queue",
+		      command_user_or_unknown(&p->command, getuid()), (long)getuid(),
+		      listing ? "view" : "flush");
 	case PERMIT_FAILED:
 		fatal(p, "%s", err.text);
 	}

@@ -494,18 +494,15 @@ static void
 check_user(struct sendmail *s)
 {
 	struct command *c = &s->command;
-	const char *login = command_user(c, getuid());
 	struct err err;
 
-	if (login == NULL)
-		login = "unknown";
-	switch (permit_user(c, "authorized_submit_users", login, &err)) {
+	switch (permit_user(c, "authorized_submit_users", getuid(), &err)) {
 	case PERMIT_YES:
 		break;
 	case PERMIT_NO:
 		log_fatal(c->log, STATUS_FAILED,
-			  "User %s(%ld) is not allowed to submit mail", login,
-			  (long)getuid());
+			  "User %s(%ld) is not allowed to submit mail",
+			  command_user_or_unknown(c, getuid()), (long)getuid());
 	case PERMIT_FAILED:
 		log_fatal(c->log, STATUS_FAILED, "%s", err.text);
 	}
