@@ -48,8 +48,12 @@ bool area_load(struct arena *mem, const struct config *cfg,
 	       const struct area_field *fields, size_t count, void *out,
 	       struct err *err) MUST_CHECK;
 
-/* The same, but in a program named lmtp a field smtp_x is read from lmtp_x where there is
- * such a row (lhlo in place of helo and ehlo). */
+/* For a value that is bad: put where it is set before the text of err, which is
+ * Postfix's. Returns false. */
+bool area_located(const struct config *cfg, struct str name, struct err *err);
+
+/* As area_load(), but in a program named lmtp a field smtp_x is read from lmtp_x where
+ * there is such a row (lhlo in place of helo and ehlo). */
 bool area_load_smtp(struct arena *mem, const struct config *cfg,
 		    const struct area_field *fields, size_t count, void *out,
 		    struct err *err) MUST_CHECK;

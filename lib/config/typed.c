@@ -82,9 +82,8 @@ typed_str(struct str name, struct str value, int64_t min, int64_t max, struct er
 		       value.len > 0 ? " " : "", STR_ARG(value));
 }
 
-/* Says where the bad value stands; the text after it is Postfix's. */
-static bool
-located(const struct config *cfg, struct str name, struct err *err)
+bool
+area_located(const struct config *cfg, struct str name, struct err *err)
 {
 	struct config_origin origin = config_origin(cfg, name);
 
@@ -124,7 +123,7 @@ config_get_bool(const struct config *cfg, struct str name, bool *out, struct err
 		  typed_bool(name, value, out, err);
 
 	arena_free(&mem);
-	return ok || located(cfg, name, err);
+	return ok || area_located(cfg, name, err);
 }
 
 bool
@@ -137,7 +136,7 @@ config_get_int(const struct config *cfg, struct str name, int64_t *out, struct e
 		  typed_int(name, value, row.min, row.max, out, err);
 
 	arena_free(&mem);
-	return ok || located(cfg, name, err);
+	return ok || area_located(cfg, name, err);
 }
 
 bool
@@ -150,7 +149,7 @@ config_get_time(const struct config *cfg, struct str name, int64_t *out, struct 
 		  typed_time(name, value, unit_of(&row), row.min, row.max, out, err);
 
 	arena_free(&mem);
-	return ok || located(cfg, name, err);
+	return ok || area_located(cfg, name, err);
 }
 
 static bool
@@ -216,7 +215,7 @@ area_load(struct arena *mem, const struct config *cfg, const struct area_field *
 		const struct param *row = param_find(str_from(fields[i].name));
 
 		if (!field_load(mem, cfg, row, (char *)out + fields[i].offset, err))
-			return located(cfg, param_name(row), err);
+			return area_located(cfg, param_name(row), err);
 	}
 	return true;
 }
@@ -261,7 +260,7 @@ area_load_smtp(struct arena *mem, const struct config *cfg,
 		/* The field has the type of its own row, whatever the other says. */
 		row.type = param_find(str_from(fields[i].name))->type;
 		if (!field_load(mem, cfg, &row, (char *)out + fields[i].offset, err))
-			return located(cfg, param_name(&row), err);
+			return area_located(cfg, param_name(&row), err);
 	}
 	return true;
 }
@@ -320,7 +319,7 @@ config_transport_get(struct arena *mem, const struct config *cfg, struct str tra
 	struct str name =
 		str_printf(mem, PRI_STR "_" PRI_STR, STR_ARG(transport), STR_ARG(suffix));
 
-	return config_get(mem, cfg, name, out, err) || located(cfg, name, err);
+	return config_get(mem, cfg, name, out, err) || area_located(cfg, name, err);
 }
 
 bool
@@ -335,7 +334,7 @@ config_transport_int(const struct config *cfg, struct str transport, struct str 
 		  typed_int(name, value, min, 0, out, err);
 
 	if (!ok)
-		located(cfg, name, err);
+		area_located(cfg, name, err);
 	arena_free(&mem);
 	return ok;
 }
@@ -352,7 +351,7 @@ config_transport_time(const struct config *cfg, struct str transport, struct str
 		  typed_time(name, value, 's', 0, 0, out, err);
 
 	if (!ok)
-		located(cfg, name, err);
+		area_located(cfg, name, err);
 	arena_free(&mem);
 	return ok;
 }

@@ -323,6 +323,7 @@ class Life(unittest.TestCase):
         cases = (
             ({"inet_protocols": "${"}, None, r"inet_protocols|macro"),
             ({}, "echo unix - - n - x echo\n", r"master\.cf.*line 1"),
+            ({"inet_protocols": "ipv9"}, None, r'unknown inet_protocols value "ipv9"'),
             ({"service_throttle_time": "soon"}, None, r"service_throttle_time"),
         )
         for parameters, services, error in cases:
