@@ -150,6 +150,7 @@ class Rows(Checked):
                 ("hopcount_limit", "many", "bad numerical"),
                 ("line_length_limit", "10", "10 < 512"),
                 ("myorigin", "", "may not be empty"),
+                ("inet_protocols", "ipv9", "unknown inet_protocols"),
                 ("relayhost", "${x?{a}", "")]:
             with self.subTest(name):
                 mta = self.instance(**{name: value})
@@ -157,6 +158,18 @@ class Rows(Checked):
                 self.assert_at(mta, finding, name)
                 self.assertIn(words, finding["text"])
                 self.assertEqual(self.hikyaku(mta).returncode, 2)
+
+    def test_unknown_people(self):
+        """The setting that names them is told; what follows from it, too."""
+        if os.geteuid() != 0:
+            self.skipTest("only root's instances change to them")
+        for name, words in [("mail_owner", "unknown user"),
+                            ("setgid_group", "unknown group")]:
+            with self.subTest(name):
+                mta = self.instance(**{name: "no-such-name"})
+                finding, = self.findings(mta)["bad_value"]
+                self.assert_at(mta, finding, name)
+                self.assertIn(words, finding["text"])
 
     def test_bad_word(self):
         mta = self.instance(notify_classes="bounce, resourse")

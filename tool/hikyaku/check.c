@@ -198,14 +198,16 @@ list_rows(void)
 
 /* ---- loading ---- */
 
-/* Something so wrong that the rows cannot even begin. */
+/* Something so wrong that the rows cannot even begin. parameter: whose value it is, for
+ * an error that does not say where it comes from itself; else NULL. */
 static void
-cannot_load(struct check *c, const char *name, const struct err *err)
+cannot_load(struct check *c, const char *parameter, const struct err *err)
 {
 	struct str text = str_from(arena_strdup(c->mem, err->text));
-	struct place place = place_from_text(c, &text);
+	struct place place = parameter != NULL ? place_parameter(c, parameter)
+					       : place_from_text(c, &text);
 
-	c->row = name;
+	c->row = "bad_value";
 	c->row_findings = 0;
 	c->level = FINDING_ERROR;
 	finding_add(c, place, text, STR_EMPTY);
@@ -220,7 +222,7 @@ load_config(struct check *c, const char *dir)
 
 	if (config_load(c->mem, &options, &c->config, &err))
 		return true;
-	cannot_load(c, "bad_value", &err);
+	cannot_load(c, NULL, &err);
 	return false;
 }
 
@@ -236,10 +238,11 @@ find_people(struct check *c)
 	if (!c->root)
 		return;
 	if (!privilege_find_user(str_c(c->mem, c->common.mail_owner), &c->owner, &group,
-				 &err) ||
-	    !privilege_find_group(str_c(c->mem, c->common.setgid_group), &c->setgid_group,
+				 &err))
+		cannot_load(c, "mail_owner", &err);
+	if (!privilege_find_group(str_c(c->mem, c->common.setgid_group), &c->setgid_group,
 				  &err))
-		cannot_load(c, "bad_value", &err);
+		cannot_load(c, "setgid_group", &err);
 }
 
 static bool
@@ -259,7 +262,7 @@ load_areas(struct check *c)
 		for (size_t i = 0; i < before; i++)
 			told = told || c->findings[i].level == FINDING_ERROR;
 		if (!told)
-			cannot_load(c, "bad_value", &err);
+			cannot_load(c, NULL, &err);
 		return false;
 	}
 	find_people(c);
@@ -280,7 +283,7 @@ load_servers(struct check *c)
 
 	if (!resolver_config_load(c->mem, c->config, &resolver, &err) ||
 	    !servers_open(c->mem, resolver.resolver_nameservers, &source, &err)) {
-		cannot_load(c, "bad_value", &err);
+		cannot_load(c, NULL, &err);
 		return false;
 	}
 	stub_init(&c->dns, &source.now, STUB_BUDGET_MS);

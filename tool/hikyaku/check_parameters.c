@@ -184,7 +184,6 @@ static const struct vocabulary {
 	const char *parameter;
 	const char *words;
 } vocabularies[] = {
-	{"inet_protocols", "all ipv4 ipv6"},
 	{"mynetworks_style", "class subnet host"},
 	{"smtp_host_lookup", "dns native"},
 	{"smtp_dns_support_level", "disabled enabled dnssec"},
