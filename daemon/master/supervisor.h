@@ -3,13 +3,13 @@
 /*
  * Keeps the services of a plan running.
  *
- *	IDLE	nobody runs; the supervisor watches the sockets and starts the service
- *when a client comes or the wake-up time has come UP	its processes run and take the
- *clients themselves
- *	PAUSED	one or more ended badly; a timer starts them again: at once the first
- *time, then after 1, 2, 4 ... seconds up to service_throttle_time; that at once if it
- *never became ready (throttling) WAITING	the generation before it must be gone
- *first
+ *	IDLE	 nobody runs; the supervisor watches the sockets and starts the service
+ *		 when a client comes or the wake-up time has come
+ *	UP	 its processes run and take the clients themselves
+ *	PAUSED	 one or more ended badly; a timer starts them again: at once the first
+ *		 time, then after 1, 2, 4 ... seconds up to service_throttle_time; that
+ *		 at once if it never became ready (throttling)
+ *	WAITING	 the generation before it must be gone first
  *
  * A reload makes services from the new plan; the processes of the old one are told to
  * finish and belong to no service until they are gone. A process that never ran long

@@ -11,9 +11,9 @@
  *
  * PROGRAM is argv[0]'s last part or *; CALL a name from sys.def or *; N counts from 1
  * in each process; ACTION is kill (before the call), killed (after it), short (one byte),
- *or an error name: EIO ENOSPC EDQUOT EINTR EROFS EMFILE ENFILE EACCES EAGAIN ENOMEM
- *ECONNRESET. `on` repeats the error from the n-th call on. HIKYAKU_FAULT_COUNT=FILE
- *appends "PROGRAM N" when the process exits, N being its number of calls that matched.
+ * or an error name: EIO ENOSPC EDQUOT EINTR EROFS EMFILE ENFILE EACCES EAGAIN ENOMEM
+ * ECONNRESET. `on` repeats the error from the n-th call on. HIKYAKU_FAULT_COUNT=FILE
+ * appends "PROGRAM N" when the process exits, N being its number of calls that matched.
  */
 
 #include <spawn.h>

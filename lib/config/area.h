@@ -8,8 +8,8 @@
  *	x_config.c	the fields' places, and a call of area_load()
  *
  * A PARAM_BOOL row gives a bool, PARAM_INT an int, PARAM_LONG an int64_t, times an
- *int64_t in seconds, PARAM_STR and PARAM_RAW a struct str. Text is expanded except
- *PARAM_RAW.
+ * int64_t in seconds, PARAM_STR and PARAM_RAW a struct str. Text is expanded except
+ * PARAM_RAW.
  */
 
 #include <stdbool.h>

@@ -8,12 +8,11 @@
  *	PARAM(TYPE, name, "default", min, max, "what it is for")
  *
  * in an area file (smtp.def, qmgr.def ...) when we act on it: the area's struct then has
- *a field of that name. In known.def when Postfix knows it and we do not act on it yet;
- * moving the line to an area and giving it a text is all that is needed.
- * newer.def has
+ * a field of that name. In known.def when Postfix knows it and we do not act on it yet;
+ * moving the line to an area and giving it a text is all that is needed. newer.def has
  * names that came after 3.7, old.def names that newer ones replaced, ours.def and
  * resolver.def those that Postfix does not have. PARAM_AS(TYPE, field, "name", ...) is
- *for a name that is no C identifier.
+ * for a name that is no C identifier.
  *
  * The default is text exactly as `postconf -d` prints it; it is expanded when asked for.
  * min and max bound a number or a time in seconds, and min the length of a text; max 0 is

@@ -12,9 +12,10 @@
  *		serve. End of file means "finish": accept nothing more, end the work in
  *		hand, exit 0. So a daemon outlives neither a reload (its successor has the
  *		sockets already) nor its master. Also sent by the master: "H" = re-read
- *your configuration in place (only programs with a reload function), "W" = wake-up time
- *of the wakeup column. fd 4...	the listening sockets, -s N of them (default 1) SIGTERM
- *stop: finish at once; what still runs after 1.5 seconds is given up.
+ *		your configuration in place (only programs with a reload function), "W" =
+ *		wake-up time of the wakeup column
+ *	fd 4...	the listening sockets, -s N of them (default 1)
+ *	SIGTERM	stop: finish at once; what still runs after 1.5 seconds is given up.
  *		Blocked until the loop runs
  *
  * Order at start: configuration, log, change to queue_directory (all names below it are

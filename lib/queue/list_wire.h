@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The queue list on public/showq, byte for byte as Postfix 3.x sends it, because
- *postqueue is not the only reader: exporters speak it too. Name and value end in NUL, a
- *list of them in an empty name:
+ * postqueue is not the only reader: exporters speak it too. Name and value end in NUL, a
+ * list of them in an empty name:
  *
  *	protocol mail_queue_list_protocol ""
  *	queue_name queue_id time size forced_expire sender {recipient reason}... ""
