@@ -103,7 +103,8 @@ class Sink:
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self):
-        """Refuse connections and cut those that are open."""
+        """Refuse connections and cut those that are open. After it no message comes any
+        more, also from who was waiting to reply."""
         self._stopping.set()
         if self._listener:
             try:
@@ -118,6 +119,7 @@ class Sink:
                     conn.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+            self._lock.wait_for(lambda: not self._open, 10)
 
     def __enter__(self):
         return self
@@ -181,17 +183,18 @@ class Sink:
         finally:
             with self._lock:
                 self._open.discard(conn)
+                self._lock.notify_all()
 
     def decide(self, line, usual):
-        """The reply to this line, after the rule's delay."""
+        """The reply to this line, after the rule's delay; none if stop() comes first."""
         with self._lock:
             rule = next((r for r in self._rules
                          if r.times != 0 and re.match(r.pattern, line, re.I)), None)
             if rule is None:
                 return usual
             rule.times -= rule.times > 0
-        if rule.delay:
-            self._stopping.wait(rule.delay)
+        if rule.delay and self._stopping.wait(rule.delay):
+            return DROP
         return usual if rule.text is None else rule.text
 
     def note_command(self, number, line):
