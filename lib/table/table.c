@@ -67,6 +67,18 @@ table_types(void)
 	return names;
 }
 
+void
+table_load_libraries(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err;
+
+		/* What fails here is told when a table needs it. */
+		if (rows[i].type != NULL && rows[i].type->library != NULL)
+			IGNORE(library_load(rows[i].type->library, &err));
+	}
+}
+
 static void
 set_unsupported(struct str type, const struct row *row, struct err *err)
 {
@@ -110,6 +122,8 @@ open_at_depth(struct arena *mem, struct str spec, unsigned flags, unsigned depth
 		return err_set(err, ERR_CONFIG,
 			       "more than %d tables inside each other: " PRI_STR,
 			       TABLE_DEPTH_MAX, STR_ARG(spec));
+	if (row->type->library != NULL && !library_load(row->type->library, err))
+		return err_prefix(err, PRI_STR, STR_ARG(spec));
 	t = ARENA_NEW(mem, struct table);
 	t->type = row->type;
 	t->mem = mem;

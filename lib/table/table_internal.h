@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "base/str.h"
 
+#include "table/library.h"
 #include "table/table.h"
 
 /* A type. Keys come folded and checked; the caller puts the table's name before texts of
@@ -21,6 +22,7 @@ struct table_type {
 	const char *name;
 	bool is_pattern;
 	bool can_build;
+	const struct library *library; /* what it needs, loaded before open(); or NULL */
 	bool (*open)(struct table *t, struct str name, struct err *err);
 	enum lookup (*lookup)(struct table *t, struct arena *mem, struct str key,
 			      struct str *value_out, struct err *err);
