@@ -207,8 +207,13 @@ create_table(const struct postmap *p, const char *argument)
 
 	start_job(&job, p, mem, argument);
 	text = read_source(&job, &st);
+	if (table_type_support(job.type) != TABLE_SUPPORTED)
+		postmap_die(p, "unsupported dictionary type: " PRI_STR,
+			    STR_ARG(job.type));
 	if (!table_type_can_build(job.type))
-		postmap_die(p, "unsupported map type for this operation: " PRI_STR,
+		postmap_die(p,
+			    "unsupported dictionary type: " PRI_STR
+			    " does not support bulk-mode creation",
 			    STR_ARG(job.type));
 	become_owner(&job, &st);
 	if (p->incremental)
@@ -227,7 +232,7 @@ create_table(const struct postmap *p, const char *argument)
 static void
 check_can_delete(const struct job *job, const char *argument)
 {
-	static const char *const texts[] = {"texthash", "cidr", "regexp"};
+	static const char *const texts[] = {"texthash", "cidr", "pcre", "regexp"};
 	enum table_support support = table_type_support(job->type);
 
 	if (table_type_can_build(job->type))
