@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 
-#include "table/table_internal.h"
+#include "table/build_internal.h"
 
 enum { OPEN_ATTEMPTS = 5, LOCK_STEP_MS = 5 };
 
@@ -326,7 +326,7 @@ berkeley_walk(struct table *t, table_entry_fn fn, void *arg, struct err *err)
 
 const struct table_type table_type_hash = {
 	.name = "hash",
-	.can_build = true,
+	.build = &berkeley_build,
 	.library = &berkeley_library,
 	.open = berkeley_open,
 	.lookup = berkeley_lookup,
@@ -335,7 +335,7 @@ const struct table_type table_type_hash = {
 
 const struct table_type table_type_btree = {
 	.name = "btree",
-	.can_build = true,
+	.build = &berkeley_build,
 	.library = &berkeley_library,
 	.open = berkeley_open,
 	.lookup = berkeley_lookup,

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/sys.h"
 
+#include "table/build_internal.h"
 #include "table/fold.h"
 #include "table/table_internal.h"
 
@@ -45,12 +46,20 @@ table_type_support(struct str type)
 	return row->type != NULL ? TABLE_SUPPORTED : TABLE_KNOWN;
 }
 
-bool
-table_type_can_build(struct str type)
+const struct table_type *
+table_type_find(struct str name)
 {
-	const struct row *row = row_find(type);
+	const struct row *row = row_find(name);
 
-	return row != NULL && row->type != NULL && row->type->can_build;
+	return row != NULL ? row->type : NULL;
+}
+
+const char *
+table_type_suffix(struct str type)
+{
+	const struct table_type *found = table_type_find(type);
+
+	return found != NULL && found->build != NULL ? found->build->suffix : NULL;
 }
 
 const char *const *

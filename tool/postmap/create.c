@@ -23,7 +23,7 @@ struct job {
 	const struct postmap *p;
 	struct arena *mem;
 	struct str type;
-	const char *path;   /* without .db */
+	const char *path;   /* without the suffix */
 	const char *source; /* for messages */
 	struct build *build;
 };
@@ -109,6 +109,17 @@ read_files(const struct job *job, struct arena *mem, const struct source_line *l
 	return true;
 }
 
+/* Postfix names a table in a way of its own for each type, and scripts look for it. */
+static const char *
+name_for_duplicates(const struct job *job, struct arena *mem)
+{
+	if (str_eq(job->type, STR("cdb")))
+		return job->path;
+	if (str_eq(job->type, STR("lmdb")))
+		return str_printf(mem, "lmdb:%s", job->path).p;
+	return build_path(job->build);
+}
+
 static void
 add_entry(const struct job *job, struct arena *mem, const struct source_line *line,
 	  struct source_entry *entry)
@@ -123,8 +134,8 @@ add_entry(const struct job *job, struct arena *mem, const struct source_line *li
 		break;
 	case BUILD_DUPLICATE:
 		if (!job->p->quiet_duplicates)
-			postmap_warn(job->p, "%s.db: duplicate entry: \"" PRI_STR "\"",
-				     job->path, STR_ARG(key));
+			postmap_warn(job->p, "%s: duplicate entry: \"" PRI_STR "\"",
+				     name_for_duplicates(job, mem), STR_ARG(key));
 		break;
 	case BUILD_FAILED:
 		postmap_die(job->p, "%s", err.text);
@@ -161,7 +172,7 @@ open_build(struct job *job, const struct stat *st, bool in_place)
 	const struct postmap *p = job->p;
 	const struct build_options options = {
 		.duplicate = p->replace ? BUILD_DUPLICATE_REPLACE : BUILD_DUPLICATE_KEEP,
-		.without_nul = p->without_nul,
+		.nul = p->nul,
 		.in_place = in_place,
 		/* What group and others may not do with the source they may not do with
 		 * the table. */
@@ -176,12 +187,12 @@ open_build(struct job *job, const struct stat *st, bool in_place)
 }
 
 static bool
-table_exists(const struct job *job)
+table_stat(const struct job *job, struct stat *st)
 {
-	struct stat st;
+	const char *path =
+		str_printf(job->mem, "%s%s", job->path, table_type_suffix(job->type)).p;
 
-	return sys_fstatat(AT_FDCWD, str_printf(job->mem, "%s.db", job->path).p, &st,
-			   0) == 0;
+	return sys_fstatat(AT_FDCWD, path, st, 0) == 0;
 }
 
 static void
@@ -201,7 +212,7 @@ create_table(const struct postmap *p, const char *argument)
 {
 	struct arena *mem = arena_new_child(p->mem);
 	struct job job;
-	struct stat st;
+	struct stat st, there;
 	struct str text;
 	struct err err;
 
@@ -210,7 +221,7 @@ create_table(const struct postmap *p, const char *argument)
 	if (table_type_support(job.type) != TABLE_SUPPORTED)
 		postmap_die(p, "unsupported dictionary type: " PRI_STR,
 			    STR_ARG(job.type));
-	if (!table_type_can_build(job.type))
+	if (table_type_suffix(job.type) == NULL)
 		postmap_die(p,
 			    "unsupported dictionary type: " PRI_STR
 			    " does not support bulk-mode creation",
@@ -218,7 +229,7 @@ create_table(const struct postmap *p, const char *argument)
 	become_owner(&job, &st);
 	if (p->incremental)
 		st.st_mode = 0644;
-	open_build(&job, &st, p->incremental && table_exists(&job));
+	open_build(&job, &st, p->incremental && table_stat(&job, &there));
 	add_entries(&job, text);
 	if (!build_commit(job.build, &err))
 		postmap_die(p, "%s", err.text);
@@ -235,7 +246,7 @@ check_can_delete(const struct job *job, const char *argument)
 	static const char *const texts[] = {"texthash", "cidr", "pcre", "regexp"};
 	enum table_support support = table_type_support(job->type);
 
-	if (table_type_can_build(job->type))
+	if (table_type_suffix(job->type) != NULL)
 		return;
 	if (support != TABLE_SUPPORTED)
 		postmap_die(job->p, "unsupported dictionary type: " PRI_STR,
@@ -255,7 +266,7 @@ open_for_delete(struct job *job, const struct postmap *p, struct arena *mem,
 
 	start_job(job, p, mem, argument);
 	check_can_delete(job, argument);
-	if (sys_fstatat(AT_FDCWD, str_printf(mem, "%s.db", job->path).p, &st, 0) == 0)
+	if (table_stat(job, &st))
 		become_owner(job, &st);
 	open_build(job, &st, true);
 }

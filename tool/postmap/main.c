@@ -106,10 +106,10 @@ simple_option(struct postmap *p, int c)
 		p->incremental = true;
 		return true;
 	case 'n':
-		p->without_nul = true;
+		p->nul = BUILD_NUL_WITHOUT;
 		return true;
 	case 'N':
-		p->without_nul = false;
+		p->nul = BUILD_NUL_WITH;
 		return true;
 	case 'o':
 		p->keep_root = true;

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "table/build.h"
 
 struct arena;
 
@@ -22,7 +23,7 @@ struct postmap {
 	bool incremental;         /* -i: add to what is there, from standard input */
 	bool replace;             /* -r: the last of duplicates counts */
 	bool quiet_duplicates;    /* -w */
-	bool without_nul;         /* -n */
+	enum build_nul nul;       /* -n, -N */
 	bool keep_root;           /* -o: do not become the owner of the source */
 	bool default_permissions; /* -p: not those of the source */
 	bool files;               /* -F: values are names of files */
