@@ -17,6 +17,7 @@
 #include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "mail/header.h"
+#include "mail/token.h"
 #include "mail/xtext.h"
 
 static void
@@ -287,6 +288,28 @@ test_addresses(void **state)
 	assert_false(hostname_check(STR("a..b"), false, &err));
 	assert_true(hostaddr_is_valid(STR("2001:db8::1")));
 	assert_false(hostaddr_is_valid(STR("192.0.2.256")));
+	arena_free(&mem);
+}
+
+static void
+test_words(void **state)
+{
+	static const char *const rows[][2] = {
+		{"\\back", "back"},   {"b\\ c", "\"b c\""},
+		{"x\\.y", "\"x.y\""}, {"\\b\\\"c", "\"b\\\"c\""},
+		{"\\\\", "\"\\\\\""}, {"\"a\tb\n  c\"", "\"a b   c\""},
+		{"[a\tb]", "[a b]"},  {"(a\tb)", "(a\tb)"},
+		{"x \\", "x "},
+	};
+	struct arena *mem = arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct token_list list = token_scan(mem, str_from(rows[i][0]), 100, NULL);
+
+		assert_string_equal(str_c(mem, token_print(mem, list, TOKEN_HEADER)),
+				    rows[i][1]);
+	}
 	arena_free(&mem);
 }
 

@@ -226,10 +226,10 @@ lmdb_lookup(struct table *t, struct arena *mem, struct str key, struct str *valu
 
 	if (!begin(l, &txn, &dbi, err))
 		return LOOKUP_FAILED;
-	rc = get(l, txn, dbi, key, &value);
 	/* Behind the key there is a NUL: table_lookup(). */
+	rc = get(l, txn, dbi, str_from_mem(key.p, key.len + 1), &value);
 	if (rc == MDB_NOTFOUND)
-		rc = get(l, txn, dbi, str_from_mem(key.p, key.len + 1), &value);
+		rc = get(l, txn, dbi, key, &value);
 	if (rc == 0 && value.mv_size <= TABLE_VALUE_MAX) {
 		*value_out = str_dup(mem, text_of(&value));
 		result = LOOKUP_FOUND;

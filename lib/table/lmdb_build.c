@@ -133,6 +133,7 @@ close_build(struct build *b)
 
 const struct build_ops lmdb_build = {
 	.suffix = ".lmdb",
+	.with_nul = true,
 	.in_place = true,
 	.open = open_build,
 	.put = put,

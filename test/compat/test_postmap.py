@@ -389,6 +389,12 @@ class Exchange(unittest.TestCase):
             table = f"{kind}:{name}"
             got = reader.run((["-q", "-", table], "\n".join(keys).encode())).stdout
             self.assertEqual(got, source.replace(b" value", b"\tvalue"))
+            if kind in ("cdb", "lmdb"):  # both have the value behind the key
+                with_nul = "-N" in options or (kind == "lmdb" and "-n" not in options)
+                with open(maker.path(f"{name}.{suffix}"), "rb") as f:
+                    found = b"key7@example.org\0value 7\0" in f.read()
+                if kind == "cdb" or with_nul:  # an lmdb file may still have what it had
+                    self.assertEqual(found, with_nul)
             if kind == "cdb":  # Debian's walks none, and nobody changes one
                 continue
             self.assertEqual(maker.run(["-s", table]).stdout, reader.run(["-s", table]).stdout)

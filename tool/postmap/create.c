@@ -16,6 +16,8 @@
 #include "table/source.h"
 #include "table/table.h"
 
+#include "alias.h"
+
 enum { FILES_MAX = 100 << 20 };
 
 /* One table in the making. */
@@ -142,25 +144,82 @@ add_entry(const struct job *job, struct arena *mem, const struct source_line *li
 	}
 }
 
+/* The entry of a line of the source; false if it has none, which was told. */
+static bool
+parse_map(const struct job *job, struct arena *mem, const struct source_line *line,
+	  struct source_entry *entry_out)
+{
+	enum source_kind kind = source_parse(line, job->p->utf8, entry_out);
+
+	if (kind != SOURCE_ENTRY)
+		postmap_warn(job->p, "%s",
+			     source_complaint(mem, kind, job->source, line));
+	return kind == SOURCE_ENTRY || kind == SOURCE_ENTRY_COLON;
+}
+
+static bool
+parse_aliases(const struct job *job, struct arena *mem, const struct source_line *line,
+	      struct source_entry *entry_out)
+{
+	enum source_kind why;
+
+	switch (alias_parse(mem, line, job->p->utf8, entry_out, &why)) {
+	case ALIAS_ENTRY:
+		return true;
+	case ALIAS_NOT_TEXT:
+		postmap_warn(job->p, "%s", source_complaint(mem, why, job->source, line));
+		break;
+	case ALIAS_NO_PAIR:
+		postmap_warn(job->p, "%s, line %d: need name:value pair", job->source,
+			     line->first);
+		break;
+	case ALIAS_NOT_LOCAL:
+		postmap_warn(job->p, "%s, line %d: name must be local", job->source,
+			     line->first);
+		break;
+	}
+	return false;
+}
+
+/* What Sendmail's newaliases leaves, for programs that look for it: that the file is
+ * complete, and for NIS when and where it was made. */
+static void
+add_signature(const struct job *job)
+{
+	const struct {
+		struct str key, value;
+	} rows[] = {
+		{STR("@"), STR("@")},
+		{STR("YP_LAST_MODIFIED"),
+		 str_printf(job->mem, "%ld", (long)(sys_now_us() / 1000000))},
+		{STR("YP_MASTER_NAME"), job->p->hostname},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err;
+
+		if (!build_replace(job->build, rows[i].key, rows[i].value, &err))
+			postmap_die(job->p, "%s", err.text);
+	}
+}
+
 static void
 add_entries(const struct job *job, struct str text)
 {
 	struct arena *mem = arena_new();
 	struct source_lines lines;
 	struct source_line line;
+	struct source_entry entry;
 
 	source_lines_init(&lines, mem, text);
 	while (source_lines_next(&lines, &line)) {
-		struct source_entry entry;
-		enum source_kind kind = source_parse(&line, job->p->utf8, &entry);
-
-		if (kind != SOURCE_ENTRY)
-			postmap_warn(job->p, "%s",
-				     source_complaint(mem, kind, job->source, &line));
-		if (kind == SOURCE_ENTRY || kind == SOURCE_ENTRY_COLON)
+		if (job->p->aliases ? parse_aliases(job, mem, &line, &entry)
+				    : parse_map(job, mem, &line, &entry))
 			add_entry(job, mem, &line, &entry);
 		arena_reset(mem);
 	}
+	if (job->p->aliases)
+		add_signature(job);
 	arena_free(&mem);
 }
 

@@ -18,6 +18,8 @@ struct postmap {
 	struct arena *mem;
 	const char *program;      /* for messages */
 	struct str default_type;  /* for arguments without "type:" */
+	struct str hostname;      /* myhostname */
+	bool aliases;             /* postalias: sources as in aliases(5) */
 	bool fold;                /* keys to lower case; not with -f */
 	bool utf8;                /* smtputf8_enable, unless -u */
 	bool incremental;         /* -i: add to what is there, from standard input */
