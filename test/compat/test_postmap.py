@@ -3,10 +3,12 @@
 commands, and files of one read by the other. Each row of CASES becomes a test."""
 import os
 import re
+import sqlite3
 import subprocess
 import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from system import world
 
@@ -85,6 +87,23 @@ a\\ b esc
 in"si de"x w
 \xff\xfe bad
 last one"""
+QUERY = "query = SELECT v FROM t WHERE k = '%s'\n"
+SQL = [
+    QUERY, QUERY.replace("%s", "%u"), QUERY.replace("%s", "%d"),
+    QUERY + "result_format = <%s|%u|%d>\n", QUERY + "result_format = %S/%U/%D/%1/%2\n",
+    QUERY + "result_format = 100%% %s\n", QUERY + "domain = d.e.f, x\n",
+    QUERY + "domain = inline:{d.e.f=x}\n",
+    "table = t\nselect_field = v\nwhere_field = k\nadditional_conditions = and v <> 'z'\n",
+    "query = SELECT '%1', '%2' || '-%3'\n", "query = SELECT '%%%3.%2.%1'\n",
+    'query = SELECT "$myhostname"\n', "query = SELECT v FROM t\n  WHERE k = '%S'\n# x\n",
+    QUERY + "expansion_limit = 1\n",
+]
+SQL_KEYS = ("a", "A", "b", "n", "o'b", "''", "u@d.e.f", "@d.e.f", "d.e.f", "u@", "ü", "x.y",
+            "u@x", "a@b@d.e.f")
+SQL_ROWS = [("a", "1"), ("b", "x@y.z"), ("n", None), ("o'b", "quoted"), ("u@d.e.f", "full"),
+            ("u", "user"), ("d.e.f", "dom"), ("num", 5), ("ü", "ue"), ("@d.e.f", "atdom"),
+            ("u@", "trailing"), ("a@b", "at")]
+SQL_ROWS_MORE = [("c", "1"), ("c", "2"), ("c", "@q"), ("c", "x@y")]
 WORSE_PATTERNS = rb"""
 if /never/ extra
 endif more
@@ -230,6 +249,9 @@ CASES = {
     "cdb_nul": [["-N", "cdb:a"], q("k1", "cdb:a")],
     "cdb_missing": [q("x", "cdb:nonexistent"), ["cdb:nonexistent"]],
     "cdb_permissions": [["cdb:a"], ["-p", "cdb:b"]],
+    "sqlite": [q(key, f"sqlite:./sql{n}") for n in range(len(SQL)) for key in SQL_KEYS],
+    "sqlite_other": [["-s", "sqlite:./sql0"], q("a", "sqlite:/nonexistent"),
+                     (["-q", "-", "sqlite:./sql0"], b"a\nzz\nc\n")],
     "pattern_complaints": [q("x", "regexp:worse")],
     "pcre": [q(key, "pcre:re") for key in (
         "aa@b", "CAPS", "xxCASE", "xxcaSE", "zzq", "zzr", "zzrw", "q", "a/b", "a pipe",
@@ -295,6 +317,11 @@ class Side:
         for name, data in BASE.items():
             self.write(name, data)
         os.chmod(self.path("a"), 0o640)
+        for n, settings in enumerate(SQL):
+            self.write(f"sql{n}", f"dbpath = {self.path('db.sqlite')}\n{settings}".encode())
+        with closing(sqlite3.connect(self.path("db.sqlite"))) as db, db:
+            db.execute("CREATE TABLE t (k TEXT, v TEXT)")
+            db.executemany("INSERT INTO t VALUES (?, ?)", SQL_ROWS + SQL_ROWS_MORE)
         for suffix in ("db", "lmdb", "cdb"):
             self.write("broken." + suffix, b"this is no table\n" * 300)
         for name in BASE:
