@@ -72,6 +72,9 @@ static const struct row rows[] = {
 	{"regexp:{{!/a/ x}}", "b", LOOKUP_FOUND, "x"},
 	{"regexp:{{if !/a/},{/b/ x},{endif}}", "ab", LOOKUP_ABSENT, NULL},
 	{"regexp:{{/a/ $$1}}", "a", LOOKUP_FOUND, "$1"},
+	{"randmap:{a}", "k", LOOKUP_FOUND, "a"},
+	{"randmap:{a,a a}", "k", LOOKUP_FOUND, "a"},
+	{"randmap:{{a b}}", "k", LOOKUP_FOUND, "{a b}"},
 	{"pcre:{{/^A(.*?)Z/ $1-$1}}", "aqzz", LOOKUP_FOUND, "q-q"},
 	{"pcre:{{/^A/i x}}", "a", LOOKUP_ABSENT, NULL},
 	{"pcre:{{/^A.*Z/U x}}", "a\nz", LOOKUP_FOUND, "x"},
@@ -128,6 +131,8 @@ static const char *const bad_tables[][2] = {
 	{"inline:{a}", "missing '='"},
 	{"inline:{ }", "empty table"},
 	{"unionmap:{}", "bad syntax"},
+	{"randmap:x", "need \"randmap:{value...}\""},
+	{"randmap:{ }", "need \"randmap:{value...}\""},
 	{"unionmap:{ldap:x}", "unsupported dictionary type: ldap"},
 	{"unix:shadow.byname", "unknown table"},
 	{"lmdb:/nonexistent/x", "open database /nonexistent/x.lmdb: No such file"},
@@ -207,6 +212,28 @@ test_types(void **state UNUSED)
 	assert_null(table_type_suffix(STR("mysql")));
 	for (const char *const *t = table_types(); t[1] != NULL; t++)
 		assert_true(strcmp(t[0], t[1]) < 0);
+}
+
+/* In 200 draws each of three values comes; not to see one has a chance of 1e-35. */
+static void
+test_randmap(void **state UNUSED)
+{
+	struct arena *mem = arena_new();
+	int seen[3] = {0};
+	struct table *t;
+	struct err err;
+
+	assert_true(table_open(mem, STR("randmap:{a, b, c}"), TABLE_DEFAULT, &t, &err));
+	for (int i = 0; i < 200; i++) {
+		struct str value;
+
+		assert_int_equal(table_lookup(t, mem, STR("k"), &value, &err),
+				 LOOKUP_FOUND);
+		assert_true(value.len == 1 && value.p[0] >= 'a' && value.p[0] <= 'c');
+		seen[value.p[0] - 'a']++;
+	}
+	assert_true(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+	arena_free(&mem);
 }
 
 /* ---- files ---- */
@@ -678,6 +705,7 @@ main(void)
 		cmocka_unit_test(test_keys_that_cannot_be),
 		cmocka_unit_test(test_no_substitution_where_forbidden),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_randmap),
 		cmocka_unit_test_setup_teardown(test_text_is_read_again, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_built_again, set_up, tear_down),

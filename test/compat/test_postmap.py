@@ -212,6 +212,9 @@ CASES = {
                  q("a", "unionmap:{static:a}x"), q("a", "unionmap:{static:a,static:b")],
     "pipemap": [q("a", "pipemap:{inline:{a=b},inline:{b=c}}"),
                 q("b", "pipemap:{inline:{a=b},inline:{b=c}}"), q("a", "pipemap:{ }")],
+    "randmap": [q("k", f"randmap:{x}") for x in (
+        "{a}", "{a a}", "{a,a , a}", "x", "{}", "{ }", "{a}x", "{a", "{{a b}}", "{{a b}, {a b}}",
+        "{{ a b }}")] + [["-s", "randmap:{a}"]],
     "failing_tables": [q("a", "fail:x"), q("a", "pipemap:{inline:{a=b},fail:x}"),
                        q("a", "unionmap:{fail:x,inline:{a=b}}"), (["-q", "-", "fail:x"], b"a\n")],
     "cidr": [q(key, "cidr:cidr") for key in (
