@@ -378,7 +378,8 @@ main(void)
 		cmocka_unit_test(test_delay),     cmocka_unit_test(test_dsn),
 		cmocka_unit_test(test_requests),  cmocka_unit_test(test_codecs),
 		cmocka_unit_test(test_date),      cmocka_unit_test(test_splitter),
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
