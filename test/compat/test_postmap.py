@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -435,6 +436,40 @@ class Exchange(unittest.TestCase):
             self.assertEqual(maker.run(q("new", table)).stdout, b"one\n")
             self.assertEqual(maker.run(q(keys[7], table)).returncode, 1)
             self.assertEqual(maker.run(q(keys[8], table)).stdout, b"value 8\n")
+
+    def read_while_built(self, builder, reader, kind):
+        """Whoever reads finds a key that all versions of the table have, always."""
+        keys = "".join(f"key{i} value\n" for i in range(20000)).encode()
+        name = f"{kind}:shared"
+        builder.write("shared", keys)
+        reader.dir = builder.dir
+        self.assertEqual(builder.run([name]).returncode, 0)
+        stop = threading.Event()
+
+        def build():
+            while not stop.is_set():
+                self.assertEqual(builder.run([name]).returncode, 0)
+                self.assertEqual(builder.run((["-ri", name], b"more x\n")).returncode, 0)
+
+        with ThreadPoolExecutor(1) as pool:
+            building = pool.submit(build)
+            try:
+                for _ in range(30):
+                    got = reader.run((["-q", "-", name], b"key1\nkey19999\n" * 200))
+                    self.assertEqual(got.stdout.count(b"\tvalue\n"), 400, got)
+            finally:
+                stop.set()
+            building.result()
+
+    def test_read_while_built(self):
+        world.need_plugin("lmdb")
+        for kind in ("hash", "lmdb"):
+            with self.subTest(kind):
+                ours, theirs = sides()
+                self.read_while_built(ours, Side(ours.program, ""), kind)
+                if kind == "lmdb":
+                    self.read_while_built(theirs, ours, kind)
+                    self.read_while_built(*sides(), kind)
 
     def test_ours_to_theirs(self):
         ours, theirs = sides()
