@@ -17,6 +17,7 @@
 #include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "mail/header.h"
+#include "mail/token.h"
 #include "mail/xtext.h"
 
 static void
@@ -290,6 +291,28 @@ test_addresses(void **state)
 	arena_free(&mem);
 }
 
+static void
+test_words(void **state)
+{
+	static const char *const rows[][2] = {
+		{"\\back", "back"},   {"b\\ c", "\"b c\""},
+		{"x\\.y", "\"x.y\""}, {"\\b\\\"c", "\"b\\\"c\""},
+		{"\\\\", "\"\\\\\""}, {"\"a\tb\n  c\"", "\"a b   c\""},
+		{"[a\tb]", "[a b]"},  {"(a\tb)", "(a\tb)"},
+		{"x \\", "x "},
+	};
+	struct arena *mem = arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct token_list list = token_scan(mem, str_from(rows[i][0]), 100, NULL);
+
+		assert_string_equal(str_c(mem, token_print(mem, list, TOKEN_HEADER)),
+				    rows[i][1]);
+	}
+	arena_free(&mem);
+}
+
 static bool
 to_other_domain(void *arg, struct arena *mem, struct str external, struct str *new_out,
 		struct err *err)
@@ -355,7 +378,8 @@ main(void)
 		cmocka_unit_test(test_delay),     cmocka_unit_test(test_dsn),
 		cmocka_unit_test(test_requests),  cmocka_unit_test(test_codecs),
 		cmocka_unit_test(test_date),      cmocka_unit_test(test_splitter),
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

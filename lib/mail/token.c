@@ -138,6 +138,13 @@ token_next_address(struct token_list list, struct token *t)
 
 /* ---- text to tokens ---- */
 
+/* Inside a token each blank is a space: what folded the line is no part of the text. */
+static char
+plain_space(char c)
+{
+	return c == '\t' || c == '\r' || c == '\n' ? ' ' : c;
+}
+
 /* From after the opening byte up to close, which is consumed; backslashes removed. */
 static struct str
 scan_until(struct arena *mem, struct str *rest, char close)
@@ -152,7 +159,7 @@ scan_until(struct arena *mem, struct str *rest, char close)
 	for (size_t i = 0; i < end; i++) {
 		if (rest->p[i] == '\\' && i + 1 < end)
 			i++;
-		buf_add_char(out, rest->p[i]);
+		buf_add_char(out, plain_space(rest->p[i]));
 	}
 	*rest = str_skip(*rest, end + 1);
 	return buf_str(out);
@@ -200,7 +207,14 @@ is_atom_char(char c)
 	return !char_is_space(c) && (c == '\0' || strchr(specials, c) == NULL);
 }
 
-/* A backslash outside quotes makes the next byte part of a word that needs quotes. */
+static bool
+needs_quotes(char c)
+{
+	return !is_atom_char(c) || c == '\\' || (unsigned char)c < 32 || c == 127;
+}
+
+/* A backslash outside quotes takes the next byte as it is: the word then needs quotes if
+ * that is not one of a plain word. */
 static struct token *
 scan_atom(struct arena *mem, struct str *rest)
 {
@@ -209,14 +223,11 @@ scan_atom(struct arena *mem, struct str *rest)
 	size_t i = 0;
 
 	while (i < rest->len && (rest->p[i] == '\\' || is_atom_char(rest->p[i]))) {
-		if (rest->p[i] == '\\') {
+		if (rest->p[i] == '\\' && ++i == rest->len)
+			break;
+		if (needs_quotes(rest->p[i]))
 			kind = TOKEN_QUOTED;
-			if (++i == rest->len)
-				break;
-		}
-		if ((unsigned char)rest->p[i] < 32 || rest->p[i] == 127)
-			kind = TOKEN_QUOTED;
-		buf_add_char(out, rest->p[i++]);
+		buf_add_char(out, plain_space(rest->p[i++]));
 	}
 	*rest = str_skip(*rest, i);
 	return token_new(mem, kind, str_dup(mem, buf_str(out)));

@@ -10,7 +10,6 @@
  */
 #include "table/berkeley_internal.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 
-#include "table/table_internal.h"
+#include "table/build_internal.h"
 
 enum { OPEN_ATTEMPTS = 5, LOCK_STEP_MS = 5 };
 
@@ -40,30 +39,20 @@ struct said {
 
 #define NUMBER_TEXT_(n) #n
 #define NUMBER_TEXT(n)  NUMBER_TEXT_(n)
-static const char LIBRARY[] =
-	"libdb-" NUMBER_TEXT(DB_VERSION_MAJOR) "." NUMBER_TEXT(DB_VERSION_MINOR) ".so";
+#define VERSION         NUMBER_TEXT(DB_VERSION_MAJOR) "." NUMBER_TEXT(DB_VERSION_MINOR)
 
-/* A function of the library, which is loaded when the first of its tables is opened:
- * sendmail and postdrop start for every message and need it only for a strange access
- * list. It stays loaded. */
-static bool
-library_function(const char *name, void *function_out, struct err *err)
-{
-	void *library = dlopen(LIBRARY, RTLD_NOW);
-	void *symbol = library != NULL ? dlsym(library, name) : NULL;
+const struct library berkeley_library = {
+	.soname = "libdb-" VERSION ".so",
+	.package = "libdb" VERSION,
+};
 
-	if (symbol == NULL)
-		return err_set(err, ERR_CONFIG, "Berkeley DB: %s", dlerror());
-	memcpy(function_out, &symbol, sizeof(symbol));
-	return true;
-}
+#define FUNCTIONS(F) F(db_create) F(db_strerror)
 
-void
-table_load_libraries(void)
-{
-	/* What fails here is told when a table needs it. */
-	IGNORE(dlopen(LIBRARY, RTLD_NOW) == NULL);
-}
+struct functions {
+	FUNCTIONS(LIBRARY_MEMBER)
+};
+
+static const char *const function_names[] = {FUNCTIONS(LIBRARY_NAME)};
 
 static void
 remember(const DB_ENV *env UNUSED, const char *prefix, const char *text)
@@ -76,21 +65,20 @@ remember(const DB_ENV *env UNUSED, const char *prefix, const char *text)
 bool
 berkeley_new(DB **db_out, struct err *err)
 {
-	int (*create)(DB **, DB_ENV *, u_int32_t);
-	char *(*text)(int);
+	struct functions f;
 	struct said *said;
 	DB *db;
 	int rc;
 
-	if (!library_function("db_create", &create, err) ||
-	    !library_function("db_strerror", &text, err))
+	if (!library_functions(&berkeley_library, function_names,
+			       ARRAY_LEN(function_names), &f, sizeof(f), err))
 		return false;
-	rc = create(&db, NULL, 0);
+	rc = f.db_create(&db, NULL, 0);
 	if (rc != 0)
-		return err_set(err, ERR_TEMP, "Berkeley DB: %s", text(rc));
+		return err_set(err, ERR_TEMP, "Berkeley DB: %s", f.db_strerror(rc));
 	/* The prefix is handed to the function untouched: our way to know the handle. */
 	said = mem_alloc(sizeof(*said));
-	said->strerror = text;
+	said->strerror = f.db_strerror;
 	db->app_private = said;
 	db->set_errpfx(db, (const char *)said);
 	db->set_errcall(db, remember);
@@ -338,7 +326,8 @@ berkeley_walk(struct table *t, table_entry_fn fn, void *arg, struct err *err)
 
 const struct table_type table_type_hash = {
 	.name = "hash",
-	.can_build = true,
+	.build = &berkeley_build,
+	.library = &berkeley_library,
 	.open = berkeley_open,
 	.lookup = berkeley_lookup,
 	.walk = berkeley_walk,
@@ -346,7 +335,8 @@ const struct table_type table_type_hash = {
 
 const struct table_type table_type_btree = {
 	.name = "btree",
-	.can_build = true,
+	.build = &berkeley_build,
+	.library = &berkeley_library,
 	.open = berkeley_open,
 	.lookup = berkeley_lookup,
 	.walk = berkeley_walk,

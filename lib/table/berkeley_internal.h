@@ -10,10 +10,14 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include "table/library.h"
+
 enum {
 	/* How long another program's lock is waited for. */
 	BERKELEY_LOCK_MS = 10000,
 };
+
+extern const struct library berkeley_library;
 
 /* A handle that writes nothing to standard error. Close with berkeley_close(). */
 bool berkeley_new(DB **db_out, struct err *err) MUST_CHECK;

@@ -6,84 +6,41 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/panic.h"
 #include "base/sys.h"
 
-#include "table/berkeley_internal.h"
-
-enum {
-	/* Postfix's number; it shapes the file, so a walk has the same order. */
-	HASH_ELEMENTS = 4096,
-	CACHE_BYTES = 16 << 20,
-};
-
-struct build {
-	struct arena *mem;
-	struct build_options options;
-	DBTYPE type;
-	char *path;      /* of the table, with .db */
-	char *temporary; /* NULL: in place */
-	DB *db;
-	int lock_fd; /* in place: locked exclusively */
-};
+#include "table/build_internal.h"
 
 static void
 give_up(void *p)
 {
 	struct build *b = p;
 
-	berkeley_close(&b->db);
+	if (b->state != NULL)
+		b->type->build->close(b);
+	b->state = NULL;
 	if (b->temporary != NULL)
 		sys_unlinkat(AT_FDCWD, b->temporary, 0);
-	if (b->lock_fd >= 0)
-		sys_close(b->lock_fd);
-	b->lock_fd = -1;
 	b->temporary = NULL;
 }
 
-static bool
-open_handle(struct build *b, const char *path, u_int32_t flags, struct err *err)
-{
-	int rc;
-
-	if (!berkeley_new(&b->db, err))
-		return false;
-	b->db->set_cachesize(b->db, 0, CACHE_BYTES, 0);
-	if (b->type == DB_HASH && (flags & DB_CREATE) != 0)
-		b->db->set_h_nelem(b->db, HASH_ELEMENTS);
-	rc = b->db->open(b->db, NULL, path, NULL, b->type, flags, (int)b->options.mode);
-	if (rc != 0) {
-		err_set(err, rc == ENOENT ? ERR_CONFIG : ERR_PERM, "open database %s: %s",
-			b->path, berkeley_text(b->db, rc));
-		err->errnum = rc > 0 ? rc : 0;
-		return false;
-	}
-	return true;
-}
-
-/* flags: DB_TRUNCATE with DB_CREATE to begin anew. */
-static bool
-open_in_place(struct build *b, u_int32_t flags, struct err *err)
-{
-	b->lock_fd = sys_openat(AT_FDCWD, b->path, O_RDWR | O_CLOEXEC, 0);
-	if (b->lock_fd < 0)
-		return err_errno(err, ERR_CONFIG, "open database %s", b->path);
-	return berkeley_lock(b->lock_fd, LOCK_EX, b->path, err) &&
-	       open_handle(b, b->path, flags, err);
-}
-
-/* A name that nobody else has: made by the library with O_EXCL. */
+/* A name that nobody else has. */
 static bool
 open_temporary(struct build *b, struct err *err)
 {
 	char *name =
 		str_c(b->mem, str_printf(b->mem, "%s.new.%ld", b->path, (long)getpid()));
+	int fd;
 
 	/* Left by a process of the same number that did not end well. */
 	sys_unlinkat(AT_FDCWD, name, 0);
-	if (!open_handle(b, name, DB_CREATE | DB_EXCL, err))
-		return false;
+	fd = sys_openat(AT_FDCWD, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+			b->options.mode);
+	if (fd < 0)
+		return err_errno(err, ERR_PERM, "open database %s", b->path);
+	sys_close(fd);
 	b->temporary = name;
-	return true;
+	return b->type->build->open(b, name, BUILD_NEW, err);
 }
 
 /* In a directory that is not ours to write a file that is ours can still be rewritten. */
@@ -94,10 +51,9 @@ open_new(struct build *b, struct err *err)
 
 	if (open_temporary(b, err))
 		return true;
-	if (err->errnum != EACCES)
+	if (err->errnum != EACCES || b->temporary != NULL || !b->type->build->in_place)
 		return false;
-	berkeley_close(&b->db);
-	return open_in_place(b, DB_CREATE | DB_TRUNCATE, &in_place);
+	return b->type->build->open(b, b->path, BUILD_REWRITE, &in_place);
 }
 
 bool
@@ -109,14 +65,18 @@ build_open(struct arena *mem, struct str type, const char *path,
 
 	b->mem = mem;
 	b->options = *options;
-	b->type = berkeley_type(type);
-	b->path = str_c(mem, str_printf(mem, "%s.db", path));
-	b->lock_fd = -1;
+	b->type = table_type_find(type);
+	ensure(b->type != NULL && b->type->build != NULL);
+	b->path = str_c(mem, str_printf(mem, "%s%s", path, b->type->build->suffix));
 	arena_defer(mem, give_up, b);
-	if (options->in_place)
-		ok = open_in_place(b, 0, err);
-	else
+	if (!options->in_place)
 		ok = open_new(b, err);
+	else if (b->type->build->in_place)
+		ok = b->type->build->open(b, b->path, BUILD_CHANGE, err);
+	else
+		ok = err_set(err, ERR_PERM,
+			     "%s: a %s: table cannot be changed, only made anew", b->path,
+			     b->type->name);
 	if (!ok) {
 		give_up(b);
 		return false;
@@ -125,44 +85,67 @@ build_open(struct arena *mem, struct str type, const char *path,
 	return true;
 }
 
+/* A copy, with the NUL that every copy has, or without. */
+static struct str
+stored(struct arena *mem, struct str s, bool with_nul)
+{
+	struct str copy = str_dup(mem, s);
+
+	if (with_nul)
+		copy.len++;
+	return copy;
+}
+
+static bool
+uses_nul(const struct build *b)
+{
+	return b->options.nul == BUILD_NUL_DEFAULT ? b->type->build->with_nul
+						   : b->options.nul == BUILD_NUL_WITH;
+}
+
+static enum build_added
+put(struct build *b, struct str key, struct str value, bool replace, struct err *err)
+{
+	struct arena *mem = arena_new();
+	bool with_nul = uses_nul(b);
+	enum build_added result;
+
+	result = b->type->build->put(b, stored(mem, key, with_nul),
+				     stored(mem, value, with_nul), replace, err);
+	arena_free(&mem);
+	return result;
+}
+
 enum build_added
 build_add(struct build *b, struct str key, struct str value, struct err *err)
 {
-	bool with_nul = !b->options.without_nul;
-	struct arena *mem = arena_new();
-	DBT k = berkeley_datum(str_dup(mem, key), with_nul);
-	DBT v = berkeley_datum(str_dup(mem, value), with_nul);
-	bool keep = b->options.duplicate == BUILD_DUPLICATE_KEEP;
-	int rc = b->db->put(b->db, NULL, &k, &v, keep ? DB_NOOVERWRITE : 0);
+	return put(b, key, value, b->options.duplicate == BUILD_DUPLICATE_REPLACE, err);
+}
 
-	arena_free(&mem);
-	if (rc == 0)
-		return BUILD_ADDED;
-	if (rc == DB_KEYEXIST)
-		return BUILD_DUPLICATE;
-	err_set(err, ERR_TEMP, "write %s: %s", b->path, berkeley_text(b->db, rc));
-	return BUILD_FAILED;
+bool
+build_replace(struct build *b, struct str key, struct str value, struct err *err)
+{
+	return put(b, key, value, true, err) == BUILD_ADDED;
 }
 
 enum build_deleted
 build_delete(struct build *b, struct str key, struct err *err)
 {
 	struct arena *mem = arena_new();
-	struct str copy = str_dup(mem, key);
-	DBT k = berkeley_datum(copy, true);
-	int rc = b->db->del(b->db, NULL, &k, 0);
+	enum build_deleted result;
 
-	if (rc == DB_NOTFOUND) {
-		k = berkeley_datum(copy, false);
-		rc = b->db->del(b->db, NULL, &k, 0);
-	}
+	/* Nobody knows how the file was made. */
+	result = b->type->build->remove(b, stored(mem, key, true), err);
+	if (result == BUILD_NOT_THERE)
+		result = b->type->build->remove(b, stored(mem, key, false), err);
 	arena_free(&mem);
-	if (rc == 0)
-		return BUILD_DELETED;
-	if (rc == DB_NOTFOUND)
-		return BUILD_NOT_THERE;
-	err_set(err, ERR_TEMP, "delete from %s: %s", b->path, berkeley_text(b->db, rc));
-	return BUILD_DELETE_FAILED;
+	return result;
+}
+
+const char *
+build_path(const struct build *b)
+{
+	return b->path;
 }
 
 /* The new file gets the mode and owner of the old one, else those of the options. */
@@ -234,13 +217,11 @@ rename_temporary(struct build *b, struct err *err)
 bool
 build_commit(struct build *b, struct err *err)
 {
-	bool ok;
-	int rc = b->db->sync(b->db, 0);
+	bool ok = b->type->build->finish(b, err);
 
-	if (rc != 0)
-		err_set(err, ERR_TEMP, "write %s: %s", b->path, berkeley_text(b->db, rc));
-	berkeley_close(&b->db);
-	ok = rc == 0 && (b->temporary == NULL || rename_temporary(b, err));
+	b->type->build->close(b);
+	b->state = NULL;
+	ok = ok && (b->temporary == NULL || rename_temporary(b, err));
 	give_up(b);
 	return ok;
 }

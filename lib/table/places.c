@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "base/macros.h"
 
+#include "table/settings.h"
+
 /* "hash:/a/b", "!/a/b", "{/a/b}", "proxy:hash:/a/b", "x=/a/b" */
 static const char before[] = " ,\t\r\n{}:=!";
 static const char behind[] = " ,\t\r\n{}";
@@ -31,6 +33,16 @@ add(struct places *p, struct str path)
 		p->list[p->n++] = name;
 }
 
+/* The file that the table's own settings name. */
+static void
+add_database(struct places *p, struct str settings)
+{
+	struct str path = settings_peek(p->mem, str_c(p->mem, settings), STR("dbpath"));
+
+	if (str_starts(path, STR("/")))
+		add(p, path);
+}
+
 const char *const *
 table_places(struct arena *mem, const struct str *values, size_t n)
 {
@@ -51,6 +63,8 @@ table_places(struct arena *mem, const struct str *values, size_t n)
 			       memchr(behind, text.p[end], sizeof(behind) - 1) == NULL)
 				end++;
 			add(&p, str_from_mem(text.p + i, end - i));
+			if (str_ends(str_head(text, i), STR("sqlite:")))
+				add_database(&p, str_from_mem(text.p + i, end - i));
 			i = end;
 		}
 	}

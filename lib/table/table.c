@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/sys.h"
 
+#include "table/build_internal.h"
 #include "table/fold.h"
 #include "table/table_internal.h"
 
@@ -45,12 +46,20 @@ table_type_support(struct str type)
 	return row->type != NULL ? TABLE_SUPPORTED : TABLE_KNOWN;
 }
 
-bool
-table_type_can_build(struct str type)
+const struct table_type *
+table_type_find(struct str name)
 {
-	const struct row *row = row_find(type);
+	const struct row *row = row_find(name);
 
-	return row != NULL && row->type != NULL && row->type->can_build;
+	return row != NULL ? row->type : NULL;
+}
+
+const char *
+table_type_suffix(struct str type)
+{
+	const struct table_type *found = table_type_find(type);
+
+	return found != NULL && found->build != NULL ? found->build->suffix : NULL;
 }
 
 const char *const *
@@ -65,6 +74,18 @@ table_types(void)
 		NULL};
 
 	return names;
+}
+
+void
+table_load_libraries(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err;
+
+		/* What fails here is told when a table needs it. */
+		if (rows[i].type != NULL && rows[i].type->library != NULL)
+			IGNORE(library_load(rows[i].type->library, &err));
+	}
 }
 
 static void
@@ -110,6 +131,8 @@ open_at_depth(struct arena *mem, struct str spec, unsigned flags, unsigned depth
 		return err_set(err, ERR_CONFIG,
 			       "more than %d tables inside each other: " PRI_STR,
 			       TABLE_DEPTH_MAX, STR_ARG(spec));
+	if (row->type->library != NULL && !library_load(row->type->library, err))
+		return err_prefix(err, PRI_STR, STR_ARG(spec));
 	t = ARENA_NEW(mem, struct table);
 	t->type = row->type;
 	t->mem = mem;

@@ -95,8 +95,9 @@ enum table_support {
 };
 enum table_support table_type_support(struct str type);
 
-/* Can files of this type be built (postmap)? */
-bool table_type_can_build(struct str type);
+/* What the name of a table of this type has behind it on disk (".db"), for types whose
+ * files can be built (postmap); NULL for all others. */
+const char *table_type_suffix(struct str type);
 
 /* The names of the supported types in alphabetical order, ended by NULL. */
 const char *const *table_types(void);

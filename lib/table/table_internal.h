@@ -13,14 +13,19 @@
 #include "base/macros.h"
 #include "base/str.h"
 
+#include "table/library.h"
 #include "table/table.h"
+
+struct build_ops;
 
 /* A type. Keys come folded and checked; the caller puts the table's name before texts of
  * errors of lookup and walk, errors of open are complete. */
 struct table_type {
 	const char *name;
 	bool is_pattern;
-	bool can_build;
+	const struct library *library; /* what it needs, loaded before open(); or NULL */
+	const struct build_ops
+		*build; /* build_internal.h; NULL: postmap cannot make it */
 	bool (*open)(struct table *t, struct str name, struct err *err);
 	enum lookup (*lookup)(struct table *t, struct arena *mem, struct str key,
 			      struct str *value_out, struct err *err);
@@ -45,6 +50,9 @@ struct table {
 #include "table/types.def"
 #undef TYPE
 #undef KNOWN
+
+/* NULL if there is none of this name, or we do not have it. */
+const struct table_type *table_type_find(struct str name);
 
 /* Note something for the administrator; the texts beyond a few hundred are dropped. */
 void table_warn(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);

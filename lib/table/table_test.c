@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/io.h"
 #include "base/macros.h"
 
@@ -71,6 +72,27 @@ static const struct row rows[] = {
 	{"regexp:{{!/a/ x}}", "b", LOOKUP_FOUND, "x"},
 	{"regexp:{{if !/a/},{/b/ x},{endif}}", "ab", LOOKUP_ABSENT, NULL},
 	{"regexp:{{/a/ $$1}}", "a", LOOKUP_FOUND, "$1"},
+	{"randmap:{a}", "k", LOOKUP_FOUND, "a"},
+	{"randmap:{a,a a}", "k", LOOKUP_FOUND, "a"},
+	{"randmap:{{a b}}", "k", LOOKUP_FOUND, "{a b}"},
+	{"pcre:{{/^A(.*?)Z/ $1-$1}}", "aqzz", LOOKUP_FOUND, "q-q"},
+	{"pcre:{{/^A/i x}}", "a", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/^A.*Z/U x}}", "a\nz", LOOKUP_FOUND, "x"},
+	{"pcre:{{/^A.Z/s x}}", "a\nz", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/^z/ x}}", "a\nz", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/^z/m x}}", "a\nz", LOOKUP_FOUND, "x"},
+	{"pcre:{{/a b/x x}}", "ab", LOOKUP_FOUND, "x"},
+	{"pcre:{{/b/A x}}", "ab", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/b$/ x}}", "ab\n", LOOKUP_FOUND, "x"},
+	{"pcre:{{/b$/E x}}", "ab\n", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/(a)|(b)/ [$1][$2]}}", "b", LOOKUP_FOUND, "[][b]"},
+	{"pcre:{{!/a/ x}}", "b", LOOKUP_FOUND, "x"},
+	{"pcre:{{if !/a/},{/b/ x},{endif}}", "ab", LOOKUP_ABSENT, NULL},
+	{"pcre:{{/^..$/ x}}", "\xc3\xa9", LOOKUP_FOUND, "x"},
+	{"pcre:{{/^(a|aa)+$/ x}}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
+	 LOOKUP_FAILED, NULL},
+	{"pcre:{{/a(?=(b))/ <$1>}}", "ab", LOOKUP_FOUND, "<b>"},
+	{"pcre:{{/(?=ab\\K)/ x}}", "ab", LOOKUP_ABSENT, NULL},
 };
 
 static void
@@ -109,8 +131,12 @@ static const char *const bad_tables[][2] = {
 	{"inline:{a}", "missing '='"},
 	{"inline:{ }", "empty table"},
 	{"unionmap:{}", "bad syntax"},
+	{"randmap:x", "need \"randmap:{value...}\""},
+	{"randmap:{ }", "need \"randmap:{value...}\""},
 	{"unionmap:{ldap:x}", "unsupported dictionary type: ldap"},
 	{"unix:shadow.byname", "unknown table"},
+	{"lmdb:/nonexistent/x", "open database /nonexistent/x.lmdb: No such file"},
+	{"cdb:/nonexistent/x", "open database /nonexistent/x.cdb: No such file"},
 	{"hash:/nonexistent/x", "open database /nonexistent/x.db: No such file"},
 	{"texthash:/nonexistent/x", "open database /nonexistent/x: No such file"},
 	{"cidr:/nonexistent/x", "open /nonexistent/x: No such file"},
@@ -180,11 +206,34 @@ test_types(void **state UNUSED)
 	assert_int_equal(table_type_support(STR("hash")), TABLE_SUPPORTED);
 	assert_int_equal(table_type_support(STR("mysql")), TABLE_KNOWN);
 	assert_int_equal(table_type_support(STR("nosuch")), TABLE_UNKNOWN);
-	assert_true(table_type_can_build(STR("hash")));
-	assert_true(table_type_can_build(STR("btree")));
-	assert_false(table_type_can_build(STR("texthash")));
+	assert_string_equal(table_type_suffix(STR("hash")), ".db");
+	assert_string_equal(table_type_suffix(STR("btree")), ".db");
+	assert_null(table_type_suffix(STR("texthash")));
+	assert_null(table_type_suffix(STR("mysql")));
 	for (const char *const *t = table_types(); t[1] != NULL; t++)
 		assert_true(strcmp(t[0], t[1]) < 0);
+}
+
+/* In 200 draws each of three values comes; not to see one has a chance of 1e-35. */
+static void
+test_randmap(void **state UNUSED)
+{
+	struct arena *mem = arena_new();
+	int seen[3] = {0};
+	struct table *t;
+	struct err err;
+
+	assert_true(table_open(mem, STR("randmap:{a, b, c}"), TABLE_DEFAULT, &t, &err));
+	for (int i = 0; i < 200; i++) {
+		struct str value;
+
+		assert_int_equal(table_lookup(t, mem, STR("k"), &value, &err),
+				 LOOKUP_FOUND);
+		assert_true(value.len == 1 && value.p[0] >= 'a' && value.p[0] <= 'c');
+		seen[value.p[0] - 'a']++;
+	}
+	assert_true(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+	arena_free(&mem);
 }
 
 /* ---- files ---- */
@@ -298,38 +347,150 @@ test_text_is_read_again(void **state)
 static void
 test_built_again(void **state)
 {
-	static const char *const types[] = {"hash", "btree"};
+	static const struct {
+		const char *name;
+		bool in_place;
+	} types[] = {{"hash", true}, {"btree", true}, {"lmdb", true}, {"cdb", false}};
 	static const char *const first[] = {"a", "1", "b", "2", NULL};
 	static const char *const second[] = {"a", "3", NULL};
 	static const char *const third[] = {"c", "4", NULL};
 	struct build_options in_place = plain_options;
 	struct build_options without = plain_options;
+	struct build_options with = plain_options;
 	struct place *p = *state;
 
 	in_place.in_place = true;
-	without.without_nul = true;
+	without.nul = BUILD_NUL_WITHOUT;
+	with.nul = BUILD_NUL_WITH;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		const char *type = types[i].name;
 		struct table *t;
 		struct stat st;
 
-		build(p, types[i], types[i], &plain_options, first);
-		t = open_table(p, types[i], types[i]);
+		build(p, type, type, &plain_options, first);
+		t = open_table(p, type, type);
 		assert_value(p, t, "a", "1");
 		assert_value(p, t, "A", "1");
 		assert_value(p, t, "b", "2");
 		assert_value(p, t, "c", NULL);
-		build(p, types[i], types[i], &plain_options, second);
+		assert_value(p, t, "", NULL);
+		build(p, type, type, &plain_options, second);
 		assert_value(p, t, "a", "3");
 		assert_value(p, t, "b", NULL);
-		build(p, types[i], types[i], &in_place, third);
-		assert_value(p, t, "a", "3");
-		assert_value(p, t, "c", "4");
-		build(p, types[i], types[i], &without, first);
+		if (types[i].in_place) {
+			build(p, type, type, &in_place, third);
+			assert_value(p, t, "a", "3");
+			assert_value(p, t, "c", "4");
+		}
+		build(p, type, type, &without, first);
 		assert_value(p, t, "b", "2");
 		assert_value(p, t, "c", NULL);
-		assert_int_equal(
-			stat(str_printf(p->mem, "%s.db", path(p, types[i])).p, &st), 0);
+		build(p, type, type, &with, second);
+		assert_value(p, t, "a", "3");
+		assert_value(p, t, "b", NULL);
+		assert_int_equal(stat(str_printf(p->mem, "%s%s", path(p, type),
+						 table_type_suffix(str_from(type)))
+					      .p,
+				      &st),
+				 0);
 		assert_int_equal(st.st_mode & 07777, 0640);
+	}
+}
+
+/* A table that grows in place beyond what its reader mapped. */
+static void
+test_lmdb_grows(void **state)
+{
+	static const char *const first[] = {"a", "1", NULL};
+	struct build_options in_place = plain_options;
+	struct place *p = *state;
+	struct arena *mem = arena_new();
+	struct table *t;
+	struct build *b;
+	struct err err;
+
+	in_place.in_place = true;
+	build(p, "lmdb", "t", &plain_options, first);
+	t = open_table(p, "lmdb", "t");
+	assert_value(p, t, "a", "1");
+	assert_true(build_open(mem, STR("lmdb"), path(p, "t"), &in_place, &b, &err));
+	for (int i = 0; i < 20000; i++)
+		assert_int_equal(build_add(b, str_printf(mem, "key%d", i),
+					   str_printf(mem, "value %d", i), &err),
+				 BUILD_ADDED);
+	assert_true(build_commit(b, &err));
+	arena_free(&mem);
+	assert_value(p, t, "key19999", "value 19999");
+	assert_value(p, t, "a", "1");
+}
+
+static void
+test_limits_of_keys(void **state)
+{
+	struct place *p = *state;
+	struct table *t;
+	struct build *b;
+	struct err err;
+	char longest[600];
+
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_true(
+		build_open(p->mem, STR("lmdb"), path(p, "t"), &plain_options, &b, &err));
+	assert_int_equal(build_add(b, str_from(longest), STR("1"), &err), BUILD_FAILED);
+	assert_non_null(strstr(err.text, "a key of 600 bytes"));
+	assert_int_equal(build_add(b, str_from(longest + 100), STR("1"), &err),
+			 BUILD_ADDED);
+	assert_true(build_commit(b, &err));
+	t = open_table(p, "lmdb", "t");
+	assert_value(p, t, longest, NULL);
+	assert_value(p, t, longest + 100, "1");
+}
+
+static void
+test_cdb_cannot_change(void **state)
+{
+	static const char *const pairs[] = {"a", "1", NULL};
+	struct build_options in_place = plain_options;
+	struct place *p = *state;
+	struct build *b;
+	struct err err;
+
+	in_place.in_place = true;
+	build(p, "cdb", "t", &plain_options, pairs);
+	assert_false(build_open(p->mem, STR("cdb"), path(p, "t"), &in_place, &b, &err));
+	assert_non_null(strstr(err.text, "cannot be changed"));
+}
+
+static bool
+join(struct str key, struct str value, void *arg)
+{
+	buf_printf(arg, PRI_STR "=" PRI_STR " ", STR_ARG(key), STR_ARG(value));
+	return true;
+}
+
+static void
+test_walk(void **state)
+{
+	static const char *const pairs[] = {"b", "2", "a", "1", "c", "3", NULL};
+	static const struct {
+		const char *type, *all;
+	} walks[] = {
+		{"btree", "a=1 b=2 c=3 "},
+		{"lmdb", "a=1 b=2 c=3 "},
+		{"cdb", "b=2 a=1 c=3 "},
+	};
+	struct place *p = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(walks); i++) {
+		struct buf *out = buf_new(p->mem, 1000);
+		struct table *t;
+		struct err err;
+
+		build(p, walks[i].type, "t", &plain_options, pairs);
+		t = open_table(p, walks[i].type, "t");
+		assert_true(table_walk(t, join, out, &err));
+		assert_string_equal(out->p, walks[i].all);
 	}
 }
 
@@ -337,42 +498,61 @@ test_built_again(void **state)
 static void
 test_damage_fails_until_repaired(void **state)
 {
+	static const char *const types[] = {"hash", "btree", "lmdb", "cdb"};
 	static const char *const pairs[] = {"a", "1", NULL};
 	struct place *p = *state;
-	struct table *t;
-	struct str value;
-	struct err err;
 
-	build(p, "hash", "t", &plain_options, pairs);
-	t = open_table(p, "hash", "t");
-	assert_value(p, t, "a", "1");
-	assert_true(io_replace_file(path(p, "t.db"), STR("no table"), 0600, &err));
-	assert_int_equal(table_lookup(t, p->mem, STR("a"), &value, &err), LOOKUP_FAILED);
-	assert_int_equal(table_lookup(t, p->mem, STR("a"), &value, &err), LOOKUP_FAILED);
-	build(p, "hash", "t", &plain_options, pairs);
-	assert_value(p, t, "a", "1");
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		const char *file = str_printf(p->mem, "%s%s", path(p, "t"),
+					      table_type_suffix(str_from(types[i])))
+					   .p;
+		struct table *t;
+		struct str value;
+		struct err err;
+
+		build(p, types[i], "t", &plain_options, pairs);
+		t = open_table(p, types[i], "t");
+		assert_value(p, t, "a", "1");
+		assert_true(io_replace_file(file, STR("no table"), 0600, &err));
+		for (int n = 0; n < 2; n++)
+			assert_int_equal(table_lookup(t, p->mem, STR("a"), &value, &err),
+					 LOOKUP_FAILED);
+		build(p, types[i], "t", &plain_options, pairs);
+		assert_value(p, t, "a", "1");
+	}
 }
 
-/* Debian's postmap holds an exclusive lock while it writes. */
+/* Debian's postmap holds an exclusive lock while it writes: flock(2) for hash, fcntl(2)
+ * for lmdb. */
+static bool
+lock_as_debian(int fd, bool is_lmdb)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return is_lmdb ? fcntl(fd, F_SETLKW, &lock) == 0 : flock(fd, LOCK_EX) == 0;
+}
+
 static void
-test_waits_for_a_lock(void **state)
+check_waits(struct place *p, const char *type, bool is_lmdb)
 {
 	static const char *const pairs[] = {"a", "1", NULL};
-	struct place *p = *state;
+	const char *file = str_printf(p->mem, "%s%s", path(p, "t"),
+				      table_type_suffix(str_from(type)))
+				   .p;
 	struct table *t;
 	pid_t child;
 	int ready[2];
 	char byte;
 
-	build(p, "hash", "t", &plain_options, pairs);
-	t = open_table(p, "hash", "t");
+	build(p, type, "t", &plain_options, pairs);
+	t = open_table(p, type, "t");
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
-		int fd = open(path(p, "t.db"), O_RDWR);
+		int fd = open(file, O_RDWR);
 
-		_exit(fd < 0 || flock(fd, LOCK_EX) != 0 || write(ready[1], "x", 1) != 1 ||
-		      usleep(300000) != 0);
+		_exit(fd < 0 || !lock_as_debian(fd, is_lmdb) ||
+		      write(ready[1], "x", 1) != 1 || usleep(300000) != 0);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_value(p, t, "a", "1");
@@ -382,46 +562,73 @@ test_waits_for_a_lock(void **state)
 }
 
 static void
-test_duplicates(void **state)
+test_waits_for_a_lock(void **state)
 {
-	struct place *p = *state;
+	check_waits(*state, "hash", false);
+	check_waits(*state, "lmdb", true);
+}
+
+static void
+check_duplicates(struct place *p, const char *type)
+{
 	struct build_options replace = plain_options;
+	struct str kind = str_from(type);
 	struct build *b;
 	struct err err;
 
-	assert_true(
-		build_open(p->mem, STR("hash"), path(p, "t"), &plain_options, &b, &err));
+	assert_true(build_open(p->mem, kind, path(p, "t"), &plain_options, &b, &err));
 	assert_int_equal(build_add(b, STR("a"), STR("1"), &err), BUILD_ADDED);
 	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_DUPLICATE);
+	assert_int_equal(build_add(b, STR("b"), STR("1"), &err), BUILD_ADDED);
+	assert_true(build_replace(b, STR("b"), STR("2"), &err));
 	assert_true(build_commit(b, &err));
-	assert_value(p, open_table(p, "hash", "t"), "a", "1");
+	assert_value(p, open_table(p, type, "t"), "a", "1");
+	assert_value(p, open_table(p, type, "t"), "b", "2");
 	replace.duplicate = BUILD_DUPLICATE_REPLACE;
-	assert_true(build_open(p->mem, STR("hash"), path(p, "t"), &replace, &b, &err));
+	assert_true(build_open(p->mem, kind, path(p, "t"), &replace, &b, &err));
 	assert_int_equal(build_add(b, STR("a"), STR("1"), &err), BUILD_ADDED);
 	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_ADDED);
 	assert_true(build_commit(b, &err));
-	assert_value(p, open_table(p, "hash", "t"), "a", "2");
+	assert_value(p, open_table(p, type, "t"), "a", "2");
+}
+
+static void
+test_duplicates(void **state)
+{
+	check_duplicates(*state, "hash");
+	check_duplicates(*state, "btree");
+	check_duplicates(*state, "lmdb");
+	check_duplicates(*state, "cdb");
 }
 
 /* Whoever gives up leaves the old table and nothing else. */
 static void
-test_given_up(void **state)
+check_given_up(struct place *p, const char *type)
 {
 	static const char *const pairs[] = {"a", "1", NULL};
-	struct place *p = *state;
 	struct arena *mem = arena_new();
+	const char *suffix = table_type_suffix(str_from(type));
 	struct build *b;
 	struct err err;
 
-	build(p, "hash", "t", &plain_options, pairs);
-	assert_true(build_open(mem, STR("hash"), path(p, "t"), &plain_options, &b, &err));
+	build(p, type, "t", &plain_options, pairs);
+	assert_true(
+		build_open(mem, str_from(type), path(p, "t"), &plain_options, &b, &err));
 	assert_int_equal(build_add(b, STR("a"), STR("2"), &err), BUILD_ADDED);
 	arena_free(&mem);
-	assert_value(p, open_table(p, "hash", "t"), "a", "1");
+	assert_value(p, open_table(p, type, "t"), "a", "1");
 	assert_int_equal(rmdir(p->dir), -1);
-	assert_int_equal(unlink(path(p, "t.db")), 0);
+	assert_int_equal(unlink(str_printf(p->mem, "%s%s", path(p, "t"), suffix).p), 0);
 	assert_int_equal(rmdir(p->dir), 0); /* nothing else was there */
 	assert_int_equal(mkdir(p->dir, 0700), 0);
+}
+
+static void
+test_given_up(void **state)
+{
+	check_given_up(*state, "hash");
+	check_given_up(*state, "lmdb");
+	check_given_up(*state, "cdb");
 }
 
 /* ---- lists ---- */
@@ -498,12 +705,18 @@ main(void)
 		cmocka_unit_test(test_keys_that_cannot_be),
 		cmocka_unit_test(test_no_substitution_where_forbidden),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_randmap),
 		cmocka_unit_test_setup_teardown(test_text_is_read_again, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_built_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damage_fails_until_repaired, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_waits_for_a_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lmdb_grows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_limits_of_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cdb_cannot_change, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_walk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_duplicates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_maps, set_up, tear_down),

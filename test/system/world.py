@@ -43,6 +43,7 @@ MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_PORT = 10025
+PLUGINS = ("cdb", "lmdb", "pcre", "sqlite")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -201,10 +202,24 @@ class World:
                             symlinks=True)
         for name in ("postdrop", "postqueue"):
             self.setgid(os.path.join(mine, "usr/sbin", name))
+        self._name_plugins(mine)
         # Set-gid programs ignore LD_LIBRARY_PATH, and master clears it: use the cache.
         subprocess.run(["/sbin/ldconfig", "-X", os.path.join(mine, "usr/lib/postfix")],
                        check=True)
         self.oracle = mine
+
+    @staticmethod
+    def _name_plugins(oracle):
+        """Table types that Debian has in packages of their own (postfix-pcre and others), as
+        the scripts of these packages would name them."""
+        builders = ("cdb", "lmdb")
+        with open(os.path.join(oracle, "etc/postfix/dynamicmaps.cf"), "a",
+                  encoding="ascii") as f:
+            for kind in PLUGINS:
+                plugin = f"postfix-{kind}.so"
+                if os.path.exists(os.path.join(oracle, "usr/lib/postfix", plugin)):
+                    f.write(f"{kind}\t{plugin}\tdict_{kind}_open"
+                            + (f"\tmkmap_{kind}_open\n" if kind in builders else "\n"))
 
     def setgid(self, path):
         """As the package manager installs postdrop and postqueue."""
@@ -315,3 +330,11 @@ def need_private():
     if not w.private:
         raise unittest.SkipTest(f"no private namespace: {w.why_not_private}")
     return w
+
+
+def need_plugin(kind):
+    """Debian's Postfix with this table type, or skip."""
+    need_oracle()
+    if not os.path.exists(os.path.join(enter().oracle,
+                                       f"usr/lib/postfix/postfix-{kind}.so")):
+        raise unittest.SkipTest(f"Debian's postfix-{kind} is not in HIKYAKU_ORACLE")

@@ -150,13 +150,17 @@ check_table_type(struct check *c)
 static bool
 is_indexed(const struct spec *spec)
 {
-	return table_type_can_build(spec->type);
+	return table_type_suffix(spec->type) != NULL;
 }
 
 static const char *
 index_path(const struct check *c, const struct spec *spec)
 {
-	return str_printf(c->mem, PRI_STR ".db", STR_ARG(spec->name)).p;
+	const char *suffix = table_type_suffix(spec->type);
+
+	return str_printf(c->mem, PRI_STR "%s", STR_ARG(spec->name),
+			  suffix != NULL ? suffix : "")
+		.p;
 }
 
 static struct str

@@ -16,6 +16,8 @@
 #include "table/source.h"
 #include "table/table.h"
 
+#include "alias.h"
+
 enum { FILES_MAX = 100 << 20 };
 
 /* One table in the making. */
@@ -23,7 +25,7 @@ struct job {
 	const struct postmap *p;
 	struct arena *mem;
 	struct str type;
-	const char *path;   /* without .db */
+	const char *path;   /* without the suffix */
 	const char *source; /* for messages */
 	struct build *build;
 };
@@ -109,6 +111,17 @@ read_files(const struct job *job, struct arena *mem, const struct source_line *l
 	return true;
 }
 
+/* Postfix names a table in a way of its own for each type, and scripts look for it. */
+static const char *
+name_for_duplicates(const struct job *job, struct arena *mem)
+{
+	if (str_eq(job->type, STR("cdb")))
+		return job->path;
+	if (str_eq(job->type, STR("lmdb")))
+		return str_printf(mem, "lmdb:%s", job->path).p;
+	return build_path(job->build);
+}
+
 static void
 add_entry(const struct job *job, struct arena *mem, const struct source_line *line,
 	  struct source_entry *entry)
@@ -123,11 +136,70 @@ add_entry(const struct job *job, struct arena *mem, const struct source_line *li
 		break;
 	case BUILD_DUPLICATE:
 		if (!job->p->quiet_duplicates)
-			postmap_warn(job->p, "%s.db: duplicate entry: \"" PRI_STR "\"",
-				     job->path, STR_ARG(key));
+			postmap_warn(job->p, "%s: duplicate entry: \"" PRI_STR "\"",
+				     name_for_duplicates(job, mem), STR_ARG(key));
 		break;
 	case BUILD_FAILED:
 		postmap_die(job->p, "%s", err.text);
+	}
+}
+
+/* The entry of a line of the source; false if it has none, which was told. */
+static bool
+parse_map(const struct job *job, struct arena *mem, const struct source_line *line,
+	  struct source_entry *entry_out)
+{
+	enum source_kind kind = source_parse(line, job->p->utf8, entry_out);
+
+	if (kind != SOURCE_ENTRY)
+		postmap_warn(job->p, "%s",
+			     source_complaint(mem, kind, job->source, line));
+	return kind == SOURCE_ENTRY || kind == SOURCE_ENTRY_COLON;
+}
+
+static bool
+parse_aliases(const struct job *job, struct arena *mem, const struct source_line *line,
+	      struct source_entry *entry_out)
+{
+	enum source_kind why;
+
+	switch (alias_parse(mem, line, job->p->utf8, entry_out, &why)) {
+	case ALIAS_ENTRY:
+		return true;
+	case ALIAS_NOT_TEXT:
+		postmap_warn(job->p, "%s", source_complaint(mem, why, job->source, line));
+		break;
+	case ALIAS_NO_PAIR:
+		postmap_warn(job->p, "%s, line %d: need name:value pair", job->source,
+			     line->first);
+		break;
+	case ALIAS_NOT_LOCAL:
+		postmap_warn(job->p, "%s, line %d: name must be local", job->source,
+			     line->first);
+		break;
+	}
+	return false;
+}
+
+/* What Sendmail's newaliases leaves, for programs that look for it: that the file is
+ * complete, and for NIS when and where it was made. */
+static void
+add_signature(const struct job *job)
+{
+	const struct {
+		struct str key, value;
+	} rows[] = {
+		{STR("@"), STR("@")},
+		{STR("YP_LAST_MODIFIED"),
+		 str_printf(job->mem, "%ld", (long)(sys_now_us() / 1000000))},
+		{STR("YP_MASTER_NAME"), job->p->hostname},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err err;
+
+		if (!build_replace(job->build, rows[i].key, rows[i].value, &err))
+			postmap_die(job->p, "%s", err.text);
 	}
 }
 
@@ -137,19 +209,17 @@ add_entries(const struct job *job, struct str text)
 	struct arena *mem = arena_new();
 	struct source_lines lines;
 	struct source_line line;
+	struct source_entry entry;
 
 	source_lines_init(&lines, mem, text);
 	while (source_lines_next(&lines, &line)) {
-		struct source_entry entry;
-		enum source_kind kind = source_parse(&line, job->p->utf8, &entry);
-
-		if (kind != SOURCE_ENTRY)
-			postmap_warn(job->p, "%s",
-				     source_complaint(mem, kind, job->source, &line));
-		if (kind == SOURCE_ENTRY || kind == SOURCE_ENTRY_COLON)
+		if (job->p->aliases ? parse_aliases(job, mem, &line, &entry)
+				    : parse_map(job, mem, &line, &entry))
 			add_entry(job, mem, &line, &entry);
 		arena_reset(mem);
 	}
+	if (job->p->aliases)
+		add_signature(job);
 	arena_free(&mem);
 }
 
@@ -161,7 +231,7 @@ open_build(struct job *job, const struct stat *st, bool in_place)
 	const struct postmap *p = job->p;
 	const struct build_options options = {
 		.duplicate = p->replace ? BUILD_DUPLICATE_REPLACE : BUILD_DUPLICATE_KEEP,
-		.without_nul = p->without_nul,
+		.nul = p->nul,
 		.in_place = in_place,
 		/* What group and others may not do with the source they may not do with
 		 * the table. */
@@ -176,12 +246,12 @@ open_build(struct job *job, const struct stat *st, bool in_place)
 }
 
 static bool
-table_exists(const struct job *job)
+table_stat(const struct job *job, struct stat *st)
 {
-	struct stat st;
+	const char *path =
+		str_printf(job->mem, "%s%s", job->path, table_type_suffix(job->type)).p;
 
-	return sys_fstatat(AT_FDCWD, str_printf(job->mem, "%s.db", job->path).p, &st,
-			   0) == 0;
+	return sys_fstatat(AT_FDCWD, path, st, 0) == 0;
 }
 
 static void
@@ -201,19 +271,24 @@ create_table(const struct postmap *p, const char *argument)
 {
 	struct arena *mem = arena_new_child(p->mem);
 	struct job job;
-	struct stat st;
+	struct stat st, there;
 	struct str text;
 	struct err err;
 
 	start_job(&job, p, mem, argument);
 	text = read_source(&job, &st);
-	if (!table_type_can_build(job.type))
-		postmap_die(p, "unsupported map type for this operation: " PRI_STR,
+	if (table_type_support(job.type) != TABLE_SUPPORTED)
+		postmap_die(p, "unsupported dictionary type: " PRI_STR,
+			    STR_ARG(job.type));
+	if (table_type_suffix(job.type) == NULL)
+		postmap_die(p,
+			    "unsupported dictionary type: " PRI_STR
+			    " does not support bulk-mode creation",
 			    STR_ARG(job.type));
 	become_owner(&job, &st);
 	if (p->incremental)
 		st.st_mode = 0644;
-	open_build(&job, &st, p->incremental && table_exists(&job));
+	open_build(&job, &st, p->incremental && table_stat(&job, &there));
 	add_entries(&job, text);
 	if (!build_commit(job.build, &err))
 		postmap_die(p, "%s", err.text);
@@ -227,10 +302,10 @@ create_table(const struct postmap *p, const char *argument)
 static void
 check_can_delete(const struct job *job, const char *argument)
 {
-	static const char *const texts[] = {"texthash", "cidr", "regexp"};
+	static const char *const texts[] = {"texthash", "cidr", "pcre", "regexp"};
 	enum table_support support = table_type_support(job->type);
 
-	if (table_type_can_build(job->type))
+	if (table_type_suffix(job->type) != NULL)
 		return;
 	if (support != TABLE_SUPPORTED)
 		postmap_die(job->p, "unsupported dictionary type: " PRI_STR,
@@ -250,7 +325,7 @@ open_for_delete(struct job *job, const struct postmap *p, struct arena *mem,
 
 	start_job(job, p, mem, argument);
 	check_can_delete(job, argument);
-	if (sys_fstatat(AT_FDCWD, str_printf(mem, "%s.db", job->path).p, &st, 0) == 0)
+	if (table_stat(job, &st))
 		become_owner(job, &st);
 	open_build(job, &st, true);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* postmap: makes and reads look-up tables. */
+/* postmap and, by the name of postalias, the same for files of aliases(5). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,9 +78,9 @@ NORETURN static void
 usage(const struct postmap *p)
 {
 	postmap_die(p,
-		    "usage: %s [-bfFhimnNoprsuUvw] [-c config_dir] [-d key] [-q key] "
+		    "usage: %s [-%s] [-c config_dir] [-d key] [-q key] "
 		    "[map_type:]file...",
-		    p->program);
+		    p->program, p->aliases ? "Nfinoprsuvw" : "bfFhimnNoprsuUvw");
 }
 
 static void
@@ -106,10 +106,10 @@ simple_option(struct postmap *p, int c)
 		p->incremental = true;
 		return true;
 	case 'n':
-		p->without_nul = true;
+		p->nul = BUILD_NUL_WITHOUT;
 		return true;
 	case 'N':
-		p->without_nul = false;
+		p->nul = BUILD_NUL_WITH;
 		return true;
 	case 'o':
 		p->keep_root = true;
@@ -131,9 +131,12 @@ simple_option(struct postmap *p, int c)
 static void
 parse_options(struct postmap *p, struct wish *wish, int argc, char **argv)
 {
+	const char *letters = "bc:d:fFhimnNopq:rsuUvw";
 	int c;
 
-	while ((c = getopt(argc, argv, "bc:d:fFhimnNopq:rsuUvw")) > 0) {
+	if (p->aliases)
+		letters = "c:d:finNopq:rsuvw";
+	while ((c = getopt(argc, argv, letters)) > 0) {
 		if (simple_option(p, c))
 			continue;
 		switch (c) {
@@ -178,13 +181,14 @@ static void
 load_config(struct postmap *p, const struct wish *wish)
 {
 	const struct config_options options = {.dir = wish->config_dir,
-					       .process_name = "postmap"};
+					       .process_name = p->program};
 	struct config *cfg;
 	struct err err;
 
 	if (!config_load(p->mem, &options, &cfg, &err) ||
 	    !config_get(p->mem, cfg, STR("default_database_type"), &p->default_type,
 			&err) ||
+	    !config_get(p->mem, cfg, STR("myhostname"), &p->hostname, &err) ||
 	    !config_get_bool(cfg, STR("smtputf8_enable"), &p->utf8, &err))
 		postmap_die(p, "%s", err.text);
 	if (wish->no_utf8)
@@ -229,6 +233,7 @@ main(int argc, char **argv)
 	if (slash != NULL)
 		argv[0] = argv[0] + (slash + 1 - argv[0]);
 	p.program = argv[0];
+	p.aliases = strcmp(p.program, "postalias") == 0;
 	parse_options(&p, &wish, argc, argv);
 	load_config(&p, &wish);
 	status = run(&p, &wish, argv + optind, argc - optind);

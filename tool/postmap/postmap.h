@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "table/build.h"
 
 struct arena;
 
@@ -17,12 +18,14 @@ struct postmap {
 	struct arena *mem;
 	const char *program;      /* for messages */
 	struct str default_type;  /* for arguments without "type:" */
+	struct str hostname;      /* myhostname */
+	bool aliases;             /* postalias: sources as in aliases(5) */
 	bool fold;                /* keys to lower case; not with -f */
 	bool utf8;                /* smtputf8_enable, unless -u */
 	bool incremental;         /* -i: add to what is there, from standard input */
 	bool replace;             /* -r: the last of duplicates counts */
 	bool quiet_duplicates;    /* -w */
-	bool without_nul;         /* -n */
+	enum build_nul nul;       /* -n, -N */
 	bool keep_root;           /* -o: do not become the owner of the source */
 	bool default_permissions; /* -p: not those of the source */
 	bool files;               /* -F: values are names of files */

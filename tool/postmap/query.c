@@ -31,6 +31,24 @@ open_table(const struct postmap *p, const char *argument)
 }
 
 static void
+put(struct str s)
+{
+	fwrite(s.p, 1, s.len, stdout);
+}
+
+/* "key TAB value", "key: TAB value" */
+static void
+put_entry(const struct postmap *p, struct str key, struct str value)
+{
+	put(key);
+	if (p->aliases)
+		putchar(':');
+	putchar('\t');
+	put(value);
+	putchar('\n');
+}
+
+static void
 warn_empty(const struct postmap *p, const struct table *t, struct str key)
 {
 	postmap_warn(p, "table %s: key " PRI_STR ": empty string result is not allowed",
@@ -91,12 +109,6 @@ find(const struct postmap *p, struct arena *mem, struct str key, char **argument
 	return false;
 }
 
-static void
-put(struct str s)
-{
-	fwrite(s.p, 1, s.len, stdout);
-}
-
 /* A write that failed must not look like an answer. */
 static int
 finish(const struct postmap *p, int status)
@@ -150,10 +162,7 @@ query_input(const struct postmap *p, char **arguments, int n_tables)
 		struct str value;
 
 		if (find(p, mem, buf_str(line), arguments, tables, n_tables, &value)) {
-			put(buf_str(line));
-			putchar('\t');
-			put(value);
-			putchar('\n');
+			put_entry(p, buf_str(line), value);
 			status = 0;
 		}
 		arena_reset(mem);
@@ -174,10 +183,10 @@ dump_entry(struct str key, struct str value, void *arg)
 
 	if (value.len == 0)
 		warn_empty(d->p, d->table, key);
-	put(key);
-	putchar('\t');
-	put(value);
-	putchar('\n');
+	if (d->p->aliases && key.len == 0)
+		postmap_warn(d->p, "table %s: empty lookup key value is not allowed",
+			     table_name(d->table));
+	put_entry(d->p, key, value);
 	return true;
 }
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The file that describes a table of a database: "name = value" lines in the form of
+ * main.cf, without $name expansion. Of settings with the same name the last one counts.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "table/table_internal.h"
+
+struct setting {
+	const char *name;
+	struct str
+		value; /* the default before, the setting after; in the table's arena */
+};
+
+enum { SETTINGS_FILE_MAX = 1 << 20 };
+
+/* Fill in the n rows. A name that is none of theirs, and a line that is no setting, is a
+ * warning of the table. */
+bool settings_load(struct table *t, const char *path, struct setting *rows, size_t n,
+		   struct err *err) MUST_CHECK;
+
+/* One setting alone; empty if it is not there or the file cannot be read. */
+struct str settings_peek(struct arena *mem, const char *path, struct str name);
