@@ -40,7 +40,7 @@ access_verdict_name(enum access_verdict verdict)
 {
 	switch (verdict) {
 	case ACCESS_VERDICT_NONE:
-		return "no decision";
+		return "goes on";
 	case ACCESS_VERDICT_PERMIT:
 		return "permit";
 	case ACCESS_VERDICT_REJECT:
