@@ -33,8 +33,9 @@ BASE = {
     "recipient_delimiter": "+",
     "inet_protocols": "all",
     "fast_flush_domains": "",
-    "smtpd_relay_restrictions": "check_client_access static:DUNNO, permit_inet_interfaces, "
-                                "check_client_access static:RELAY, reject",
+    "smtpd_relay_restrictions": "check_client_access static:RELAY, reject",
+    "smtpd_soft_error_limit": "1000",
+    "smtpd_hard_error_limit": "1000",
     "parent_domain_matches_subdomains": "smtpd_access_maps",
 }
 
@@ -108,7 +109,7 @@ class Session:
             line = self.file.readline().decode("utf-8", "replace").rstrip("\r\n")
             lines.append(line)
             if line[3:4] != "-":
-                return "\r\n".join(lines)
+                return "\n".join(lines)
 
     def say(self, line):
         try:
@@ -269,7 +270,8 @@ class Lists(Compared):
              Talk(sender="s@gone.example")),
         rcpt("warn_if_reject nosuch, permit"),
         rcpt("permit_naked_ip_address, reject", Talk(), Talk(helo="192.0.2.1")),
-        rcpt("check_relay_domains", both, Talk(to=("u@sub.rel.example",))),
+        rcpt("check_relay_domains", both, Talk(to=("u@sub.rel.example",)),
+             differs="support for restriction"),
         rcpt("inline:{{b.example=REJECT natural}}, reject", both),
         rcpt("cls1, reject", both, smtpd_restriction_classes="cls1 cls2",
              cls1="check_client_access inline:{{example.org=cls2}}",
@@ -378,7 +380,7 @@ class Keys(Compared):
              *senders("bob@ok.example", "bob@sub.ok.example")),
         rcpt(f"check_sender_access inline:{{{{s@{HOST}=REJECT completed}}}}",
              *senders("s", f"s@{HOST}", "s+x")),
-        rcpt("check_sender_access regexp:{{/^ok.example$$/ REJECT dom},{/@ok/ REJECT addr $$0}}",
+        rcpt("check_sender_access regexp:{{/^ok.example$$/ REJECT dom},{/@ok/ REJECT addr}}",
              *senders("s@ok.example")),
         rcpt("check_recipient_access " + table({"b.example@mine.example": "REJECT route"})
              + ", permit", Talk(("u@b.example@mine.example", "u%b.example@mine.example"))),
@@ -441,7 +443,9 @@ class Hosts(Compared):
         cases += [
             rcpt(f"check_sender_{kind}_access {hosts}, permit", *senders(*domains)),
             rcpt(f"check_recipient_{kind}_access {hosts}, permit", Talk(domains[1:])),
-            rcpt(f"check_helo_{kind}_access {hosts}, permit", *names(*helos)),
+            # Debian's asks for the name servers of an address, too, and the hosts file.
+            rcpt(f"check_helo_{kind}_access {hosts}, permit", *names(*helos),
+                 differs="NS host for 192.0.2.9:|host localhost"),
             rcpt(f"check_client_{kind}_access {hosts}, permit",
                  *(Talk(name=name) for name in ("client.nsd.example", "ok.example", "unknown"))),
             rcpt(f"check_reverse_client_hostname_{kind}_access {hosts}, permit",

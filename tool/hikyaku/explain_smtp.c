@@ -125,6 +125,35 @@ begin_phase(struct smtp_question *q, enum access_phase phase, struct str argumen
 	rows_add(&q->rows, 0, access_phase_name(phase), argument, STR_EMPTY);
 }
 
+/* Lines of a reply are separated by CR LF; here by LF. */
+static json_t *
+reply_json(struct smtp_question *q, struct str reply)
+{
+	struct buf *b = buf_new(q->mem, reply.len + 1);
+	struct str line;
+
+	while (str_line(&reply, &line)) {
+		if (b->len > 0)
+			buf_add_char(b, '\n');
+		buf_add(b, str_printable(q->mem, line, true));
+	}
+	return json_string(b->p);
+}
+
+static void
+tell_reply(struct smtp_question *q, struct str reply, bool closes)
+{
+	const char *what = "refused";
+	struct str line;
+
+	while (str_line(&reply, &line)) {
+		rows_add(&q->rows, 1, what, line,
+			 closes && reply.len == 0 ? STR("and closes the connection")
+						  : STR_EMPTY);
+		what = "";
+	}
+}
+
 /* False: refused. */
 static bool
 end_phase(struct smtp_question *q, const struct access_answer *answer)
@@ -137,13 +166,12 @@ end_phase(struct smtp_question *q, const struct access_answer *answer)
 		reply = STR("2xx");
 	else if (answer->result == ACCESS_HANG_UP)
 		reply = STR("none: the connection is closed");
-	json_object_set_new(o, "reply", json_printable(reply));
+	json_object_set_new(o, "reply", reply_json(q, reply));
 	json_object_set_new(o, "accepted", json_boolean(accepted));
 	if (accepted)
 		rows_add(&q->rows, 1, "accepted", STR_EMPTY, STR_EMPTY);
 	else
-		rows_add(&q->rows, 1, "refused", reply,
-			 answer->closes ? STR("and closes the connection") : STR_EMPTY);
+		tell_reply(q, reply, answer->closes);
 	if (!accepted)
 		q->status = EXIT_REFUSED;
 	return accepted;
@@ -358,7 +386,11 @@ without_brackets(struct str text)
 static struct str
 take_address(struct smtp_question *q, struct str value)
 {
-	return address_unquote(q->mem, without_brackets(value));
+	value = without_brackets(value);
+	/* A route in front does not count (RFC 5321 section 4.1.1.3). */
+	if (str_starts(value, STR("@")) && str_contains(value, ':'))
+		value = str_skip(value, str_index(value, ':') + 1);
+	return address_unquote(q->mem, value);
 }
 
 static bool
