@@ -273,6 +273,13 @@ malformed_sender(struct access_request *r)
 }
 
 static void
+etrn(struct access_request *r)
+{
+	r->has_sender = r->has_recipient = false;
+	r->etrn_domain = STR("a.x.test");
+}
+
+static void
 local_client(struct access_request *r)
 {
 	r->is_local = true;
@@ -347,6 +354,15 @@ static const struct row rows[] = {
 	 "see?there",
 	 ACCESS_RCPT, NULL},
 	{R "reject", "", ACCESS_RCPT, local_client},
+	{"smtpd_etrn_restrictions = check_etrn_access inline:{{x.test=REJECT}}, "
+	 "permit_mynetworks",
+	 "554 5.7.1 <a.x.test>: Etrn command rejected: Access denied", ACCESS_ETRN, etrn},
+	{"smtpd_etrn_restrictions = check_etrn_access static:HOLD", "", ACCESS_ETRN,
+	 etrn},
+	{"smtpd_helo_restrictions = reject",
+	 "554 5.7.1 <h.test>: Helo command rejected: "
+	 "Access denied",
+	 ACCESS_VRFY, NULL},
 	/* Not supported yet: never a permission. */
 	{R "check_policy_service inet:127.0.0.1:1, permit",
 	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},

@@ -277,7 +277,7 @@ class Lists(Compared):
              cls1="check_client_access inline:{{example.org=cls2}}",
              cls2="reject_unauth_destination, permit"),
         rcpt("cls1, reject", smtpd_restriction_classes="cls1",
-             cls1="check_client_access static:cls1"),
+             cls1="check_client_access static:cls1", differs="causes unreasonable recursion"),
         rcpt("CLS1, REJECT", smtpd_restriction_classes="cls1", cls1="permit"),
         rcpt("warn_if_reject cls1, Defer", smtpd_restriction_classes="cls1",
              cls1="permit_mynetworks, reject_unauth_destination, reject_non_fqdn_recipient"),
@@ -462,7 +462,7 @@ class Destinations(Compared):
                 "known@vmb.example", "u@val.example", "known@val.example",
                 "canon@mine.example", "reloc@mine.example", "postmaster@mine.example",
                 "mailer-daemon@mine.example", "root+x@mine.example", "x+y@mine.example",
-                "postmaster@vmb.example", "b.example!u", "@b.example:x@mine.example")
+                "postmaster@vmb.example", "b.example!u")
     cases = [
         rcpt("permit_auth_destination, reject", Talk(everyone)),
         rcpt("reject_unauth_destination, permit", Talk(everyone), relay_domains_reject_code="550"),
