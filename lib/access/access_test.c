@@ -21,6 +21,8 @@
 #include "base/macros.h"
 
 #include "config/config.h"
+#include "fiber/fiber.h"
+#include "fiber/loop.h"
 #include "rewrite/rules.h"
 
 #include "access/zone_internal.h"
@@ -127,7 +129,7 @@ load(struct fixture *f, const char *extra, struct err *err)
 {
 	char dir[] = "/tmp/access_test.XXXXXX";
 	struct config_options options = {.dir = dir};
-	struct config *cfg;
+	struct config *cfg = NULL;
 	struct str path;
 	bool ok;
 
@@ -512,17 +514,37 @@ test_sleep_and_trace(void **state)
 	stop(&f);
 }
 
-/* A class that names itself ends, and with little stack. */
+static void
+recurse(void *arg)
+{
+	struct fixture *f = arg;
+
+	assert_true(str_eq(check(f, ACCESS_RCPT).reply,
+			   STR("451 4.3.5 Server configuration error")));
+	f->told.slept = 1;
+}
+
+/* A class that names itself ends, and with the little stack of a fiber. */
 static void
 test_recursion(void **state)
 {
-	struct fixture f;
+	static const char *const lists[] = {
+		"smtpd_restriction_classes = cls\ncls = cls\n" R "cls\n",
+		"smtpd_restriction_classes = cls\n"
+		"cls = warn_if_reject check_sender_access static:cls\n" R "cls\n"};
 
 	(void)state;
-	start(&f, "smtpd_restriction_classes = cls\ncls = cls\n" R "cls\n");
-	assert_true(str_eq(check(&f, ACCESS_RCPT).reply,
-			   STR("451 4.3.5 Server configuration error")));
-	stop(&f);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct loop *loop = loop_new();
+		struct fixture f;
+
+		start(&f, lists[i]);
+		assert_non_null(fiber_spawn(loop, "recursion", recurse, &f));
+		loop_run(loop);
+		assert_int_equal(f.told.slept, 1);
+		stop(&f);
+		loop_free(&loop);
+	}
 }
 
 static void

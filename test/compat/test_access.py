@@ -343,6 +343,9 @@ class Actions(Compared):
     cases += [
         rcpt("check_client_access static:DISCARD, reject",
              Talk(("x@mine.example", "q@mine.example", "a@b"))),
+        rcpt("check_client_access static:HOLD, check_client_access static:{FILTER a:b}, "
+             "check_client_access static:{WARN x}, permit",
+             Talk(("x@mine.example", "q@mine.example", "canon@mine.example"))),
         rcpt("check_client_access static:HOLD, check_helo_access static:DISCARD, reject",
              Talk(("x@mine.example", "q@mine.example"))),
         rcpt("check_client_access inline:{{c.example.org=dunno},{example.org=REJECT}}, "
