@@ -104,10 +104,22 @@ bare_newline_seen(struct session *s)
 	return s->tx->bare_lf;
 }
 
+/* What is known about "the recipient" is known about the only one. */
+static struct access_request
+request_of(const struct session *s)
+{
+	struct access_request request = session_request(s);
+
+	request.has_recipient = s->tx->n_recipients == 1;
+	if (request.has_recipient)
+		request.recipient = s->tx->recipient;
+	return request;
+}
+
 static bool
 refuse_bare_newline(struct session *s)
 {
-	const struct access_request request = session_request(s);
+	const struct access_request request = request_of(s);
 	struct str line = access_log_line(s->now, &request, ACCESS_END_OF_MESSAGE,
 					  "reject", STR("bare <LF> received"));
 
@@ -123,15 +135,12 @@ refuse_bare_newline(struct session *s)
 static bool
 conclude(struct session *s, const char *ok_text)
 {
-	struct access_request request = session_request(s);
+	struct access_request request = request_of(s);
 	struct access_answer answer;
 	struct str reply;
 	bool ok = false;
 
 	request.size = s->tx->size;
-	/* What is known about "the recipient" is known about the only one. */
-	request.has_recipient = s->tx->n_recipients == 1;
-	request.recipient = s->tx->recipient;
 	s->where = "END-OF-MESSAGE";
 	if (s->tx->bare_lf) {
 		refuse_bare_newline(s);
@@ -256,11 +265,9 @@ has_recipients(struct session *s)
 static bool
 check_data(struct session *s)
 {
-	struct access_request request = session_request(s);
+	const struct access_request request = request_of(s);
 	struct access_answer answer;
 
-	request.has_recipient = s->tx->n_recipients == 1;
-	request.recipient = s->tx->recipient;
 	access_check(s->access, s->now, ACCESS_DATA, &request, &answer);
 	return session_accepts(s, &answer);
 }

@@ -58,14 +58,28 @@ log_disconnect(struct log *log, struct str who, struct str port,
 	buf_release(&text);
 }
 
-void
-log_client(struct log *log, struct str id, struct str who, struct str orig_id,
-	   struct str orig_client)
+/* ", name=value" where there is a value. */
+static void
+add_field(struct buf *out, const char *name, struct str value)
 {
-	log_info(log, PRI_STR ": client=" PRI_STR "%s" PRI_STR "%s" PRI_STR, STR_ARG(id),
-		 STR_ARG(who), orig_id.len > 0 ? ", orig_queue_id=" : "",
-		 STR_ARG(orig_id), orig_client.len > 0 ? ", orig_client=" : "",
-		 STR_ARG(orig_client));
+	if (value.len > 0)
+		buf_printf(out, ", %s=" PRI_STR, name, STR_ARG(value));
+}
+
+void
+log_client(struct log *log, struct str id, struct str who, struct str sasl_method,
+	   struct str sasl_username, struct str orig_id, struct str orig_client)
+{
+	struct buf text;
+
+	buf_init(&text, LINE_MAX_BYTES);
+	buf_printf(&text, PRI_STR ": client=" PRI_STR, STR_ARG(id), STR_ARG(who));
+	add_field(&text, "sasl_method", sasl_method);
+	add_field(&text, "sasl_username", sasl_username);
+	add_field(&text, "orig_queue_id", orig_id);
+	add_field(&text, "orig_client", orig_client);
+	log_info(log, "%s", text.p);
+	buf_release(&text);
 }
 
 void

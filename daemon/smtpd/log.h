@@ -20,8 +20,8 @@ void log_disconnect(struct log *log, struct str who, struct str port,
 		    const struct command_count *counts, bool bare_lf);
 
 /* The origin that XFORWARD has told: empty where it has not. */
-void log_client(struct log *log, struct str id, struct str who, struct str orig_id,
-		struct str orig_client);
+void log_client(struct log *log, struct str id, struct str who, struct str sasl_method,
+		struct str sasl_username, struct str orig_id, struct str orig_client);
 
 /* reason: "lost connection", "timeout", "too many errors". bytes < 0: not in the middle
  * of content. */

@@ -5,14 +5,16 @@
 
 #include "mail/address.h"
 
-/* RFC 6531 section 4.3. */
+/* RFC 3848, RFC 6531 section 4.3. */
 static const char *
 protocol_name(const struct received *r)
 {
 	bool esmtp = str_eq(r->protocol, STR("ESMTP"));
 
 	if (r->smtputf8)
-		return "UTF8SMTP";
+		return r->authenticated ? "UTF8SMTPA" : "UTF8SMTP";
+	if (esmtp && r->authenticated)
+		return "ESMTPA";
 	return esmtp ? "ESMTP" : "SMTP";
 }
 

@@ -20,6 +20,7 @@ struct received {
 	struct str mail_name;
 	struct str protocol; /* "SMTP" or "ESMTP" */
 	bool smtputf8;
+	bool authenticated;
 	struct str id;
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;

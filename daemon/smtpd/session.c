@@ -113,8 +113,8 @@ session_request(const struct session *s)
 		.ccert_issuer = STR_EMPTY,
 		.ccert_fingerprint = STR_EMPTY,
 		.ccert_key_fingerprint = STR_EMPTY,
-		.sasl_method = STR_EMPTY,
-		.sasl_username = STR_EMPTY,
+		.sasl_method = s->sasl_method,
+		.sasl_username = s->sasl_username,
 		.sasl_sender = STR_EMPTY,
 		.sender = STR_EMPTY,
 		.recipient = STR_EMPTY,
@@ -378,10 +378,11 @@ run_command(struct session *s, enum smtp_verb verb, const struct smtp_words *wor
 		s->errors++;
 		return;
 	}
-	if (commands[verb](s, words))
-		s->counts[verb].ok++;
-	else
+	s->restarted = false;
+	if (!commands[verb](s, words))
 		s->errors++;
+	else if (!s->restarted)
+		s->counts[verb].ok++;
 	if ((smtp_verb_flags(verb) & SMTP_VERB_JUNK) != 0)
 		count_junk(s);
 }
@@ -501,7 +502,6 @@ session_know_client(struct session *s)
 	struct smtpd *d = s->smtpd;
 
 	s->may_xclient = is_listed(s, d->xclient_hosts);
-	s->may_xforward = is_listed(s, d->xforward_hosts);
 	s->accepts_any_newline =
 		d->newlines == NEWLINE_ANY || is_listed(s, d->newline_exclusions);
 	find_discarded(s);
@@ -542,7 +542,7 @@ prepare(struct session *s, struct stream *client)
 	s->who = arena_new_child(s->mem);
 	s->helo_mem = arena_new_child(s->mem);
 	s->client = client;
-	s->helo = STR_EMPTY;
+	s->helo = s->sasl_method = s->sasl_username = STR_EMPTY;
 	s->where = "CONNECT";
 	s->world = (struct access_world){.dns = {.ask = ask_dns, .arg = s},
 					 .log = write_log,
@@ -565,6 +565,8 @@ session_run(struct daemon *d, struct stream *client)
 	port = smtpd->config.smtpd_client_port_logging ? s.peer.port : STR_EMPTY;
 	log_connect(d->log, s.peer.text, port);
 	session_know_client(&s);
+	/* Not again after XCLIENT: it is the peer that may speak for others. */
+	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
 	command_greet(&s);
 	converse(&s);
 	IGNORE(stream_flush(client) == STREAM_OK);

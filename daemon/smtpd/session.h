@@ -82,8 +82,11 @@ struct session {
 	struct arena *helo_mem;
 	struct str helo; /* fit for logs and headers */
 	bool may_xclient, may_xforward;
+	bool restarted; /* by XCLIENT: that command is not counted as a success */
 	bool accepts_any_newline; /* mode NEWLINE_ANY is for it */
 	bool noted_bare_lf;
+	/* What XCLIENT LOGIN has said; authentication itself there is none yet. */
+	struct str sasl_method, sasl_username;
 	unsigned discarded; /* EHLO keywords */
 
 	struct transaction *tx; /* NULL: none */

@@ -173,6 +173,8 @@ send_envelope(struct session *s, struct transaction *tx)
 	send_attribute(tx, "log_ident", ident);
 	send_attribute(tx, "rewrite_context",
 		       tx->local_rewrite ? STR("local") : STR("remote"));
+	send_known(tx, "sasl_method", s->sasl_method);
+	send_known(tx, "sasl_username", s->sasl_username);
 	send_known(tx, "envelope_id", tx->mail.envid);
 	if (tx->mail.ret != DSN_RET_NONE)
 		send_number(tx, "ret_flags", tx->mail.ret);
@@ -220,7 +222,7 @@ transaction_open(struct session *s)
 		tx->id = STR_EMPTY;
 		return false;
 	}
-	log_client(log, tx->id, s->peer.text,
+	log_client(log, tx->id, s->peer.text, s->sasl_method, s->sasl_username,
 		   str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
 		   f->said ? forward_origin(tx->mem, f) : STR_EMPTY);
 	send_envelope(s, tx);
@@ -234,7 +236,10 @@ transaction_recipient(struct session *s, const struct smtp_rcpt_command *rcpt)
 
 	if (rcpt->notify != 0)
 		send_number(tx, "notify_flags", rcpt->notify);
-	send_known(tx, "dsn_orig_rcpt", rcpt->orcpt);
+	send_attribute(tx, "dsn_orig_rcpt",
+		       rcpt->orcpt.len > 0
+			       ? rcpt->orcpt
+			       : str_concat(tx->mem, STR("rfc822;"), rcpt->text));
 	send_record(tx, RECORD_LETTER(RECIPIENT), rcpt->address);
 	if (tx->n_recipients++ == 0)
 		tx->recipient = str_dup(tx->mem, rcpt->address);
@@ -253,6 +258,7 @@ send_received(struct session *s, struct transaction *tx)
 		.mail_name = s->smtpd->common.mail_name,
 		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
 		.smtputf8 = tx->mail.smtputf8,
+		.authenticated = s->sasl_username.len > 0,
 		.id = tx->id,
 		.recipient = tx->n_recipients == 1 ? tx->recipient : STR_EMPTY,
 		.date = date_format(tx->mem, (time_t)(tx->arrival_us / US_PER_S)),

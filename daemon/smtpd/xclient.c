@@ -97,10 +97,6 @@ command_xclient(struct session *s, const struct smtp_words *words)
 
 	if (!may_use(s, words, true, &a))
 		return false;
-	if (a.known[SMTP_ATTRIBUTE_LOGIN] == SMTP_SAID) {
-		session_reply_c(s, "451 4.3.5 Server configuration error");
-		return false;
-	}
 	set_peer(s, &a);
 	/* As if it had just connected. */
 	session_reset(s);
@@ -114,7 +110,14 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	}
 	if (a.known[SMTP_ATTRIBUTE_PROTO] == SMTP_SAID)
 		s->is_esmtp = str_ieq(a.value[SMTP_ATTRIBUTE_PROTO], STR("ESMTP"));
+	/* For log and queue file; it permits nothing while AUTH is not offered. */
+	s->sasl_method = s->sasl_username = STR_EMPTY;
+	if (a.known[SMTP_ATTRIBUTE_LOGIN] == SMTP_SAID) {
+		s->sasl_method = STR("XCLIENT");
+		s->sasl_username = str_dup(s->who, a.value[SMTP_ATTRIBUTE_LOGIN]);
+	}
 	session_know_client(s);
+	s->restarted = true;
 	command_greet(s);
 	return s->end == SESSION_RUNS;
 }
@@ -132,7 +135,10 @@ command_xforward(struct session *s, const struct smtp_words *words)
 	set_text(s, &a, SMTP_ATTRIBUTE_ADDR, &f->address);
 	set_text(s, &a, SMTP_ATTRIBUTE_PORT, &f->port);
 	set_text(s, &a, SMTP_ATTRIBUTE_PROTO, &f->proto);
-	set_text(s, &a, SMTP_ATTRIBUTE_HELO, &f->helo);
+	if (a.known[SMTP_ATTRIBUTE_HELO] != SMTP_NOT_SAID)
+		f->helo = a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID
+				  ? str_dup(s->who, a.value[SMTP_ATTRIBUTE_HELO])
+				  : STR_EMPTY;
 	set_text(s, &a, SMTP_ATTRIBUTE_IDENT, &f->ident);
 	if (a.known[SMTP_ATTRIBUTE_SOURCE] == SMTP_SAID)
 		f->source = str_ieq(a.value[SMTP_ATTRIBUTE_SOURCE], STR("LOCAL"))

@@ -9,8 +9,6 @@
 #include "mail/address.h"
 #include "mail/token.h"
 
-enum { ENVID_MAX = 100, ORCPT_MAX = 500 };
-
 static const struct {
 	const char *name;
 	unsigned flags;
@@ -330,7 +328,7 @@ take_envid(struct arena *mem, struct str value, bool offered,
 
 	if (!offered)
 		return refuse(fault, STR("501 5.7.1 DSN support is disabled"));
-	if (out->envid.len > 0 || value.len == 0 || value.len > ENVID_MAX ||
+	if (out->envid.len > 0 || value.len == 0 ||
 	    !dsn_envid_parse(mem, value, &out->envid, &err))
 		return refuse(fault, STR("501 5.5.4 Bad ENVID parameter syntax"));
 	return true;
@@ -404,8 +402,12 @@ take_rcpt_option(struct arena *mem, struct str word, const struct smtp_offer *of
 	if (option(word, STR("ORCPT="), &value)) {
 		if (!offer->dsn)
 			return refuse(fault, STR("501 5.7.1 DSN support is disabled"));
-		if (out->orcpt.len > 0 || value.len > ORCPT_MAX ||
-		    !dsn_orcpt_parse(mem, value, utf8 || offer->utf8, &out->orcpt, &err))
+		/* No address at all is taken, too. */
+		if (out->orcpt.len == 0 && str_ieq(value, STR("rfc822;")))
+			out->orcpt = value;
+		else if (out->orcpt.len > 0 ||
+			 !dsn_orcpt_parse(mem, value, utf8 || offer->utf8, &out->orcpt,
+					  &err))
 			return refuse(fault, STR("501 5.5.4 Error: Bad ORCPT parameter "
 						 "syntax"));
 		return true;
@@ -426,6 +428,7 @@ smtp_rcpt_parse(struct arena *mem, const struct smtp_words *words,
 		       STR("501 5.1.3 Bad recipient address syntax"), &rcpt.address,
 		       fault))
 		return false;
+	rcpt.text = without_brackets(words->word[2]);
 	for (size_t i = 3; i < words->n; i++)
 		if (!take_rcpt_option(mem, words->word[i], offer, utf8, &rcpt, fault))
 			return false;

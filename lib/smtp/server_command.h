@@ -95,6 +95,7 @@ struct smtp_mail_command {
 
 struct smtp_rcpt_command {
 	struct str address;
+	struct str text;  /* as the client wrote it, without the brackets */
 	unsigned notify;  /* DSN_NOTIFY_...; 0: not given */
 	struct str orcpt; /* "type;text" as in queue files; empty: none */
 };

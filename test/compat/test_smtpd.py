@@ -63,10 +63,24 @@ DIALOGUES = [
     ("utf8", [EHLO, "MAIL FROM:<\u00e9@client.example> SMTPUTF8", "RCPT TO:<\u00e8@remote.example>",
               "DATA", *BODY, ".", QUIT]),
     ("null sender", [EHLO, "MAIL FROM:<>", RCPT, "DATA", *BODY, ".", QUIT]),
+    ("quoted", [EHLO, "MAIL FROM:<\"a b\"@client.example>", "RCPT TO:<\"c d\"@remote.example>",
+                "RCPT TO:<@x:e@remote.example>", "RCPT TO:<(c)f@remote.example>", "DATA", *BODY, ".", QUIT]),
+    ("quoted alone", [EHLO, "MAIL FROM:<\"a\\\"b\"@client.example>", "RCPT TO:<\"c..d\"@Remote.Example>",
+                      "DATA", *BODY, ".", QUIT]),
+    ("ORCPT empty", [EHLO, MAIL, RCPT + " ORCPT=rfc822;", "DATA", *BODY, ".", QUIT]),
+    ("ORCPT utf-8", [EHLO, MAIL + " SMTPUTF8", RCPT + " ORCPT=utf-8;a@b", "DATA", *BODY, ".", QUIT]),
+    ("local", [EHLO, MAIL, "RCPT TO:<postmaster>", "DATA", *BODY, ".", QUIT]),
+    ("size", [EHLO, MAIL + " SIZE=5000", RCPT, "DATA", *BODY, ".", QUIT]),
+    ("utf8 header", [EHLO, MAIL + " SMTPUTF8", RCPT, "DATA", "Subject: \u00e9", "", "x", ".", QUIT]),
+    ("8bit header", [EHLO, MAIL, RCPT, "DATA", "Subject: \u00e9", "", "x", ".", QUIT]),
+    ("long from line", [EHLO, MAIL, RCPT, "DATA", "From " + "x" * 3000, "Subject: x", "", ".", QUIT]),
+    ("long line at CR", [EHLO, MAIL, RCPT, "DATA", *BODY, "x" * 2047, "z" * 4095, ".", QUIT]),
     # Order and repetition.
     ("helo twice", ["HELO a.example", EHLO, "HELO b.example", QUIT]),
     ("helo arguments", ["HELO", "EHLO", "HELO a b", "EHLO a b", "HELO <x>", "EHLO a@b", "NOOP", QUIT]),
     ("helo strange", ["EHLO a(b)c;d\"e\"", *MESSAGE, QUIT]),
+    ("helo marks", ["EHLO a@b:c\\d,e", *MESSAGE, QUIT]),
+    ("helo long", ["EHLO " + "x" * 255, *MESSAGE, QUIT]),
     ("helo utf8", ["EHLO \u00e9.example", *MESSAGE, QUIT]),
     ("helo literal", ["EHLO [127.0.0.1]", *MESSAGE, QUIT]),
     ("mail twice", [EHLO, MAIL, MAIL, QUIT]),
@@ -106,6 +120,9 @@ DIALOGUES = [
     ("bdat without end", [EHLO, MAIL, RCPT, (b"BDAT 11 LAST\r\nA: b\r\n\r\nbod", 1), QUIT]),
     ("bdat zero", [EHLO, MAIL, RCPT, "BDAT 0", (b"BDAT 0 LAST\r\n", 1), QUIT]),
     ("bdat no mail", [EHLO, (b"BDAT 5\r\nabcde", 1), (b"BDAT 3 LAST\r\nabc", 1), MAIL, QUIT]),
+    ("mail after bdat", [EHLO, (b"BDAT 5\r\nabcde", 1), MAIL, RCPT, "DATA", "RSET", MAIL, QUIT]),
+    ("bdat long line", [EHLO, MAIL, RCPT, (b"BDAT 4098\r\n\r\n" + b"x" * 2047 + b"\r\n" + b"y" * 2047, 1),
+                        (b"BDAT 5 LAST\r\nz\r\n.\r", 1), QUIT]),
     ("bdat no rcpt", [EHLO, MAIL, (b"BDAT 5\r\nabcde", 1), RCPT, "RSET", RCPT, QUIT]),
     ("bdat then data", [EHLO, MAIL, RCPT, (b"BDAT 5\r\nabcde", 1), "DATA", RCPT, MAIL, "NOOP", EHLO, QUIT]),
     ("bdat then rset", [EHLO, MAIL, RCPT, (b"BDAT 5\r\nabcde", 1), "RSET", *MESSAGE, QUIT]),
@@ -182,6 +199,9 @@ XCLIENT = [
                         "XCLIENT LOGIN=user"]),
     ("xclient v6", [EHLO, "XCLIENT ADDR=IPV6:2001:db8::1 NAME=six.example", "EHLO x", MAIL, QUIT]),
     ("xclient tempunavail", ["XCLIENT NAME=[TEMPUNAVAIL] ADDR=192.0.2.9", "EHLO x", MAIL, QUIT]),
+    ("xclient login", [EHLO, "XCLIENT LOGIN=user", EHLO, *MESSAGE, QUIT]),
+    ("xclient errors", [*["XCLIENT ADDR=192.0.2.1"] * 2, "FOO", QUIT]),
+    ("xclient helo", [EHLO, "XCLIENT HELO=other PROTO=SMTP", *MESSAGE, QUIT]),
     ("xclient in mail", [EHLO, MAIL, "XCLIENT NAME=x.example", QUIT]),
     ("xclient destination", [EHLO, "XCLIENT DESTADDR=192.0.2.1 DESTPORT=26 PORT=99", "EHLO x", *MESSAGE, QUIT]),
     ("xforward", [EHLO, "XFORWARD NAME=spike.example ADDR=192.0.2.7 PROTO=ESMTP HELO=spike IDENT=ABC PORT=7 "
@@ -192,6 +212,13 @@ XCLIENT = [
                          "HELO=[UNAVAILABLE] IDENT=[UNAVAILABLE]", *MESSAGE, "XFORWARD SOURCE=x", QUIT]),
     ("xforward in mail", [EHLO, MAIL, "XFORWARD NAME=x", QUIT]),
 ]
+
+# Where ours is meant to differ: (variant, dialogue) and why.
+DIFFERENT = {
+    ("default", "long command"): "too long a command is refused, as later releases do, not cut "
+                                 "and run",
+    ("default", "bdat long line"): "the CR of a line that fills the buffer does not count twice",
+}
 
 # Other settings: (parameters as -o, dialogues).
 VARIANTS = {
@@ -312,8 +339,8 @@ def play(instance, port, source, steps):
 
 
 def normal(instance, source, text):
-    text = text.replace(f"{instance.kind}.example.net", "HOST").replace(source, "CLIENT")
-    text = re.sub(r"(?<=queued as )[0-9A-F]{6,15}\b|^[0-9A-F]{6,15}(?=: )", "ID", text)
+    text = text.replace(source, "CLIENT")
+    text = re.sub(r"(?<=queued as )[0-9A-F]{6,15}\b|^(warning: |)[0-9A-F]{6,15}(?=: )", r"\1ID", text)
     return text.rstrip("\r")
 
 
@@ -329,14 +356,16 @@ def log_of(instance, source):
 def records(instance, queue_id):
     """The queue file as postcat tells it, without what differs each time."""
     text = instance.run("postcat", "-q", "-v", queue_id).stdout.decode("utf-8", "replace")
-    text = text.replace(queue_id, "ID").replace(f"{instance.kind}.example.net", "HOST")
+    text = text.replace(queue_id, "ID")
     text = re.sub(r"(?m)^(\*\*\* [A-Z ]+) \S*ID ", r"\1 FILE ", text)
     text = re.sub(r"(?m)^(message_arrival_time|create_time|named_attribute: create_time=).*", r"\1", text)
     text = re.sub(r"(client_port=)\d+", r"\1PORT", text)
     text = re.sub(r"(?m)\w{3}, \d\d \w{3} \d{4} [0-9:]{8} \+0000 \(UTC\)", "DATE", text)
     text = re.sub(r"<\d{14}\.ID@", "<DATE.ID@", text)
-    # Sizes and places follow from the length of names.
-    return re.sub(r"(?m)^message_size:.*", "message_size", text)
+    # The place of the content follows from the number of digits in the port; what a long
+    # line counts for in the second size is cleanup's to say.
+    text = re.sub(r"(?m)^(message_size: +\d+) +\d+( +\d+ +\d+) +\d+", r"\1 PLACE\2 SIZE", text)
+    return text
 
 
 class Side:
@@ -347,7 +376,7 @@ class Side:
         for n, (name, (options, _)) in enumerate(VARIANTS.items()):
             self.ports[name] = 2500 + n
             services += f"{2500 + n} inet n - n - 0 smtpd {options}\n"
-        self.instance = kind("smtpd", services, mynetworks="127.0.0.0/8", defer_transports="smtp",
+        self.instance = kind("smtpd", services, myhostname="host.example.net", mynetworks="127.0.0.0/8", defer_transports="smtp",
                              smtpd_error_sleep_time="0", relayhost="[127.0.0.1]:9", notify_classes="",
                              smtpd_client_connection_count_limit="0", compatibility_level="3.6",
                              fast_flush_domains="", smtpd_forbid_bare_newline="no",
@@ -381,6 +410,8 @@ class SmtpdCompat(unittest.TestCase):
 
     def compare(self, part):
         for key, theirs in self.theirs.items():
+            if key in DIFFERENT:
+                continue
             with self.subTest(variant=key[0], dialogue=key[1]):
                 self.assertEqual(theirs[part], self.ours[key][part])
 
