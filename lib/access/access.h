@@ -5,11 +5,9 @@
  * lists, restriction classes, access(5) tables, and the test for unlisted addresses
  * (postconf(5), access(5)). One evaluator serves the daemon and `hikyaku explain --smtp`.
  *
- * Three objects:
- *
- *	struct access_rules	all that the configuration says, loaded once, never
- *changed struct access		one session: what a list decided that counts later struct
- *access_request	what is known about client and message at one command
+ * Three objects: struct access_rules, all that the configuration says, loaded once and
+ * never changed; struct access, one session: what a list decided that counts later;
+ * struct access_request, what is known about client and message at one command.
  *
  * access_check() is straight-line code that may wait for the DNS, so it runs in a fiber
  * wherever the world's functions need one; with answers from memory it needs none.
@@ -42,7 +40,7 @@ struct config;
 struct rewrite_rules;
 
 enum {
-	ACCESS_DEPTH_MAX = 100,
+	ACCESS_DEPTH_MAX = 20,
 	ACCESS_ITEMS_MAX = 1000,
 	ACCESS_REPLY_MAX = 510,
 	ACCESS_EFFECTS_MAX = 1000,

@@ -12,7 +12,7 @@ static const struct {
 } types[] = {
 	{DNS_TYPE_A, "A"},     {DNS_TYPE_CNAME, "CNAME"}, {DNS_TYPE_PTR, "PTR"},
 	{DNS_TYPE_MX, "MX"},   {DNS_TYPE_TXT, "TXT"},     {DNS_TYPE_AAAA, "AAAA"},
-	{DNS_TYPE_SRV, "SRV"}, {DNS_TYPE_TLSA, "TLSA"},
+	{DNS_TYPE_SRV, "SRV"}, {DNS_TYPE_TLSA, "TLSA"},   {DNS_TYPE_NS, "NS"},
 };
 
 const char *

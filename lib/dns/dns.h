@@ -23,6 +23,7 @@ enum { DNS_NAME_MAX = 255, DNS_RECORDS_MAX = 100 };
 
 enum dns_type {
 	DNS_TYPE_A = 1,
+	DNS_TYPE_NS = 2,
 	DNS_TYPE_CNAME = 5,
 	DNS_TYPE_PTR = 12,
 	DNS_TYPE_MX = 15,

@@ -72,6 +72,7 @@ take_data(struct arena *mem, enum dns_type type, struct reader *r, struct dns_re
 	case DNS_TYPE_AAAA:
 		return take_address(mem, r, AF_INET6, 16, &out->text);
 	case DNS_TYPE_CNAME:
+	case DNS_TYPE_NS:
 	case DNS_TYPE_PTR:
 		return take_name(mem, r, &out->text) && out->text.len > 0;
 	case DNS_TYPE_MX:

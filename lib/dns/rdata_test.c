@@ -57,6 +57,7 @@ static const struct row rows[] = {
 	 DATA("\0\x0a" LABEL_63 LABEL_63 LABEL_63 LABEL_63 "\0"), false, NULL, 0, 0, 0},
 	{"name much too long", DNS_TYPE_MX,
 	 DATA("\0\x0a" LABEL_63 LABEL_63 LABEL_63 LABEL_63 LABEL_63 "\0"), false, NULL, 0, 0, 0},
+	{"ns", DNS_TYPE_NS, DATA("\x02ns\x01x\0"), true, "ns.x", 0, 0, 0},
 	{"ptr", DNS_TYPE_PTR, DATA("\x04host\0"), true, "host", 0, 0, 0},
 	{"ptr to the root", DNS_TYPE_PTR, DATA("\0"), false, NULL, 0, 0, 0},
 	{"cname", DNS_TYPE_CNAME, DATA("\x01" "a\x01" "b\0"), true, "a.b", 0, 0, 0},
