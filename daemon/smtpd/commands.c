@@ -20,7 +20,7 @@
 #include "session.h"
 #include "transaction.h"
 
-enum { HELO_MAX = 255, FLUSH_MS = 10000 };
+enum { FLUSH_MS = 10000 };
 
 static bool
 check(struct session *s, enum access_phase phase, const struct access_request *request)
@@ -51,7 +51,7 @@ command_greet(struct session *s)
 static struct str
 neutral(struct arena *mem, struct str text, bool utf8)
 {
-	struct str clean = str_printable(mem, str_head(text, HELO_MAX), utf8);
+	struct str clean = str_printable(mem, str_head(text, SESSION_HELO_MAX), utf8);
 	char *copy = str_c(mem, clean);
 
 	for (size_t i = 0; i < clean.len; i++)
@@ -73,15 +73,14 @@ hello(struct session *s, const struct smtp_words *words, bool esmtp)
 	}
 	session_reset(s);
 	text = smtp_words_join(s->now, words, 1);
-	arena_reset(s->helo_mem);
-	s->helo = neutral(s->helo_mem, text, s->smtpd->common.smtputf8_enable);
+	session_set_helo(s, neutral(s->now, text, s->smtpd->common.smtputf8_enable));
 	s->has_helo = true;
 	s->is_esmtp = esmtp;
 	request = session_request(s);
 	if (check(s, esmtp ? ACCESS_EHLO : ACCESS_HELO, &request))
 		return true;
 	s->has_helo = false;
-	s->helo = STR_EMPTY;
+	session_set_helo(s, STR_EMPTY);
 	return false;
 }
 

@@ -158,6 +158,8 @@ conclude(struct session *s, const char *ok_text)
 		s->errors = s->junk = 0;
 	session_reset(s);
 	s->forward = (struct forward){.said = false};
+	if (s->forward_mem != NULL)
+		arena_reset(s->forward_mem);
 	return ok;
 }
 

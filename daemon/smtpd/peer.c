@@ -22,7 +22,7 @@ enum { REVERSE_MAX = 80 };
 void
 peer_set_text(struct session *s)
 {
-	s->peer.text = str_printf(s->who, PRI_STR "[" PRI_STR "]", STR_ARG(s->peer.name),
+	s->peer.text = str_printf(s->mem, PRI_STR "[" PRI_STR "]", STR_ARG(s->peer.name),
 				  STR_ARG(s->peer.address));
 }
 
@@ -73,12 +73,12 @@ look_at_socket(struct session *s)
 	struct peer *p = &s->peer;
 
 	if (getpeername(stream_fd(s->client), (struct sockaddr *)&ss, &len) != 0 ||
-	    !to_text(s->who, &ss, &p->address, &p->port))
+	    !to_text(s->mem, &ss, &p->address, &p->port))
 		return false;
 	p->family = ss.ss_family;
 	len = sizeof(ss);
 	IGNORE(getsockname(stream_fd(s->client), (struct sockaddr *)&ss, &len) == 0 &&
-	       to_text(s->who, &ss, &p->server_address, &p->server_port));
+	       to_text(s->mem, &ss, &p->server_address, &p->server_port));
 	return true;
 }
 
@@ -186,7 +186,7 @@ find_name(struct session *s)
 		p->name_status = p->reverse_status = ACCESS_NAME_PERM;
 		return;
 	}
-	p->reverse_name = str_dup(s->who, answer.records[0].text);
+	p->reverse_name = str_dup(s->mem, answer.records[0].text);
 	verify(s, p->reverse_name, native);
 }
 

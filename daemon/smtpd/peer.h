@@ -8,7 +8,7 @@
 
 struct session;
 
-/* Fill s->peer; texts in s->who. Blocks for the DNS. */
+/* Fill s->peer; texts in s->mem. Blocks for the DNS. */
 void peer_find(struct session *s);
 
 /* s->peer.text from name and address, after a change. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/macros.h"
@@ -440,10 +442,24 @@ converse(struct session *s)
 		/* Nobody needs it while we wait. */
 		stream_close(&s->resolver);
 		arena_reset(s->now);
+		if (s->counts[SMTP_VERB_EHLO].total + s->counts[SMTP_VERB_HELO].total ==
+			    1 &&
+		    s->tx == NULL && stream_buffered(s->client) == 0)
+			stream_idle(s->client);
 	}
 }
 
 /* ---- the whole ---- */
+
+void
+session_set_helo(struct session *s, struct str helo)
+{
+	struct str cut = str_head(helo, SESSION_HELO_MAX);
+
+	if (cut.len > 0)
+		memcpy(s->helo_text, cut.p, cut.len);
+	s->helo = str_from_mem(s->helo_text, cut.len);
+}
 
 void
 session_reset(struct session *s)
@@ -539,8 +555,6 @@ prepare(struct session *s, struct stream *client)
 
 	s->mem = arena_new();
 	s->now = arena_new_child(s->mem);
-	s->who = arena_new_child(s->mem);
-	s->helo_mem = arena_new_child(s->mem);
 	s->client = client;
 	s->helo = s->sasl_method = s->sasl_username = STR_EMPTY;
 	s->where = "CONNECT";

@@ -29,6 +29,10 @@ struct arena;
 struct daemon;
 struct transaction;
 
+/* Longer names are cut: no host has one (RFC 1035 section 2.3.4), and queue files and
+ * delivery agents have a limit. */
+enum { SESSION_HELO_MAX = 255 };
+
 enum session_end {
 	SESSION_RUNS,
 	SESSION_CLOSED, /* QUIT, or we have said that it is over */
@@ -69,8 +73,8 @@ struct command_count {
 struct session {
 	struct smtpd *smtpd;
 	struct arena *mem;
-	struct arena *now; /* of this command */
-	struct arena *who; /* texts of peer and forward */
+	struct arena *now;         /* of this command */
+	struct arena *forward_mem; /* texts of forward; NULL: none yet */
 	struct stream *client;
 	struct peer peer;
 	struct forward forward;
@@ -79,7 +83,7 @@ struct session {
 
 	bool has_helo;
 	bool is_esmtp;
-	struct arena *helo_mem;
+	char helo_text[SESSION_HELO_MAX];
 	struct str helo; /* fit for logs and headers */
 	bool may_xclient, may_xforward;
 	bool restarted; /* by XCLIENT: that command is not counted as a success */
@@ -130,6 +134,9 @@ void session_broken(struct session *s, enum stream_status status);
 
 /* What depends on who the client is: at the beginning, and after XCLIENT. */
 void session_know_client(struct session *s);
+
+/* The name that HELO gave, or none. */
+void session_set_helo(struct session *s, struct str helo);
 
 /* Forget sender and recipients. */
 void session_reset(struct session *s);

@@ -44,7 +44,7 @@ set_name(struct session *s, const struct smtp_attributes *a, enum smtp_attribute
 	case SMTP_NOT_SAID:
 		break;
 	case SMTP_SAID:
-		*name = str_dup(s->who, a->value[which]);
+		*name = str_dup(s->mem, a->value[which]);
 		*status = ACCESS_NAME_OK;
 		break;
 	case SMTP_UNAVAILABLE:
@@ -59,11 +59,11 @@ set_name(struct session *s, const struct smtp_attributes *a, enum smtp_attribute
 }
 
 static void
-set_text(struct session *s, const struct smtp_attributes *a, enum smtp_attribute which,
+set_text(struct arena *mem, const struct smtp_attributes *a, enum smtp_attribute which,
 	 struct str *out)
 {
 	if (a->known[which] == SMTP_SAID)
-		*out = str_dup(s->who, a->value[which]);
+		*out = str_dup(mem, a->value[which]);
 	else if (a->known[which] != SMTP_NOT_SAID)
 		*out = STR("unknown");
 }
@@ -77,10 +77,10 @@ set_peer(struct session *s, const struct smtp_attributes *a)
 	/* The name that was verified is also the one before verification. */
 	set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->reverse_name, &p->reverse_status);
 	set_name(s, a, SMTP_ATTRIBUTE_REVERSE_NAME, &p->reverse_name, &p->reverse_status);
-	set_text(s, a, SMTP_ATTRIBUTE_ADDR, &p->address);
-	set_text(s, a, SMTP_ATTRIBUTE_PORT, &p->port);
-	set_text(s, a, SMTP_ATTRIBUTE_DESTADDR, &p->server_address);
-	set_text(s, a, SMTP_ATTRIBUTE_DESTPORT, &p->server_port);
+	set_text(s->mem, a, SMTP_ATTRIBUTE_ADDR, &p->address);
+	set_text(s->mem, a, SMTP_ATTRIBUTE_PORT, &p->port);
+	set_text(s->mem, a, SMTP_ATTRIBUTE_DESTADDR, &p->server_address);
+	set_text(s->mem, a, SMTP_ATTRIBUTE_DESTPORT, &p->server_port);
 	if (a->known[SMTP_ATTRIBUTE_ADDR] == SMTP_SAID) {
 		p->family = str_contains(p->address, ':') ? AF_INET6 : AF_INET;
 		p->is_local = false;
@@ -101,11 +101,10 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	/* As if it had just connected. */
 	session_reset(s);
 	access_end_session(s->access);
-	arena_reset(s->helo_mem);
-	s->helo = STR_EMPTY;
+	session_set_helo(s, STR_EMPTY);
 	s->has_helo = s->is_esmtp = false;
 	if (a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID) {
-		s->helo = str_dup(s->helo_mem, a.value[SMTP_ATTRIBUTE_HELO]);
+		session_set_helo(s, a.value[SMTP_ATTRIBUTE_HELO]);
 		s->has_helo = true;
 	}
 	if (a.known[SMTP_ATTRIBUTE_PROTO] == SMTP_SAID)
@@ -114,7 +113,7 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	s->sasl_method = s->sasl_username = STR_EMPTY;
 	if (a.known[SMTP_ATTRIBUTE_LOGIN] == SMTP_SAID) {
 		s->sasl_method = STR("XCLIENT");
-		s->sasl_username = str_dup(s->who, a.value[SMTP_ATTRIBUTE_LOGIN]);
+		s->sasl_username = str_dup(s->mem, a.value[SMTP_ATTRIBUTE_LOGIN]);
 	}
 	session_know_client(s);
 	s->restarted = true;
@@ -130,16 +129,18 @@ command_xforward(struct session *s, const struct smtp_words *words)
 
 	if (!may_use(s, words, false, &a))
 		return false;
+	if (s->forward_mem == NULL)
+		s->forward_mem = arena_new_child(s->mem);
 	f->said = true;
-	set_text(s, &a, SMTP_ATTRIBUTE_NAME, &f->name);
-	set_text(s, &a, SMTP_ATTRIBUTE_ADDR, &f->address);
-	set_text(s, &a, SMTP_ATTRIBUTE_PORT, &f->port);
-	set_text(s, &a, SMTP_ATTRIBUTE_PROTO, &f->proto);
+	set_text(s->forward_mem, &a, SMTP_ATTRIBUTE_NAME, &f->name);
+	set_text(s->forward_mem, &a, SMTP_ATTRIBUTE_ADDR, &f->address);
+	set_text(s->forward_mem, &a, SMTP_ATTRIBUTE_PORT, &f->port);
+	set_text(s->forward_mem, &a, SMTP_ATTRIBUTE_PROTO, &f->proto);
 	if (a.known[SMTP_ATTRIBUTE_HELO] != SMTP_NOT_SAID)
 		f->helo = a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID
-				  ? str_dup(s->who, a.value[SMTP_ATTRIBUTE_HELO])
+				  ? str_dup(s->forward_mem, a.value[SMTP_ATTRIBUTE_HELO])
 				  : STR_EMPTY;
-	set_text(s, &a, SMTP_ATTRIBUTE_IDENT, &f->ident);
+	set_text(s->forward_mem, &a, SMTP_ATTRIBUTE_IDENT, &f->ident);
 	if (a.known[SMTP_ATTRIBUTE_SOURCE] == SMTP_SAID)
 		f->source = str_ieq(a.value[SMTP_ATTRIBUTE_SOURCE], STR("LOCAL"))
 				    ? FORWARD_SOURCE_LOCAL
