@@ -57,6 +57,13 @@ access_effects(const struct access *a)
 
 /* ---- one list ---- */
 
+/* Refused; or to be thrown away in the end, so that nothing else matters. */
+static bool
+ends(const struct eval *e, enum verdict verdict)
+{
+	return verdict == REJECT || verdict == HANG_UP || e->a->effects.discard;
+}
+
 static void
 postpone(struct eval *e, enum list_id id)
 {
@@ -151,17 +158,10 @@ check_sender(struct eval *e)
 		return GO_ON;
 	verdict = run(e, LIST_SENDER, e->request->sender, access_class_sender,
 		      SUBJECT_SENDER);
-	if (verdict == REJECT || verdict == HANG_UP || e->sender_checked ||
-	    !e->rules->c.smtpd_reject_unlisted_sender || e->a->effects.discard ||
-	    e->request->sender.len == 0)
+	if (ends(e, verdict) || e->sender_checked ||
+	    !e->rules->c.smtpd_reject_unlisted_sender || e->request->sender.len == 0)
 		return verdict;
 	return check_unlisted(e, true);
-}
-
-static bool
-ends(enum verdict verdict)
-{
-	return verdict == REJECT || verdict == HANG_UP;
 }
 
 /* What was noted in case of a permission. */
@@ -239,7 +239,7 @@ check_recipient(struct eval *e)
 	enum verdict verdict = GO_ON;
 
 	e->if_reject.is_active = false;
-	for (size_t i = first; i < first + 2 && !ends(verdict); i++)
+	for (size_t i = first; i < first + 2 && !ends(e, verdict); i++)
 		verdict = run(e, ids[i], e->request->recipient, access_class_recipient,
 			      SUBJECT_RECIPIENT);
 	return verdict;
@@ -252,18 +252,18 @@ phase_rcpt(struct eval *e)
 
 	if (e->rules->c.smtpd_delay_reject) {
 		verdict = check_client(e);
-		if (!ends(verdict))
+		if (!ends(e, verdict))
 			verdict = check_helo(e);
-		if (!ends(verdict))
+		if (!ends(e, verdict))
 			verdict = check_sender(e);
 	} else {
 		take_pending(e, &e->a->pending_sender);
 	}
-	if (!ends(verdict))
+	if (!ends(e, verdict))
 		verdict = check_recipient(e);
-	if (!ends(verdict))
+	if (!ends(e, verdict))
 		verdict = refuse_pending(e);
-	if (ends(verdict) || e->recipient_checked || e->a->effects.discard ||
+	if (ends(e, verdict) || e->recipient_checked ||
 	    !e->rules->c.smtpd_reject_unlisted_recipient)
 		return verdict;
 	return check_unlisted(e, false);
@@ -274,7 +274,7 @@ phase_content(struct eval *e, enum list_id id, const char *name, const char *cla
 {
 	enum verdict verdict = run(e, id, str_from(name), class, SUBJECT_NONE);
 
-	return ends(verdict) ? verdict : refuse_pending(e);
+	return ends(e, verdict) ? verdict : refuse_pending(e);
 }
 
 static enum verdict
@@ -284,16 +284,16 @@ phase_etrn(struct eval *e)
 
 	if (e->rules->c.smtpd_delay_reject) {
 		verdict = check_client(e);
-		if (!ends(verdict))
+		if (!ends(e, verdict))
 			verdict = check_helo(e);
 	} else {
 		take_pending(e, &e->a->pending_helo);
 	}
 	e->if_reject.is_active = false;
-	if (!ends(verdict))
+	if (!ends(e, verdict))
 		verdict = run(e, LIST_ETRN, e->request->etrn_domain, "Etrn command",
 			      SUBJECT_ETRN);
-	return ends(verdict) ? verdict : refuse_pending(e);
+	return ends(e, verdict) ? verdict : refuse_pending(e);
 }
 
 /* Whoever writes to the bare postmaster is heard (RFC 5321 section 4.5.1). */
@@ -349,11 +349,13 @@ access_check(struct access *a, struct arena *mem, enum access_phase phase,
 	     const struct access_request *request, struct access_answer *out)
 {
 	struct eval e = begin(a, mem, phase, request, out);
+	enum verdict verdict;
 
 	/* What is thrown away in the end need not be looked at any more. */
 	if (request->is_local || is_exempt(&e) || a->effects.discard)
 		return;
-	if (!ends(run_phase(&e)))
+	verdict = run_phase(&e);
+	if (verdict != REJECT && verdict != HANG_UP)
 		*out = (struct access_answer){.result = ACCESS_OK, .reply = STR_EMPTY};
 }
 

@@ -73,8 +73,8 @@ reject(struct eval *e, enum access_class class, int code, struct str dsn, struct
 {
 	if (!is_reply_code(code)) {
 		eval_warn(e,
-			  "SMTP reply code configuration error: %d " PRI_STR " " PRI_STR,
-			  code, STR_ARG(dsn), STR_ARG(text));
+			  "SMTP reply code configuration error: %d 4" PRI_STR " " PRI_STR,
+			  code, STR_ARG(str_skip(dsn, 1)), STR_ARG(text));
 		code = 450;
 		dsn = STR("4.7.1");
 		text = STR("Service unavailable");
@@ -96,7 +96,7 @@ reject(struct eval *e, enum access_class class, int code, struct str dsn, struct
 			e->step->verdict = ACCESS_VERDICT_WARNED;
 		return GO_ON;
 	}
-	eval_log(e, e->warn ? "reject_warning" : "reject", text);
+	eval_log(e, "reject", text);
 	if (e->step != NULL)
 		e->step->verdict = class == ACCESS_SOFTWARE ? ACCESS_VERDICT_ERROR
 							    : ACCESS_VERDICT_REJECT;
@@ -172,11 +172,11 @@ eval_defer_if_permit(struct eval *e, int code, const char *dsn, const char *form
 	va_list ap;
 	struct str text;
 
-	if (e->warn)
-		return GO_ON;
 	va_start(ap, format);
 	text = str_vprintf(e->mem, format, ap);
 	va_end(ap);
+	if (e->warn)
+		return reject(e, ACCESS_POLICY, code, str_from(dsn), text);
 	note(e, &e->if_permit, code, dsn, text);
 	return GO_ON;
 }

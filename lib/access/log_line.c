@@ -40,7 +40,7 @@ access_verdict_name(enum access_verdict verdict)
 {
 	switch (verdict) {
 	case ACCESS_VERDICT_NONE:
-		return "no decision";
+		return "goes on";
 	case ACCESS_VERDICT_PERMIT:
 		return "permit";
 	case ACCESS_VERDICT_REJECT:
@@ -82,7 +82,7 @@ access_log_line(struct arena *mem, const struct access_request *request,
 	buf_printf(b, PRI_STR ": %s: %s from " PRI_STR ": " PRI_STR ";", STR_ARG(id),
 		   what, access_phase_name(phase),
 		   STR_ARG(eval_client_text(mem, request)),
-		   STR_ARG(str_head(text, 2 * (size_t)ACCESS_REPLY_MAX)));
+		   STR_ARG(str_head(text, ACCESS_REPLY_MAX)));
 	if (request->has_sender)
 		buf_printf(b, " from=<" PRI_STR ">",
 			   STR_ARG(address_quote_header(mem, request->sender)));

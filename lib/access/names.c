@@ -41,7 +41,8 @@ check_literal(struct eval *e, struct str helo, const struct speaker *who)
 {
 	struct str address;
 
-	if (literal_parse(helo, &address))
+	if (literal_parse(helo, &address) &&
+	    (!str_contains(address, ':') || str_istarts(helo, STR("[IPv6:"))))
 		return GO_ON;
 	return eval_refuse(e, who, e->rules->c.invalid_hostname_reject_code, "5.5.2",
 			   "invalid ip address");

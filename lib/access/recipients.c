@@ -93,11 +93,6 @@ restrict_check_destination(struct eval *e, const struct item *item)
 {
 	struct speaker who;
 
-	eval_warn(e,
-		  "support for restriction \"" PRI_STR
-		  "\" will be removed from Postfix; use \"reject_unauth_destination\" "
-		  "instead",
-		  STR_ARG(item->row->name));
 	switch (find_destination(e, &who)) {
 	case OURS:
 		return eval_permit(e, item->row->name, &who, STR_EMPTY);

@@ -149,6 +149,13 @@ take_argument(struct parse *p, struct item *item)
 		IGNORE(list_next(&p->rest, &item->argument));
 		break;
 	}
+	if (item->row->run == restrict_check_destination && p->rules != NULL)
+		rules_warn(p->rules, str_printf(p->mem,
+						"support for restriction \"" PRI_STR
+						"\" will be removed from Postfix; use "
+						"\"reject_unauth_destination\" instead",
+						STR_ARG(item->name))
+					     .p);
 	if (item->row->run == restrict_unsupported && p->rules != NULL)
 		rules_warn(p->rules,
 			   str_printf(p->mem,

@@ -7,7 +7,6 @@
 #include "base/macros.h"
 
 #include "mail/address.h"
-#include "rewrite/rules.h"
 
 #include "access/eval_internal.h"
 #include "access/restrict_internal.h"
@@ -39,7 +38,8 @@ resolver_text(enum dns_result result)
 	return "Name or service not known";
 }
 
-/* The addresses of one host. A question costs no more than the table's answer can use. */
+/* The addresses of one host, of the DNS alone: names are the client's choice, and the
+ * hosts file is asked by one thread, which a slow name server would keep from others. */
 static bool
 check_addresses(struct servers_check *c, struct str host, enum verdict *verdict_out)
 {
@@ -53,7 +53,7 @@ check_addresses(struct servers_check *c, struct str host, enum verdict *verdict_
 		struct dns_answer answer;
 
 		eval_ask(c->e, host, types[i], false, &answer);
-		if (answer.result != DNS_FOUND && worst != DNS_TRY_AGAIN)
+		if (answer.result == DNS_TRY_AGAIN || worst == DNS_NXDOMAIN)
 			worst = answer.result;
 		for (size_t k = 0; answer.result == DNS_FOUND && k < answer.n_records;
 		     k++) {
@@ -169,7 +169,7 @@ has_domain(struct servers_check *c, enum subject subject)
 		return c->value.len > 0 && !str_ieq(c->value, STR("unknown"));
 	}
 	if (!address_split(c->value, &local, &c->domain))
-		c->domain = c->e->rules->rewrite->myorigin;
+		c->domain = c->value;
 	return c->value.len > 0 && c->domain.len > 0;
 }
 

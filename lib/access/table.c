@@ -49,15 +49,13 @@ bool
 eval_table_domain(struct eval *e, struct table *t, struct str domain, bool is_part,
 		  const struct speaker *who, enum verdict *verdict_out)
 {
-	while (domain.len > 1 && domain.p[domain.len - 1] == '.')
-		domain.len--;
 	for (;;) {
 		size_t dot;
 
 		if (eval_table_key(e, t, domain, is_part, who, verdict_out))
 			return true;
 		dot = 1 + str_index(str_skip(domain, 1), '.');
-		if (dot >= domain.len)
+		if (dot + 1 >= domain.len)
 			return false;
 		domain = str_skip(domain, dot + (e->rules->parents ? 1 : 0));
 		is_part = true;

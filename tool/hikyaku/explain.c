@@ -30,6 +30,7 @@
 #include "rewrite/rules.h"
 
 #include "asker.h"
+#include "explain_smtp.h"
 #include "mapping.h"
 #include "route_hosts.h"
 #include "rows.h"
@@ -137,8 +138,8 @@ explain_passed(struct explain *x, json_t *o, const struct route *route, struct s
 }
 
 static void
-explain_smtp(struct explain *x, json_t *o, const struct master_service *service,
-	     const struct route *route)
+explain_delivery(struct explain *x, json_t *o, const struct master_service *service,
+		 const struct route *route)
 {
 	static const char *const ends[] = {[ROUTE_GOES] = "goes",
 					   [ROUTE_WAITS] = "waits",
@@ -188,7 +189,7 @@ explain_service(struct explain *x, json_t *o, const struct route *route)
 			 str_printf(x->mem, "master.cf line %u", s->line));
 		result(x, o, "waits");
 	} else if (str_eq(s->command, STR("smtp"))) {
-		explain_smtp(x, o, s, route);
+		explain_delivery(x, o, s, route);
 	} else if (str_eq(s->command, STR("discard"))) {
 		rows_add(&x->rows, 1, "discarded", STR("accepted and thrown away"),
 			 str_printf(x->mem, "master.cf line %u", s->line));
@@ -468,7 +469,9 @@ static int
 usage(void)
 {
 	fputs("usage: hikyaku explain [-c dir] [--from sender] [--offline] [--json] "
-	      "address...\n",
+	      "address...\n"
+	      "       hikyaku explain --smtp [-c dir] [--service name] [--offline] "
+	      "[--json] client=... [helo=...] [from=...] [to=...] ...\n",
 	      stderr);
 	return EXIT_UNUSABLE;
 }
@@ -506,8 +509,12 @@ explain_main(int argc, char **argv)
 	static const struct option options[] = {{"from", required_argument, NULL, 'f'},
 						{"offline", no_argument, NULL, 'o'},
 						{"json", no_argument, NULL, 'j'},
+						{"smtp", no_argument, NULL, 'S'},
+						{"service", required_argument, NULL, 's'},
 						{NULL, 0, NULL, 0}};
 	struct explain x = {.given_sender = STR_EMPTY, .sender = STR_EMPTY};
+	struct explain_smtp_options smtp = {0};
+	bool is_smtp = false;
 	struct err err;
 	int c;
 
@@ -520,11 +527,21 @@ explain_main(int argc, char **argv)
 			x.offline = true;
 		else if (c == 'j')
 			x.json = true;
+		else if (c == 'S')
+			is_smtp = true;
+		else if (c == 's')
+			smtp.service = optarg;
 		else
 			return usage();
 	}
-	if (optind == argc)
+	if (optind == argc || (smtp.service != NULL && !is_smtp))
 		return usage();
+	if (is_smtp) {
+		smtp.dir = x.dir;
+		smtp.offline = x.offline;
+		smtp.json = x.json;
+		return explain_smtp(&smtp, argv + optind);
+	}
 	x.mem = arena_new();
 	x.addresses = argv + optind;
 	if (!load(&x, &err)) {
