@@ -211,6 +211,17 @@ log_space(struct log *log, int64_t bytes)
 }
 
 void
+log_proxy(struct log *log, const char *why, struct str text)
+{
+	struct arena *mem = arena_new();
+	struct str shown = escape(mem, str_head(text, LOGGED_TEXT_MAX));
+
+	log_warning(log, "haproxy read: %s%s" PRI_STR, why, shown.len > 0 ? ": " : "",
+		    STR_ARG(shown));
+	arena_free(&mem);
+}
+
+void
 log_cleanup(struct log *log, struct str id, const char *why)
 {
 	log_warning(log, PRI_STR ": %s", STR_ARG(id.len > 0 ? id : STR("NOQUEUE")), why);

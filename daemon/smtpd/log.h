@@ -41,4 +41,6 @@ void log_bdat(struct log *log, struct str id, const char *what, struct str who,
 void log_bdat_size(struct log *log, struct str id, struct str who);
 void log_size(struct log *log, struct str id);
 void log_space(struct log *log, int64_t bytes);
+/* text: what came instead of a proxy's header. */
+void log_proxy(struct log *log, const char *why, struct str text);
 void log_cleanup(struct log *log, struct str id, const char *why);

@@ -13,6 +13,7 @@
 #include "daemon/daemon.h"
 #include "dns/dns.h"
 #include "mail/address.h"
+#include "smtp/proxy_header.h"
 
 #include "log.h"
 #include "session.h"
@@ -190,9 +191,79 @@ find_name(struct session *s)
 	verify(s, p->reverse_name, native);
 }
 
-void
+/* ---- the proxy before us ---- */
+
+static bool
+no_header(struct session *s, const char *why)
+{
+	log_proxy(s->smtpd->daemon->log, why, stream_peek(s->client));
+	return false;
+}
+
+static void
+take_header(struct session *s, const struct proxy_header *h)
+{
+	struct peer *p = &s->peer;
+
+	if (h->keeps_peer)
+		return;
+	p->address = str_dup(s->mem, h->client_address);
+	p->port = str_dup(s->mem, h->client_port);
+	p->server_address = str_dup(s->mem, h->server_address);
+	p->server_port = str_dup(s->mem, h->server_port);
+	p->family = h->is_v6 ? AF_INET6 : AF_INET;
+}
+
+static bool
+read_header(struct session *s)
+{
+	const struct smtpd *d = s->smtpd;
+	struct proxy_header h;
+	const char *why;
+
+	for (;;) {
+		switch (proxy_header_parse(s->now, stream_peek(s->client), d->ipv4,
+					   d->ipv6, &h, &why)) {
+		case PROXY_DONE:
+			stream_consume(s->client, h.length);
+			take_header(s, &h);
+			return true;
+		case PROXY_BAD:
+			return no_header(s, why);
+		case PROXY_MORE:
+			break;
+		}
+		switch (stream_fill(s->client)) {
+		case STREAM_OK:
+			break;
+		case STREAM_TIMEOUT:
+			return no_header(s, "timeout error");
+		case STREAM_EOF:
+		case STREAM_ERROR:
+		case STREAM_TOO_LONG:
+		case STREAM_CANCELLED:
+			return no_header(s, "short protocol header");
+		}
+	}
+}
+
+static bool
+ask_proxy(struct session *s)
+{
+	int64_t ms = s->smtpd->config.smtpd_upstream_proxy_timeout * 1000;
+	bool ok;
+
+	stream_set_deadline_ms(s->client, loop_deadline_ms(s->smtpd->daemon->loop, ms));
+	ok = read_header(s);
+	stream_set_deadline_ms(s->client, LOOP_FOREVER);
+	return ok;
+}
+
+bool
 peer_find(struct session *s)
 {
+	bool ok = true;
+
 	struct peer *p = &s->peer;
 
 	*p = (struct peer){.name = STR("unknown"),
@@ -211,8 +282,11 @@ peer_find(struct session *s)
 		p->name_status = p->reverse_status = ACCESS_NAME_OK;
 		p->family = AF_INET;
 		p->is_local = true;
-	} else if (s->smtpd->config.smtpd_peername_lookup) {
-		find_name(s);
+	} else {
+		ok = !s->smtpd->has_proxy || ask_proxy(s);
+		if (s->smtpd->config.smtpd_peername_lookup)
+			find_name(s);
 	}
 	peer_set_text(s);
+	return ok;
 }

@@ -573,15 +573,21 @@ session_run(struct daemon *d, struct stream *client)
 	struct smtpd *smtpd = d->state;
 	struct session s = {.smtpd = smtpd};
 	struct str port;
+	bool known;
 
 	prepare(&s, client);
-	peer_find(&s);
+	known = peer_find(&s);
 	port = smtpd->config.smtpd_client_port_logging ? s.peer.port : STR_EMPTY;
 	log_connect(d->log, s.peer.text, port);
 	session_know_client(&s);
 	/* Not again after XCLIENT: it is the peer that may speak for others. */
 	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
-	command_greet(&s);
+	if (known)
+		command_greet(&s);
+	else
+		session_reply(&s, str_printf(s.now,
+					     "421 4.3.0 " PRI_STR " Server local error",
+					     STR_ARG(smtpd->common.myhostname)));
 	converse(&s);
 	IGNORE(stream_flush(client) == STREAM_OK);
 	say_end(&s);

@@ -96,6 +96,18 @@ load_newline_mode(struct smtpd *s, struct err *err)
 		       STR_ARG(s->config.smtpd_forbid_bare_newline));
 }
 
+static bool
+load_proxy(struct smtpd *s, struct err *err)
+{
+	struct str name = s->config.smtpd_upstream_proxy_protocol;
+
+	s->has_proxy = name.len > 0;
+	return name.len == 0 || str_eq(name, STR("haproxy")) ||
+	       err_set(err, ERR_CONFIG,
+		       "unsupported smtpd_upstream_proxy_protocol: " PRI_STR,
+		       STR_ARG(name));
+}
+
 static void
 load_protocols(struct smtpd *s)
 {
@@ -136,7 +148,8 @@ settings_load(struct smtpd *s, struct err *err)
 	    !smtpd_config_load(d->mem, d->config, &s->config, err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
-	    !open_lists(s, err) || !load_newline_mode(s, err) || !check_sizes(s, err))
+	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
+	    !check_sizes(s, err))
 		return false;
 	load_protocols(s);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);

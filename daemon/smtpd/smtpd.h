@@ -41,6 +41,7 @@ struct smtpd {
 	struct match *forbidden_commands;
 	struct match *noop_commands;
 	enum newline_mode newlines;
+	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool ipv4, ipv6; /* inet_protocols */
 	int queue_fd;    /* of queue_directory, to ask how much is free */
 };
