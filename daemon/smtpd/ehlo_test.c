@@ -66,7 +66,7 @@ test_received(void **state UNUSED)
 	struct arena *mem = arena_new();
 	struct str lines[RECEIVED_LINES];
 
-	received_format(mem, &r, lines);
+	assert_int_equal(received_format(mem, &r, lines), 3);
 	assert_true(str_eq(lines[0], STR("Received: from me.example (unknown "
 					 "[IPv6:2001:db8::1])")));
 	assert_true(str_eq(lines[1], STR("\tby host (Postfix) with ESMTP id ABC")));
@@ -75,11 +75,15 @@ test_received(void **state UNUSED)
 	r.name = STR("n.example");
 	r.address = STR("192.0.2.1");
 	r.smtputf8 = true;
-	received_format(mem, &r, lines);
+	assert_int_equal(received_format(mem, &r, lines), 3);
 	assert_true(str_eq(lines[0],
 			   STR("Received: from n.example (n.example [192.0.2.1])")));
 	assert_true(str_eq(lines[1], STR("\tby host (Postfix) with UTF8SMTP id ABC;")));
 	assert_true(str_eq(lines[2], STR("\tDATE")));
+	r.hide_client = true;
+	assert_int_equal(received_format(mem, &r, lines), 2);
+	assert_true(str_eq(lines[0], STR("Received: by host (Postfix) id ABC;")));
+	assert_true(str_eq(lines[1], STR("\tDATE")));
 	arena_free(&mem);
 }
 

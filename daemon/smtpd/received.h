@@ -21,6 +21,7 @@ struct received {
 	struct str protocol; /* "SMTP" or "ESMTP" */
 	bool smtputf8;
 	bool authenticated;
+	bool hide_client; /* smtpd_hide_client_session: two lines */
 	struct str id;
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;
@@ -28,5 +29,6 @@ struct received {
 
 enum { RECEIVED_LINES = 3 };
 
-void received_format(struct arena *mem, const struct received *r,
-		     struct str lines_out[RECEIVED_LINES]);
+/* How many lines it has. */
+size_t received_format(struct arena *mem, const struct received *r,
+		       struct str lines_out[RECEIVED_LINES]);

@@ -43,6 +43,7 @@ void
 session_reply(struct session *s, struct str reply)
 {
 	const struct smtpd_config *c = &s->smtpd->config;
+	enum stream_status status;
 	int64_t code = 0;
 
 	if (s->end != SESSION_RUNS)
@@ -58,10 +59,13 @@ session_reply(struct session *s, struct str reply)
 		       fiber_sleep(s->smtpd->daemon->loop,
 				   c->smtpd_error_sleep_time * 1000));
 	}
-	IGNORE(stream_write(s->client, reply) == STREAM_OK &&
-	       stream_write(s->client, STR("\r\n")) == STREAM_OK);
+	status = stream_write(s->client, reply);
+	if (status == STREAM_OK)
+		status = stream_write(s->client, STR("\r\n"));
+	if (status != STREAM_OK)
+		s->end = status == STREAM_TIMEOUT ? SESSION_TIMEOUT : SESSION_LOST;
 	IGNORE(str_to_i64(str_head(reply, REPLY_CODE), 0, 999, &code));
-	if (code == REPLY_CODE_421 || code == REPLY_CODE_521)
+	if (s->end == SESSION_RUNS && (code == REPLY_CODE_421 || code == REPLY_CODE_521))
 		s->end = SESSION_CLOSED;
 }
 

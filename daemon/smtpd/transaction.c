@@ -259,14 +259,16 @@ send_received(struct session *s, struct transaction *tx)
 		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
 		.smtputf8 = tx->mail.smtputf8,
 		.authenticated = s->sasl_username.len > 0,
+		.hide_client = s->smtpd->config.smtpd_hide_client_session,
 		.id = tx->id,
 		.recipient = tx->n_recipients == 1 ? tx->recipient : STR_EMPTY,
 		.date = date_format(tx->mem, (time_t)(tx->arrival_us / US_PER_S)),
 	};
 	struct str lines[RECEIVED_LINES];
+	size_t n;
 
-	received_format(tx->mem, &received, lines);
-	for (size_t i = 0; i < RECEIVED_LINES; i++)
+	n = received_format(tx->mem, &received, lines);
+	for (size_t i = 0; i < n; i++)
 		send_record(tx, RECORD_LETTER(LINE), lines[i]);
 }
 
@@ -352,10 +354,8 @@ send_effects(struct session *s, struct transaction *tx)
 		send_record(tx, RECORD_LETTER(FILTER), effects->filter);
 	if (effects->redirect.len > 0)
 		send_record(tx, RECORD_LETTER(REDIRECT), effects->redirect);
-	for (size_t i = 0; i < effects->n_bcc; i++) {
-		send_number(tx, "notify_flags", DSN_NOTIFY_NEVER);
+	for (size_t i = 0; i < effects->n_bcc; i++)
 		send_record(tx, RECORD_LETTER(RECIPIENT), effects->bcc[i]);
-	}
 }
 
 static int

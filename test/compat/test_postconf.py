@@ -25,6 +25,7 @@ OURS = {
     "resolver_nameservers",
     "resolver_timeout",
     "resolver_trust_anchor_file",
+    "smtpd_hide_client_session",  # of later releases
 }
 
 # Defaults that may differ, with the reason.

@@ -259,6 +259,19 @@ VARIANTS = {
         ("data pipelined", [EHLO, MAIL, RCPT, (sent("DATA", "x"), 1)]),
         ("noop pipelined", [EHLO, (sent("NOOP", "NOOP"), 2)]),
     ]),
+    # What access tables ask for besides yes and no.
+    "effects": ("-o { smtpd_recipient_restrictions = check_recipient_access inline:{ "
+                "{ hold@remote.example = HOLD looks odd } { discard@remote.example = DISCARD } "
+                "{ filter@remote.example = FILTER smtp:[192.0.2.1] } "
+                "{ redirect@remote.example = REDIRECT other@remote.example } "
+                "{ bcc@remote.example = BCC copy@remote.example } "
+                "{ prepend@remote.example = PREPEND X-Note: a b } "
+                "{ info@remote.example = INFO hello } { hangup@remote.example = HANGUP } "
+                "{ close@remote.example = 421 4.7.0 go away } { warn@remote.example = WARN hm } } }", [
+        (f"effect {name}", [EHLO, MAIL, f"RCPT TO:<{name}@remote.example>", "DATA", *BODY, ".", QUIT])
+        for name in ("hold", "discard", "filter", "redirect", "bcc", "prepend", "info", "hangup", "close",
+                     "warn")
+    ] + [("effects gone", [EHLO, MAIL, "RCPT TO:<discard@remote.example>", "RSET", *MESSAGE, QUIT])]),
     "newlines": ("-o smtpd_forbid_bare_newline=normalize -o smtpd_forbid_bare_newline_exclusions=", [
         (f"newline {i}", [EHLO, MAIL, RCPT, "DATA", (b"A: b\r\n\r\nx" + end + b"more\r\n.\r\n", 1), QUIT])
         for i, end in enumerate([b"\n", b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n",
@@ -355,6 +368,8 @@ def log_of(instance, source):
 
 def records(instance, queue_id):
     """The queue file as postcat tells it, without what differs each time."""
+    if not any(queue_id in names for names in instance.queue_files().values()):
+        return "none"
     text = instance.run("postcat", "-q", "-v", queue_id).stdout.decode("utf-8", "replace")
     text = text.replace(queue_id, "ID")
     text = re.sub(r"(?m)^(\*\*\* [A-Z ]+) \S*ID ", r"\1 FILE ", text)
