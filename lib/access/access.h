@@ -14,8 +14,8 @@
  * Nothing here reads the clock, a socket or a descriptor, except that tables look whether
  * their file was changed.
  *
- * What Postfix has and we do not have yet (policy services, address verification, login
- * maps) is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
+ * What Postfix has and we do not have yet (policy services, address verification)
+ * is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
  * configuration error" where evaluation reaches it: never a silent permission.
  *
  * Limits: ACCESS_DEPTH_MAX lists within lists, ACCESS_ITEMS_MAX restrictions in a list,

@@ -21,6 +21,8 @@
 #include "base/macros.h"
 
 #include "config/config.h"
+#include "fiber/fiber.h"
+#include "fiber/loop.h"
 #include "rewrite/rules.h"
 
 #include "access/zone_internal.h"
@@ -127,7 +129,7 @@ load(struct fixture *f, const char *extra, struct err *err)
 {
 	char dir[] = "/tmp/access_test.XXXXXX";
 	struct config_options options = {.dir = dir};
-	struct config *cfg;
+	struct config *cfg = NULL;
 	struct str path;
 	bool ok;
 
@@ -273,6 +275,13 @@ malformed_sender(struct access_request *r)
 }
 
 static void
+etrn(struct access_request *r)
+{
+	r->has_sender = r->has_recipient = false;
+	r->etrn_domain = STR("a.x.test");
+}
+
+static void
 local_client(struct access_request *r)
 {
 	r->is_local = true;
@@ -347,6 +356,15 @@ static const struct row rows[] = {
 	 "see?there",
 	 ACCESS_RCPT, NULL},
 	{R "reject", "", ACCESS_RCPT, local_client},
+	{"smtpd_etrn_restrictions = check_etrn_access inline:{{x.test=REJECT}}, "
+	 "permit_mynetworks",
+	 "554 5.7.1 <a.x.test>: Etrn command rejected: Access denied", ACCESS_ETRN, etrn},
+	{"smtpd_etrn_restrictions = check_etrn_access static:HOLD", "", ACCESS_ETRN,
+	 etrn},
+	{"smtpd_helo_restrictions = reject",
+	 "554 5.7.1 <h.test>: Helo command rejected: "
+	 "Access denied",
+	 ACCESS_VRFY, NULL},
 	/* Not supported yet: never a permission. */
 	{R "check_policy_service inet:127.0.0.1:1, permit",
 	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
@@ -354,9 +372,7 @@ static const struct row rows[] = {
 	 ACCESS_RCPT, NULL},
 	{R "reject_unverified_sender, permit", "451 4.3.5 Server configuration error",
 	 ACCESS_RCPT, NULL},
-	{R "permit_mx_backup, permit", "451 4.3.5 Server configuration error",
-	 ACCESS_RCPT, NULL},
-	{R "warn_if_reject permit_mx_backup, permit",
+	{R "warn_if_reject reject_unverified_sender, permit",
 	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
 	{R "reject_rbl_client bl.test=127.0.0.300, permit",
 	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
@@ -496,17 +512,37 @@ test_sleep_and_trace(void **state)
 	stop(&f);
 }
 
-/* A class that names itself ends, and with little stack. */
+static void
+recurse(void *arg)
+{
+	struct fixture *f = arg;
+
+	assert_true(str_eq(check(f, ACCESS_RCPT).reply,
+			   STR("451 4.3.5 Server configuration error")));
+	f->told.slept = 1;
+}
+
+/* A class that names itself ends, and with the little stack of a fiber. */
 static void
 test_recursion(void **state)
 {
-	struct fixture f;
+	static const char *const lists[] = {
+		"smtpd_restriction_classes = cls\ncls = cls\n" R "cls\n",
+		"smtpd_restriction_classes = cls\n"
+		"cls = warn_if_reject check_sender_access static:cls\n" R "cls\n"};
 
 	(void)state;
-	start(&f, "smtpd_restriction_classes = cls\ncls = cls\n" R "cls\n");
-	assert_true(str_eq(check(&f, ACCESS_RCPT).reply,
-			   STR("451 4.3.5 Server configuration error")));
-	stop(&f);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct loop *loop = loop_new();
+		struct fixture f;
+
+		start(&f, lists[i]);
+		assert_non_null(fiber_spawn(loop, "recursion", recurse, &f));
+		loop_run(loop);
+		assert_int_equal(f.told.slept, 1);
+		stop(&f);
+		loop_free(&loop);
+	}
 }
 
 static void

@@ -194,7 +194,8 @@ act_hold(struct eval *e, const struct action *a)
 	if (!has_message(e, a, "HOLD"))
 		return GO_ON;
 	text = effect_text(e, a, "HOLD", a->text);
-	eval_log(e, "hold", text);
+	if (!e->a->effects.hold) /* once per message */
+		eval_log(e, "hold", text);
 	if (!e->is_quiet)
 		e->a->effects.hold = true;
 	return effect(e, text);
@@ -351,12 +352,20 @@ names_table(struct eval *e, const struct action *a)
 	return true;
 }
 
+/* Not inlined, for the stack of act_list(), which comes back to itself. */
+static __attribute__((noinline)) bool
+parse_list(struct eval *e, const struct action *a, struct item_list *list)
+{
+	struct err err;
+
+	return item_list_parse_row(e->mem, a->table, a->value, list, &err) && list->n > 0;
+}
+
 static enum verdict
 act_list(struct eval *e, const struct action *a)
 {
 	struct speaker outer = e->speaker;
 	struct item_list list;
-	struct err err;
 	enum verdict verdict;
 
 	if (names_table(e, a))
@@ -368,8 +377,7 @@ act_list(struct eval *e, const struct action *a)
 			  a->table, STR_ARG(a->value));
 		return eval_server_error(e);
 	}
-	if (!item_list_parse_row(e->mem, a->table, a->value, &list, &err) ||
-	    list.n == 0) {
+	if (!parse_list(e, a, &list)) {
 		eval_warn(e, "access table %s entry " PRI_STR " has empty value",
 			  a->table, STR_ARG(a->key));
 		return eval_server_error(e);

@@ -139,5 +139,8 @@ const struct route *eval_resolve(struct eval *e, bool is_sender);
 void eval_ask(struct eval *e, struct str name, enum dns_type type, bool native,
 	      struct dns_answer *answer_out);
 
+/* What the C library would say of a host that it does not find. */
+const char *eval_resolver_text(enum dns_result result);
+
 /* Is the address in the tables of its domain? GO_ON or REJECT. */
 enum verdict eval_unlisted(struct eval *e, bool is_sender);

@@ -46,6 +46,7 @@
 	F(permit_destination)                                                            \
 	F(reject_destination)                                                            \
 	F(defer_destination)                                                             \
+	F(mx_backup)                                                                     \
 	F(check_destination)                                                             \
 	F(multi_recipient)
 

@@ -84,6 +84,8 @@ open_matches(struct access_rules *r, struct err *err)
 		enum match_kind kind;
 	} rows[] = {
 		{"mynetworks", r->c.mynetworks, &r->mynetworks, MATCH_ADDRESSES},
+		{"permit_mx_backup_networks", r->c.permit_mx_backup_networks,
+		 &r->mx_backup_networks, MATCH_ADDRESSES},
 		{"smtpd_log_access_permit_actions", r->c.smtpd_log_access_permit_actions,
 		 &r->log_permit, MATCH_STRINGS},
 	};

@@ -101,6 +101,7 @@ struct access_rules {
 	size_t n_classes;
 	struct map *tables; /* "type:name" to struct table, of access tables */
 	struct match *mynetworks;
+	struct match *mx_backup_networks;
 	struct match *log_permit;
 	struct maps *local_recipients;
 	struct maps *relay_recipients;

@@ -20,8 +20,8 @@ struct servers_check {
 	struct speaker who;
 };
 
-static const char *
-resolver_text(enum dns_result result)
+const char *
+eval_resolver_text(enum dns_result result)
 {
 	switch (result) {
 	case DNS_TRY_AGAIN:
@@ -69,7 +69,7 @@ check_addresses(struct servers_check *c, struct str host, enum verdict *verdict_
 		eval_warn(c->e,
 			  "Unable to look up %s host " PRI_STR " for %s " PRI_STR ": %s",
 			  dns_type_name(c->type), STR_ARG(host), c->who.class,
-			  STR_ARG(c->who.name), resolver_text(worst));
+			  STR_ARG(c->who.name), eval_resolver_text(worst));
 	return false;
 }
 

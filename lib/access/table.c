@@ -14,28 +14,37 @@
 #include "access/restrict_internal.h"
 
 /* A failure is an answer: the request is refused for now, by the name of what was looked
- * for, so that a broken table lets nobody pass. */
-bool
-eval_table_key(struct eval *e, struct table *t, struct str key, bool is_part,
-	       const struct speaker *who, enum verdict *verdict_out)
+ * for, so that a broken table lets nobody pass. Not inlined: lists within lists come back
+ * here, and a fiber's stack is small. */
+static __attribute__((noinline)) bool
+look_up(struct eval *e, struct table *t, struct str key, struct str *value_out)
 {
-	struct str value;
 	struct err err;
 
-	if (key.len == 0 || (is_part && table_is_pattern(t)))
-		return false;
-	switch (table_lookup(t, e->mem, key, &value, &err)) {
+	switch (table_lookup(t, e->mem, key, value_out, &err)) {
 	case LOOKUP_ABSENT:
 		return false;
 	case LOOKUP_FAILED:
 		eval_warn(e, "%s", err.text);
 		eval_warn(e, "%s lookup error for \"" PRI_STR "\"", table_name(t),
 			  STR_ARG(str_head(key, 100)));
-		value = STR("451 4.3.5 Server configuration error");
+		*value_out = STR("451 4.3.5 Server configuration error");
 		break;
 	case LOOKUP_FOUND:
 		break;
 	}
+	return true;
+}
+
+bool
+eval_table_key(struct eval *e, struct table *t, struct str key, bool is_part,
+	       const struct speaker *who, enum verdict *verdict_out)
+{
+	struct str value;
+
+	if (key.len == 0 || (is_part && table_is_pattern(t)) ||
+	    !look_up(e, t, key, &value))
+		return false;
 	if (e->step != NULL) {
 		e->step->table = table_name(t);
 		e->step->key = key;

@@ -199,6 +199,12 @@ class Compared(unittest.TestCase):
         dns.host("7.2.0.192.wl.example", "127.0.5.1").host("c.example.org.wl.example", "127.0.0.3")
         dns.behave("7.2.0.192.down.example", "servfail")
         dns.behave("c.example.org.down.example", "servfail")
+        dns.host("other.example", "192.0.2.44").host("far.example", "198.51.100.1")
+        dns.host("me.example", "127.0.0.1").mail("bk.example", "other.example", "me.example")
+        dns.mail("first.example", "me.example", "other.example")
+        dns.mail("two.example", ("far.example", 10), ("other.example", 10), ("me.example", 20))
+        dns.mail("bkbroken.example", "broken.example", "me.example")
+        dns.mail("bkgone.example", "gone.example", "me.example")
         for name, last in (("ok.example", 3), ("c.example.org", 3), ("h.example", 4),
                            ("b.example", 4)):
             dns.host(f"{name}.rhs.example", f"127.0.0.{last}")
@@ -277,7 +283,7 @@ class Lists(Compared):
              cls1="check_client_access inline:{{example.org=cls2}}",
              cls2="reject_unauth_destination, permit"),
         rcpt("cls1, reject", smtpd_restriction_classes="cls1",
-             cls1="check_client_access static:cls1"),
+             cls1="check_client_access static:cls1", differs="causes unreasonable recursion"),
         rcpt("CLS1, REJECT", smtpd_restriction_classes="cls1", cls1="permit"),
         rcpt("warn_if_reject cls1, Defer", smtpd_restriction_classes="cls1",
              cls1="permit_mynetworks, reject_unauth_destination, reject_non_fqdn_recipient"),
@@ -343,6 +349,9 @@ class Actions(Compared):
     cases += [
         rcpt("check_client_access static:DISCARD, reject",
              Talk(("x@mine.example", "q@mine.example", "a@b"))),
+        rcpt("check_client_access static:HOLD, check_client_access static:{FILTER a:b}, "
+             "check_client_access static:{WARN x}, permit",
+             Talk(("x@mine.example", "q@mine.example", "canon@mine.example"))),
         rcpt("check_client_access static:HOLD, check_helo_access static:DISCARD, reject",
              Talk(("x@mine.example", "q@mine.example"))),
         rcpt("check_client_access inline:{{c.example.org=dunno},{example.org=REJECT}}, "
@@ -462,12 +471,19 @@ class Destinations(Compared):
                 "known@vmb.example", "u@val.example", "known@val.example",
                 "canon@mine.example", "reloc@mine.example", "postmaster@mine.example",
                 "mailer-daemon@mine.example", "root+x@mine.example", "x+y@mine.example",
-                "postmaster@vmb.example", "b.example!u", "@b.example:x@mine.example")
+                "postmaster@vmb.example", "b.example!u")
+    backups = ("a@bk.example", "a@b.example", "a@broken.example", "a@first.example",
+               "a@two.example", "a@ok.example", "a@null.example", "x@mine.example",
+               "a@[192.0.2.1]", "a@bkbroken.example", "a@bkgone.example")
     cases = [
         rcpt("permit_auth_destination, reject", Talk(everyone)),
         rcpt("reject_unauth_destination, permit", Talk(everyone), relay_domains_reject_code="550"),
         rcpt("defer_unauth_destination, permit", Talk(everyone)),
         rcpt("defer_unauth_destination", relay_domains_reject_code="550"),
+        rcpt("permit_mx_backup, reject", Talk(backups)),
+        rcpt("permit_mx_backup, reject", Talk(backups), permit_mx_backup_networks="192.0.2.0/25"),
+        rcpt("permit_mx_backup, reject", Talk(backups), permit_mx_backup_networks="10.0.0.0/8",
+             smtpd_log_access_permit_actions="permit_mx_backup"),
         rcpt("reject_unlisted_recipient, reject", Talk(everyone)),
         rcpt("permit", Talk(everyone), unknown_local_recipient_reject_code="450",
              unknown_virtual_alias_reject_code="552", unknown_relay_recipient_reject_code="551",

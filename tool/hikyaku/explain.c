@@ -518,7 +518,7 @@ explain_main(int argc, char **argv)
 	struct err err;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:f:j", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:f:js:", options, NULL)) != -1) {
 		if (c == 'c')
 			x.dir = optarg;
 		else if (c == 'f')
