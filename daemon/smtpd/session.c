@@ -39,33 +39,51 @@ log_of(const struct session *s)
 
 /* ---- replies ---- */
 
+/* Clients that make errors wait for each reply. */
+static void
+slow_down(struct session *s)
+{
+	const struct smtpd_config *c = &s->smtpd->config;
+
+	if (s->errors < c->smtpd_soft_error_limit || c->smtpd_error_sleep_time == 0)
+		return;
+	if (stream_flush(s->client) == STREAM_OK)
+		IGNORE(fiber_sleep(s->smtpd->daemon->loop,
+				   c->smtpd_error_sleep_time * 1000));
+}
+
+/* soft_bounce, and the footer of refusals. */
+static struct str
+finish_reply(struct session *s, struct str reply)
+{
+	struct access_request request;
+
+	reply = access_soften(s->smtpd->access, s->now, reply);
+	if (reply.len == 0 || (reply.p[0] != '4' && reply.p[0] != '5'))
+		return reply;
+	request = session_request(s);
+	return access_footer(s->access, s->now, &request, reply);
+}
+
 void
 session_reply(struct session *s, struct str reply)
 {
-	const struct smtpd_config *c = &s->smtpd->config;
 	enum stream_status status;
 	int64_t code = 0;
 
 	if (s->end != SESSION_RUNS)
 		return;
-	reply = access_soften(s->smtpd->access, s->now, reply);
-	if (reply.len > 0 && (reply.p[0] == '4' || reply.p[0] == '5')) {
-		const struct access_request request = session_request(s);
-
-		reply = access_footer(s->access, s->now, &request, reply);
-	}
-	if (s->errors >= c->smtpd_soft_error_limit && c->smtpd_error_sleep_time > 0) {
-		IGNORE(stream_flush(s->client) == STREAM_OK &&
-		       fiber_sleep(s->smtpd->daemon->loop,
-				   c->smtpd_error_sleep_time * 1000));
-	}
+	reply = finish_reply(s, reply);
+	slow_down(s);
 	status = stream_write(s->client, reply);
 	if (status == STREAM_OK)
 		status = stream_write(s->client, STR("\r\n"));
-	if (status != STREAM_OK)
+	if (status != STREAM_OK) {
 		s->end = status == STREAM_TIMEOUT ? SESSION_TIMEOUT : SESSION_LOST;
+		return;
+	}
 	IGNORE(str_to_i64(str_head(reply, REPLY_CODE), 0, 999, &code));
-	if (s->end == SESSION_RUNS && (code == REPLY_CODE_421 || code == REPLY_CODE_521))
+	if (code == REPLY_CODE_421 || code == REPLY_CODE_521)
 		s->end = SESSION_CLOSED;
 }
 

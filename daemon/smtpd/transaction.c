@@ -354,8 +354,11 @@ send_effects(struct session *s, struct transaction *tx)
 		send_record(tx, RECORD_LETTER(FILTER), effects->filter);
 	if (effects->redirect.len > 0)
 		send_record(tx, RECORD_LETTER(REDIRECT), effects->redirect);
-	for (size_t i = 0; i < effects->n_bcc; i++)
+	/* The sender has not asked for these and never hears of them. */
+	for (size_t i = 0; i < effects->n_bcc; i++) {
+		send_number(tx, "notify_flags", DSN_NOTIFY_NEVER);
 		send_record(tx, RECORD_LETTER(RECIPIENT), effects->bcc[i]);
+	}
 }
 
 static int

@@ -217,6 +217,8 @@ XCLIENT = [
 DIFFERENT = {
     ("default", "long command"): "too long a command is refused, as later releases do, not cut "
                                  "and run",
+    ("effects", "effect bcc"): "the sender is told nothing about a copy that BCC makes, as with "
+                               "always_bcc",
     ("default", "bdat long line"): "the CR of a line that fills the buffer does not count twice",
 }
 

@@ -27,6 +27,9 @@ FILES = tuple(f"{verb}_{queue}" for queue in QUEUES for verb in ("list", "change
 # And what these must not be able to do in particular.
 DENIED = {
     "smtp": FILES + ("udp_socket", "thread", "map_code"),
+    # Its tables may lie in /etc.
+    "smtpd": tuple(f for f in FILES if f not in ("read_passwd", "read_config"))
+    + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "error": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "discard": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "postlogd": FILES + ("tcp_connect", "udp_socket"),
@@ -44,6 +47,7 @@ DENIED = {
 }
 ALLOWED = {
     "smtp": ("tcp_connect", "unix_socket"),
+    "smtpd": ("unix_socket",),
     "pickup": ("change_maildrop",),
     "cleanup": ("change_incoming", "thread"),
     "qmgr": ("change_incoming", "change_active", "change_deferred", "activate"),
