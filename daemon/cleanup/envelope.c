@@ -228,6 +228,18 @@ take_attribute(struct message *m, struct str data)
 	write_string(m, RECORD_LETTER(ATTRIBUTE), data);
 }
 
+/* What smtpd's access tables asked for after it had told its flags. */
+static void
+take_flags(struct message *m, struct str data)
+{
+	int64_t flags;
+
+	if (!str_to_i64(data, 0, UINT16_MAX, &flags))
+		message_fail(m, CLEANUP_BAD, STR("bad flags record"));
+	else
+		m->flags |= (unsigned)flags & (CLEANUP_FLAG_HOLD | CLEANUP_FLAG_DISCARD);
+}
+
 static void
 write_beginning(struct message *m)
 {
@@ -303,6 +315,8 @@ envelope_record(struct message *m, const struct record *record)
 		m->original = str_dup(m->mem, r->data);
 	else if (type == RECORD_ATTRIBUTE)
 		take_attribute(m, r->data);
+	else if (r->letter == RECORD_LETTER(FLAGS))
+		take_flags(m, r->data);
 	else if (type == RECORD_FILTER || type == RECORD_REDIRECT ||
 		 type == RECORD_VERP || type == RECORD_INSPECT)
 		write_string(m, r->letter, r->data);

@@ -163,6 +163,8 @@ sendopts(const struct message *m)
 	opts = (m->has_8bit_header ? SENDOPT_UTF8_HEADER : 0) |
 	       (str_is_ascii(m->sender) ? 0 : SENDOPT_UTF8_SENDER);
 
+	if ((m->flags & CLEANUP_FLAG_SMTPUTF8) != 0)
+		return opts | SENDOPT_UTF8;
 	return (m->flags & CLEANUP_FLAG_AUTOUTF8) != 0 &&
 			       (opts != 0 || m->has_utf8_recipient)
 		       ? opts | SENDOPT_UTF8

@@ -2,11 +2,15 @@
 #include "native.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/arena.h"
+#include "base/err.h"
+#include "base/io.h"
 
 #include "fiber/offload.h"
 
@@ -61,6 +65,111 @@ to_record(struct arena *mem, const struct addrinfo *ai, enum dns_type type,
 	return true;
 }
 
+/* ---- names of addresses ---- */
+
+enum { HOSTS_BYTES_MAX = 1 << 20, V4_LABELS = 4, V6_LABELS = 32 };
+
+/* "7.2.0.192.in-addr.arpa" back to the address it stands for. */
+static bool
+parse_v4(struct str labels, struct in_addr *out)
+{
+	unsigned char *b = (unsigned char *)out;
+	size_t n = 0;
+	struct str label;
+
+	while (str_token(&labels, ".", &label)) {
+		int64_t value;
+
+		if (n == V4_LABELS || !str_to_i64(label, 0, 255, &value))
+			return false;
+		b[V4_LABELS - 1 - n++] = (unsigned char)value;
+	}
+	return n == V4_LABELS;
+}
+
+static bool
+parse_v6(struct str labels, struct in6_addr *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+	struct str label;
+
+	*out = (struct in6_addr){0};
+	while (str_token(&labels, ".", &label)) {
+		const char *d;
+		unsigned value;
+
+		if (n == V6_LABELS || label.len != 1)
+			return false;
+		d = memchr(digits, char_lower(label.p[0]), sizeof(digits) - 1);
+		if (d == NULL)
+			return false;
+		value = (unsigned)(d - digits);
+		out->s6_addr[(V6_LABELS - 1 - n) / 2] |=
+			(unsigned char)(n % 2 == 0 ? value : value << 4);
+		n++;
+	}
+	return n == V6_LABELS;
+}
+
+static bool
+address_of(struct str name, int *family_out, unsigned char out[sizeof(struct in6_addr)])
+{
+	struct str v4 = STR(".in-addr.arpa");
+	struct str v6 = STR(".ip6.arpa");
+
+	if (str_iends(name, v4)) {
+		*family_out = AF_INET;
+		return parse_v4(str_head(name, name.len - v4.len), (void *)out);
+	}
+	*family_out = AF_INET6;
+	return str_iends(name, v6) &&
+	       parse_v6(str_head(name, name.len - v6.len), (void *)out);
+}
+
+/* The first name on the line of that address. */
+static bool
+find_in_hosts(struct arena *mem, struct str text, int family, const void *address,
+	      struct str *name_out)
+{
+	size_t size =
+		family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+	struct str line;
+
+	while (str_line(&text, &line)) {
+		struct str rest = str_head(line, str_index(line, '#'));
+		unsigned char found[sizeof(struct in6_addr)];
+		struct str first;
+
+		if (str_token(&rest, " \t", &first) &&
+		    inet_pton(family, str_c(mem, first), found) == 1 &&
+		    memcmp(found, address, size) == 0 &&
+		    str_token(&rest, " \t", name_out))
+			return true;
+	}
+	return false;
+}
+
+/* From the hosts file only: whoever asks goes on to the DNS by itself. */
+static void
+ask_name(struct arena *mem, struct str question, struct dns_answer *answer)
+{
+	unsigned char address[sizeof(struct in6_addr)] = {0};
+	struct dns_record *record = ARENA_NEW(mem, struct dns_record);
+	struct str text;
+	struct err err;
+	int family;
+
+	if (!address_of(question, &family, address) ||
+	    !io_read_file(mem, AT_FDCWD, "/etc/hosts", HOSTS_BYTES_MAX, &text, &err) ||
+	    !find_in_hosts(mem, text, family, address, &record->text))
+		return;
+	record->type = DNS_TYPE_PTR;
+	answer->result = DNS_FOUND;
+	answer->records = record;
+	answer->n_records = 1;
+}
+
 void
 native_ask(struct offload *offload, struct arena *mem, struct str name,
 	   enum dns_type type, struct dns_answer *answer_out)
@@ -70,6 +179,8 @@ native_ask(struct offload *offload, struct arena *mem, struct str name,
 	struct dns_answer answer = {.result = DNS_NODATA};
 	struct dns_record *records;
 
+	if (type == DNS_TYPE_PTR)
+		ask_name(mem, name, &answer);
 	if (type != DNS_TYPE_A && type != DNS_TYPE_AAAA) {
 		*answer_out = answer;
 		return;

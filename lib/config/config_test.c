@@ -333,7 +333,7 @@ uses(void **state)
 		{"biff", CONFIG_USE_ACTED, NULL},
 		{"smtp_use_tls", CONFIG_USE_ACTED, NULL},
 		{"frozen_delivered_to", CONFIG_USE_NOT_ACTED, "not supported yet"},
-		{"smtpd_client_port_logging", CONFIG_USE_NOT_ACTED, "not supported yet"},
+		{"qmqpd_client_port_logging", CONFIG_USE_NOT_ACTED, "not supported yet"},
 		{"use_srv_lookup", CONFIG_USE_NEWER, "newer Postfix"},
 		{"fallback_relay", CONFIG_USE_OLD, "use smtp_fallback_relay instead"},
 		{"relayhots", CONFIG_USE_UNKNOWN, "did you mean relayhost?"},
@@ -345,7 +345,7 @@ uses(void **state)
 			"use_srv_lookup=a\nfallback_relay=b\nrelayhots=c\n"
 			"relay_destination_rate_delay=1\nzzyzx=1\n"
 			"canonical_maps =\nbiff = NO\nsmtp_use_tls = no\n"
-			"frozen_delivered_to = no\nsmtpd_client_port_logging = yes\n");
+			"frozen_delivered_to = no\nqmqpd_client_port_logging = yes\n");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct str name = str_from(rows[i].name), text;

@@ -120,3 +120,18 @@ dsn_orcpt_format(struct arena *mem, struct str orcpt)
 	return str_printf(mem, PRI_STR ";" PRI_STR, STR_ARG(type),
 			  STR_ARG(xtext_encode(mem, rest)));
 }
+
+bool
+dsn_envid_parse(struct arena *mem, struct str text, struct str *out, struct err *err)
+{
+	struct str decoded;
+
+	if (!xtext_decode(mem, text, &decoded))
+		return err_set(err, ERR_PERM, "bad ENVID encoding");
+	for (size_t i = 0; i < decoded.len; i++)
+		if (!char_is_print(decoded.p[i]))
+			return err_set(err, ERR_PERM,
+				       "ENVID holds what does not print");
+	*out = decoded;
+	return true;
+}

@@ -27,6 +27,7 @@ FILES = tuple(f"{verb}_{queue}" for queue in QUEUES for verb in ("list", "change
 # And what these must not be able to do in particular.
 DENIED = {
     "smtp": FILES + ("udp_socket", "thread", "map_code"),
+    "smtpd": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "error": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "discard": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "postlogd": FILES + ("tcp_connect", "udp_socket"),
@@ -44,6 +45,7 @@ DENIED = {
 }
 ALLOWED = {
     "smtp": ("tcp_connect", "unix_socket"),
+    "smtpd": ("unix_socket",),
     "pickup": ("change_maildrop",),
     "cleanup": ("change_incoming", "thread"),
     "qmgr": ("change_incoming", "change_active", "change_deferred", "activate"),
@@ -72,7 +74,9 @@ class Place:
                     f"mail_owner = {self.user.pw_name}\n"
                     f"maillog_file = {self.dir}/maillog\n"
                     f"maillog_file_prefixes = {self.dir}\n"
-                    "myhostname = probe.example.net\ncompatibility_level = 3.6\n")
+                    "myhostname = probe.example.net\ncompatibility_level = 3.6\n"
+                    # Where tables lie may be read: by default all of /etc, for aliases.
+                    "local_recipient_maps =\n")
         with open(os.path.join(self.dir, "etc/master.cf"), "w", encoding="ascii") as f:
             f.write("smtp unix - - n - - smtp\n")
 

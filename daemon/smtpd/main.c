@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+
+#include "daemon/daemon.h"
+
+#include "session.h"
+#include "smtpd.h"
+
+static bool
+init(struct daemon *d, struct err *err)
+{
+	struct smtpd *s = ARENA_NEW(d->mem, struct smtpd);
+
+	s->daemon = d;
+	if (!settings_load(s, err))
+		return false;
+	d->state = s;
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = "smtpd",
+		.profile = SANDBOX_smtpd,
+		.init = init,
+		.session = session_run,
+	};
+
+	return daemon_main(argc, argv, &program);
+}

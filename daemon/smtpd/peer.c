@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/macros.h"
+
+#include "daemon/daemon.h"
+#include "dns/dns.h"
+#include "mail/address.h"
+#include "smtp/proxy_header.h"
+
+#include "log.h"
+#include "session.h"
+
+enum { REVERSE_MAX = 80 };
+
+void
+peer_set_text(struct session *s)
+{
+	s->peer.text = str_printf(s->mem, PRI_STR "[" PRI_STR "]", STR_ARG(s->peer.name),
+				  STR_ARG(s->peer.address));
+}
+
+/* ---- the socket ---- */
+
+/* An IPv4 address that came over an IPv6 socket is an IPv4 address. */
+static void
+plain_v4(struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+	struct sockaddr_in in = {.sin_family = AF_INET};
+
+	if (ss->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		return;
+	in.sin_port = in6->sin6_port;
+	memcpy(&in.sin_addr, &in6->sin6_addr.s6_addr[12], sizeof(in.sin_addr));
+	memcpy(ss, &in, sizeof(in));
+}
+
+static bool
+to_text(struct arena *mem, struct sockaddr_storage *ss, struct str *address_out,
+	struct str *port_out)
+{
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+	const struct sockaddr_in *in = (const void *)ss;
+	char text[INET6_ADDRSTRLEN];
+	const void *bytes;
+	in_port_t port;
+
+	plain_v4(ss);
+	if (ss->ss_family != AF_INET && ss->ss_family != AF_INET6)
+		return false;
+	bytes = ss->ss_family == AF_INET ? (const void *)&in->sin_addr
+					 : (const void *)&in6->sin6_addr;
+	port = ss->ss_family == AF_INET ? in->sin_port : in6->sin6_port;
+	if (inet_ntop(ss->ss_family, bytes, text, sizeof(text)) == NULL)
+		return false;
+	*address_out = str_dup(mem, str_from(text));
+	*port_out = str_printf(mem, "%u", ntohs(port));
+	return true;
+}
+
+static bool
+look_at_socket(struct session *s)
+{
+	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(ss);
+	struct peer *p = &s->peer;
+
+	if (getpeername(stream_fd(s->client), (struct sockaddr *)&ss, &len) != 0 ||
+	    !to_text(s->mem, &ss, &p->address, &p->port))
+		return false;
+	p->family = ss.ss_family;
+	len = sizeof(ss);
+	IGNORE(getsockname(stream_fd(s->client), (struct sockaddr *)&ss, &len) == 0 &&
+	       to_text(s->mem, &ss, &p->server_address, &p->server_port));
+	return true;
+}
+
+/* ---- the name ---- */
+
+/* "7.2.0.192.in-addr.arpa" (RFC 1035 section 3.5, RFC 3596 section 2.5). */
+static struct str
+reverse_name(struct arena *mem, int family, struct str address)
+{
+	struct buf *out = buf_new(mem, REVERSE_MAX);
+	unsigned char b[sizeof(struct in6_addr)];
+
+	if (inet_pton(family, str_c(mem, address), b) != 1)
+		return STR_EMPTY;
+	if (family == AF_INET)
+		return str_printf(mem, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2], b[1],
+				  b[0]);
+	for (size_t i = sizeof(b); i-- > 0;)
+		buf_printf(out, "%x.%x.", b[i] & 15u, (unsigned)b[i] >> 4);
+	buf_add_c(out, "ip6.arpa");
+	return buf_str(out);
+}
+
+static bool
+has_address(const struct dns_answer *answer, int family, struct str address)
+{
+	unsigned char want[sizeof(struct in6_addr)];
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < answer->n_records; i++) {
+		struct str found = answer->records[i].text;
+
+		/* There are several ways to write an IPv6 address. */
+		if (found.len >= sizeof(text))
+			continue;
+		memcpy(text, found.p, found.len);
+		text[found.len] = '\0';
+		if (inet_pton(family, text, want) == 1 &&
+		    inet_ntop(family, want, text, sizeof(text)) != NULL &&
+		    str_eq(str_from(text), address))
+			return true;
+	}
+	return false;
+}
+
+static enum access_name
+status_of(enum dns_result result)
+{
+	switch (result) {
+	case DNS_FOUND:
+		return ACCESS_NAME_OK;
+	case DNS_NXDOMAIN:
+	case DNS_NODATA:
+		return ACCESS_NAME_PERM;
+	case DNS_TRY_AGAIN:
+	case DNS_FAIL:
+	case DNS_MALFORMED:
+		break;
+	}
+	return ACCESS_NAME_TEMP;
+}
+
+/* Does the name lead back to the address? */
+static void
+verify(struct session *s, struct str name, bool native)
+{
+	struct peer *p = &s->peer;
+	enum dns_type type = p->family == AF_INET ? DNS_TYPE_A : DNS_TYPE_AAAA;
+	struct dns_answer answer;
+
+	s->world.dns.ask(s->world.dns.arg, s->now, name, type, native, &answer);
+	if (answer.result != DNS_FOUND) {
+		log_forged_name(s->smtpd->daemon->log, name, p->address,
+				dns_result_text(answer.result));
+		p->name_status = status_of(answer.result);
+	} else if (!has_address(&answer, p->family, p->address)) {
+		log_forged_name(s->smtpd->daemon->log, name, p->address, "");
+		p->name_status = ACCESS_NAME_FORGED;
+	} else {
+		p->name = p->reverse_name;
+		p->name_status = ACCESS_NAME_OK;
+	}
+}
+
+static void
+find_name(struct session *s)
+{
+	const struct dns_asker *dns = &s->world.dns;
+	struct peer *p = &s->peer;
+	struct dns_answer answer;
+	bool native = true;
+	struct str question;
+	struct err err;
+
+	question = reverse_name(s->now, p->family, p->address);
+	dns->ask(dns->arg, s->now, question, DNS_TYPE_PTR, true, &answer);
+	if (answer.result != DNS_FOUND) {
+		native = false;
+		dns->ask(dns->arg, s->now, question, DNS_TYPE_PTR, false, &answer);
+	}
+	p->name_status = p->reverse_status = status_of(answer.result);
+	if (answer.result != DNS_FOUND || answer.n_records == 0)
+		return;
+	if (!hostname_check(answer.records[0].text, false, &err)) {
+		p->name_status = p->reverse_status = ACCESS_NAME_PERM;
+		return;
+	}
+	p->reverse_name = str_dup(s->mem, answer.records[0].text);
+	verify(s, p->reverse_name, native);
+}
+
+/* ---- the proxy before us ---- */
+
+static bool
+no_header(struct session *s, const char *why)
+{
+	log_proxy(s->smtpd->daemon->log, why, stream_peek(s->client));
+	return false;
+}
+
+static void
+take_header(struct session *s, const struct proxy_header *h)
+{
+	struct peer *p = &s->peer;
+
+	if (h->keeps_peer)
+		return;
+	p->address = str_dup(s->mem, h->client_address);
+	p->port = str_dup(s->mem, h->client_port);
+	p->server_address = str_dup(s->mem, h->server_address);
+	p->server_port = str_dup(s->mem, h->server_port);
+	p->family = h->is_v6 ? AF_INET6 : AF_INET;
+}
+
+static bool
+read_header(struct session *s)
+{
+	const struct smtpd *d = s->smtpd;
+	struct proxy_header h;
+	const char *why;
+
+	for (;;) {
+		switch (proxy_header_parse(s->now, stream_peek(s->client), d->ipv4,
+					   d->ipv6, &h, &why)) {
+		case PROXY_DONE:
+			stream_consume(s->client, h.length);
+			take_header(s, &h);
+			return true;
+		case PROXY_BAD:
+			return no_header(s, why);
+		case PROXY_MORE:
+			break;
+		}
+		switch (stream_fill(s->client)) {
+		case STREAM_OK:
+			break;
+		case STREAM_TIMEOUT:
+			return no_header(s, "timeout error");
+		case STREAM_EOF:
+		case STREAM_ERROR:
+		case STREAM_TOO_LONG:
+		case STREAM_CANCELLED:
+			return no_header(s, "short protocol header");
+		}
+	}
+}
+
+static bool
+ask_proxy(struct session *s)
+{
+	int64_t ms = s->smtpd->config.smtpd_upstream_proxy_timeout * 1000;
+	bool ok;
+
+	stream_set_deadline_ms(s->client, loop_deadline_ms(s->smtpd->daemon->loop, ms));
+	ok = read_header(s);
+	stream_set_deadline_ms(s->client, LOOP_FOREVER);
+	return ok;
+}
+
+bool
+peer_find(struct session *s)
+{
+	bool ok = true;
+
+	struct peer *p = &s->peer;
+
+	*p = (struct peer){.name = STR("unknown"),
+			   .reverse_name = STR("unknown"),
+			   .address = STR("unknown"),
+			   .port = STR("unknown"),
+			   .server_address = STR("unknown"),
+			   .server_port = STR("unknown"),
+			   .name_status = ACCESS_NAME_PERM,
+			   .reverse_status = ACCESS_NAME_PERM,
+			   .family = AF_UNSPEC};
+	if (!look_at_socket(s)) {
+		/* A local socket or sendmail -bs: one of us. */
+		p->name = p->reverse_name = STR("localhost");
+		p->address = STR("127.0.0.1");
+		p->name_status = p->reverse_status = ACCESS_NAME_OK;
+		p->family = AF_INET;
+		p->is_local = true;
+	} else {
+		ok = !s->smtpd->has_proxy || ask_proxy(s);
+		if (s->smtpd->config.smtpd_peername_lookup)
+			find_name(s);
+	}
+	peer_set_text(s);
+	return ok;
+}

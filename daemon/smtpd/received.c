@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "received.h"
+
+#include "base/arena.h"
+
+#include "mail/address.h"
+
+/* RFC 3848, RFC 6531 section 4.3. */
+static const char *
+protocol_name(const struct received *r)
+{
+	bool esmtp = str_eq(r->protocol, STR("ESMTP"));
+
+	if (r->smtputf8)
+		return r->authenticated ? "UTF8SMTPA" : "UTF8SMTP";
+	if (esmtp && r->authenticated)
+		return "ESMTPA";
+	return esmtp ? "ESMTP" : "SMTP";
+}
+
+/* For whom and when. */
+static struct str
+last_line(struct arena *mem, const struct received *r)
+{
+	struct str quoted = address_quote_header(mem, r->recipient);
+
+	if (r->recipient.len == 0)
+		return str_printf(mem, "\t" PRI_STR, STR_ARG(r->date));
+	return str_printf(mem, "\tfor <" PRI_STR ">; " PRI_STR, STR_ARG(quoted),
+			  STR_ARG(r->date));
+}
+
+size_t
+received_format(struct arena *mem, const struct received *r,
+		struct str lines_out[RECEIVED_LINES])
+{
+	const char *end = r->recipient.len > 0 ? "" : ";";
+	struct str helo = r->helo.len > 0 ? r->helo : r->name;
+	bool v6 = str_contains(r->address, ':');
+
+	if (r->hide_client) {
+		lines_out[0] = str_printf(
+			mem, "Received: by " PRI_STR " (" PRI_STR ") id " PRI_STR "%s",
+			STR_ARG(r->myhostname), STR_ARG(r->mail_name), STR_ARG(r->id),
+			end);
+		lines_out[1] = last_line(mem, r);
+		return 2;
+	}
+	lines_out[0] = str_printf(
+		mem, "Received: from " PRI_STR " (" PRI_STR " [%s" PRI_STR "])",
+		STR_ARG(helo), STR_ARG(r->name), v6 ? "IPv6:" : "", STR_ARG(r->address));
+	lines_out[1] =
+		str_printf(mem, "\tby " PRI_STR " (" PRI_STR ") with %s id " PRI_STR "%s",
+			   STR_ARG(r->myhostname), STR_ARG(r->mail_name),
+			   protocol_name(r), STR_ARG(r->id), end);
+	lines_out[2] = last_line(mem, r);
+	return RECEIVED_LINES;
+}

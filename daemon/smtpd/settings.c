@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/sys.h"
+
+#include "config/config.h"
+#include "config/value.h"
+#include "daemon/daemon.h"
+#include "table/maps.h"
+#include "table/match.h"
+
+#include "smtpd.h"
+
+static void
+warn(void *arg, const char *text)
+{
+	log_warning(arg, "%s", text);
+}
+
+static bool
+open_maps(struct smtpd *s, const char *title, struct str text, struct maps **out,
+	  struct err *err)
+{
+	const char *const *texts;
+	size_t n;
+
+	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT, out, err))
+		return false;
+	n = maps_warnings(*out, &texts);
+	for (size_t i = 0; i < n; i++)
+		warn(s->daemon->log, texts[i]);
+	return true;
+}
+
+static bool
+open_match(struct smtpd *s, enum match_kind kind, const char *title, struct str text,
+	   struct match **out, struct err *err)
+{
+	const char *const *texts;
+	size_t n;
+
+	if (!match_open(s->daemon->mem, kind, title, text, 0, out, err))
+		return false;
+	n = match_warnings(*out, &texts);
+	for (size_t i = 0; i < n; i++)
+		warn(s->daemon->log, texts[i]);
+	return true;
+}
+
+static bool
+open_lists(struct smtpd *s, struct err *err)
+{
+	const struct smtpd_config *c = &s->config;
+
+	return open_maps(s, "smtpd_discard_ehlo_keyword_address_maps",
+			 c->smtpd_discard_ehlo_keyword_address_maps, &s->discard_maps,
+			 err) &&
+	       open_maps(s, "smtpd_command_filter", c->smtpd_command_filter,
+			 &s->command_filter, err) &&
+	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xclient_hosts",
+			  c->smtpd_authorized_xclient_hosts, &s->xclient_hosts, err) &&
+	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
+			  c->smtpd_authorized_xforward_hosts, &s->xforward_hosts, err) &&
+	       open_match(s, MATCH_ADDRESSES, "smtpd_forbid_bare_newline_exclusions",
+			  c->smtpd_forbid_bare_newline_exclusions, &s->newline_exclusions,
+			  err) &&
+	       open_match(s, MATCH_STRINGS, "smtpd_forbidden_commands",
+			  c->smtpd_forbidden_commands, &s->forbidden_commands, err) &&
+	       open_match(s, MATCH_STRINGS, "smtpd_noop_commands", c->smtpd_noop_commands,
+			  &s->noop_commands, err);
+}
+
+static bool
+load_newline_mode(struct smtpd *s, struct err *err)
+{
+	static const struct {
+		const char *word;
+		enum newline_mode mode;
+	} rows[] = {{"normalize", NEWLINE_NORMALIZE},
+		    {"yes", NEWLINE_NORMALIZE},
+		    {"note", NEWLINE_NOTE},
+		    {"reject", NEWLINE_REJECT},
+		    {"no", NEWLINE_ANY}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (str_ieq(s->config.smtpd_forbid_bare_newline,
+			    str_from(rows[i].word))) {
+			s->newlines = rows[i].mode;
+			return true;
+		}
+	return err_set(err, ERR_CONFIG, "bad smtpd_forbid_bare_newline: " PRI_STR,
+		       STR_ARG(s->config.smtpd_forbid_bare_newline));
+}
+
+static bool
+load_proxy(struct smtpd *s, struct err *err)
+{
+	struct str name = s->config.smtpd_upstream_proxy_protocol;
+
+	s->has_proxy = name.len > 0;
+	return name.len == 0 || str_eq(name, STR("haproxy")) ||
+	       err_set(err, ERR_CONFIG,
+		       "unsupported smtpd_upstream_proxy_protocol: " PRI_STR,
+		       STR_ARG(name));
+}
+
+static void
+load_protocols(struct smtpd *s)
+{
+	struct str rest = s->common.inet_protocols;
+	struct str word;
+
+	while (str_token(&rest, ", \t\r\n", &word)) {
+		bool all = str_ieq(word, STR("all"));
+
+		s->ipv4 = s->ipv4 || all || str_ieq(word, STR("ipv4"));
+		s->ipv6 = s->ipv6 || all || str_ieq(word, STR("ipv6"));
+	}
+}
+
+static bool
+check_sizes(const struct smtpd *s, struct err *err)
+{
+	int64_t minfree = s->config.queue_minfree;
+	int64_t limit = s->common.message_size_limit;
+
+	if (minfree > 0 && minfree / 3 < limit / 2)
+		log_warning(s->daemon->log,
+			    "queue_minfree(%" PRId64 ") should be at least "
+			    "1.5*message_size_limit(%" PRId64 ")",
+			    minfree, limit);
+	return limit >= 0 || err_set(err, ERR_CONFIG, "message_size_limit is negative");
+}
+
+bool
+settings_load(struct smtpd *s, struct err *err)
+{
+	struct daemon *d = s->daemon;
+	const struct str *values;
+	struct str *all;
+	size_t n;
+
+	if (!common_config_load(d->mem, d->config, &s->common, err) ||
+	    !smtpd_config_load(d->mem, d->config, &s->config, err) ||
+	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
+	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
+	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
+	    !check_sizes(s, err))
+		return false;
+	load_protocols(s);
+	rewrite_rules_warnings(&s->rewrite, warn, d->log);
+	access_rules_warnings(s->access, warn, d->log);
+	values = access_rules_values(s->access, &n);
+	all = arena_alloc_array(d->mem, n + 7, sizeof(*all));
+	for (size_t i = 0; i < n; i++)
+		all[i] = values[i];
+	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
+	all[n++] = s->config.smtpd_command_filter;
+	all[n++] = s->config.smtpd_authorized_xclient_hosts;
+	all[n++] = s->config.smtpd_authorized_xforward_hosts;
+	all[n++] = s->config.smtpd_forbid_bare_newline_exclusions;
+	all[n++] = s->config.smtpd_forbidden_commands;
+	all[n++] = s->config.smtpd_noop_commands;
+	d->tables = rewrite_rules_places(d->mem, &s->rewrite, all, n);
+	s->queue_fd = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	return s->queue_fd >= 0 || err_errno(err, ERR_TEMP, "open queue directory");
+}

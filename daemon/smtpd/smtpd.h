@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The SMTP server: one process, a fiber per session. What is loaded once is here; a
+ * session is in session.h, a message on its way in transaction.h.
+ */
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include "access/access.h"
+#include "config/common_config.h"
+#include "config/smtpd_config.h"
+#include "rewrite/rules.h"
+
+struct daemon;
+struct maps;
+struct match;
+
+/* smtpd_forbid_bare_newline: what lines are worth that end in LF alone. */
+enum newline_mode {
+	NEWLINE_ANY,       /* no: LF ends a line like CR LF, in every respect */
+	NEWLINE_NORMALIZE, /* a line, but the end of data takes CR LF . CR LF */
+	NEWLINE_NOTE,      /* the same, and the log says so */
+	NEWLINE_REJECT,    /* refused */
+};
+
+struct smtpd {
+	struct daemon *daemon;
+	struct common_config common;
+	struct smtpd_config config;
+	struct rewrite_rules rewrite;
+	struct access_rules *access;
+	struct maps *discard_maps;
+	struct maps *command_filter;
+	struct match *xclient_hosts;
+	struct match *xforward_hosts;
+	struct match *newline_exclusions;
+	struct match *forbidden_commands;
+	struct match *noop_commands;
+	enum newline_mode newlines;
+	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
+	bool ipv4, ipv6; /* inet_protocols */
+	int queue_fd;    /* of queue_directory, to ask how much is free */
+};
+
+/* Fill all but `daemon`; opens what needs names. Fails where Postfix's smtpd would not
+ * start. */
+bool settings_load(struct smtpd *s, struct err *err);
