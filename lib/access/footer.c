@@ -128,7 +128,7 @@ access_footer(const struct access *a, struct arena *mem,
 	template = find_template(a, mem, reply);
 	if (template.len == 0)
 		return reply;
-	if (!template_expand(mem, template, &values, &footer, &err)) {
+	if (!access_template_expand(mem, template, &values, &footer, &err)) {
 		if (a->world->log != NULL)
 			a->world->log(
 				a->world->log_arg, LOG_LEVEL_WARNING,

@@ -131,7 +131,7 @@ refuse(struct rbl *r)
 	case LOOKUP_ABSENT:
 		break;
 	}
-	if (!template_expand(e->mem, template, &values, &reply, &err)) {
+	if (!access_template_expand(e->mem, template, &values, &reply, &err)) {
 		eval_warn(e, "%s: bad rbl reply template: " PRI_STR, err.text,
 			  STR_ARG(template));
 		return eval_server_error(e);

@@ -149,8 +149,9 @@ look_up(void *closure, struct str name, struct str *out)
 }
 
 bool
-template_expand(struct arena *mem, struct str text, const struct template_values *values,
-		struct str *out, struct err *err)
+access_template_expand(struct arena *mem, struct str text,
+		       const struct template_values *values, struct str *out,
+		       struct err *err)
 {
 	struct expansion x = {.mem = mem, .v = values};
 	struct buf *b = buf_new(mem, TEMPLATE_MAX);

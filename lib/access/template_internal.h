@@ -26,6 +26,6 @@ struct template_values {
 	struct str rbl_class, rbl_domain, rbl_what, rbl_reason;
 };
 
-bool template_expand(struct arena *mem, struct str text,
-		     const struct template_values *values, struct str *out,
-		     struct err *err) MUST_CHECK;
+bool access_template_expand(struct arena *mem, struct str text,
+			    const struct template_values *values, struct str *out,
+			    struct err *err) MUST_CHECK;

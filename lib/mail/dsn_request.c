@@ -130,8 +130,7 @@ dsn_envid_parse(struct arena *mem, struct str text, struct str *out, struct err 
 		return err_set(err, ERR_PERM, "bad ENVID encoding");
 	for (size_t i = 0; i < decoded.len; i++)
 		if (!char_is_print(decoded.p[i]))
-			return err_set(err, ERR_PERM,
-				       "ENVID holds what does not print");
+			return err_set(err, ERR_PERM, "ENVID holds what does not print");
 	*out = decoded;
 	return true;
 }

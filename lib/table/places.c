@@ -37,7 +37,8 @@ add(struct places *p, struct str path)
 static void
 add_database(struct places *p, struct str settings)
 {
-	struct str path = settings_peek(p->mem, str_c(p->mem, settings), STR("dbpath"));
+	struct str path =
+		table_settings_peek(p->mem, str_c(p->mem, settings), STR("dbpath"));
 
 	if (str_starts(path, STR("/")))
 		add(p, path);

@@ -41,8 +41,8 @@ take_line(struct table *t, const char *path, const struct lines_item *item,
 }
 
 bool
-settings_load(struct table *t, const char *path, struct setting *rows, size_t n,
-	      struct err *err)
+table_settings_load(struct table *t, const char *path, struct setting *rows, size_t n,
+		    struct err *err)
 {
 	struct arena *mem = arena_new();
 	struct lines_item item;
@@ -62,7 +62,7 @@ settings_load(struct table *t, const char *path, struct setting *rows, size_t n,
 }
 
 struct str
-settings_peek(struct arena *mem, const char *path, struct str name)
+table_settings_peek(struct arena *mem, const char *path, struct str name)
 {
 	struct arena *file = arena_new();
 	struct str found = STR_EMPTY;

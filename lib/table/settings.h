@@ -20,8 +20,8 @@ enum { SETTINGS_FILE_MAX = 1 << 20 };
 
 /* Fill in the n rows. A name that is none of theirs, and a line that is no setting, is a
  * warning of the table. */
-bool settings_load(struct table *t, const char *path, struct setting *rows, size_t n,
-		   struct err *err) MUST_CHECK;
+bool table_settings_load(struct table *t, const char *path, struct setting *rows,
+			 size_t n, struct err *err) MUST_CHECK;
 
 /* One setting alone; empty if it is not there or the file cannot be read. */
-struct str settings_peek(struct arena *mem, const char *path, struct str name);
+struct str table_settings_peek(struct arena *mem, const char *path, struct str name);

@@ -254,7 +254,7 @@ sqlite_open(struct table *t, struct str name, struct err *err)
 			       t->name, path);
 	if (!library_functions(&library, names, ARRAY_LEN(names), &s->f, sizeof(s->f),
 			       err) ||
-	    !settings_load(t, path, rows, N_ROWS, err) ||
+	    !table_settings_load(t, path, rows, N_ROWS, err) ||
 	    !take_settings(t, s, path, rows, err) || !open_file(s, err))
 		return false;
 	arena_defer(t->mem, close_file, s);

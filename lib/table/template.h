@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Templates of tables that are asked in a language of their own (SQL): what is asked for
- *a key, and what is made of each result. Pure.
+ * a key, and what is made of each result. Pure.
  *
  *	%%	a %
  *	%s	all of it: the key in a query, the value in a result

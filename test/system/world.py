@@ -115,16 +115,15 @@ class World:
     def _unshare(self):
         if os.environ.get("HIKYAKU_TEST_NETWORK") == "host":
             raise OSError("HIKYAKU_TEST_NETWORK=host")
-        flags = CLONE_NEWNS | CLONE_NEWNET
         uid, gid = os.geteuid(), os.getegid()
-        if not self.root:
-            flags |= CLONE_NEWUSER
-        _call("unshare", flags)
+        _call("unshare", CLONE_NEWNS | (0 if self.root else CLONE_NEWUSER))
         if not self.root:
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{uid} {uid} 1")
             _write("/proc/self/gid_map", f"{gid} {gid} 1")
         _mount("none", "/", None, MS_REC | MS_PRIVATE)
+        # Last: without the mounts nobody would make this network work.
+        _call("unshare", CLONE_NEWNET)
 
     def _furnish(self):
         _loopback_up()
