@@ -327,7 +327,7 @@ enum lookup
 patterns_lookup(struct table *t, struct arena *mem, struct str key, struct str *value_out,
 		struct err *err)
 {
-	struct span groups[PATTERN_GROUPS_MAX];
+	struct span groups[PATTERN_GROUPS_MAX] = {{0, 0}};
 	const struct rules *rules;
 	void *data;
 

@@ -120,17 +120,19 @@ pcre_compile(void *state, struct arena *mem, struct str text, int flags,
 }
 
 static void
-take_groups(const struct state *s, int n, struct span *groups)
+take_groups(const struct state *s, size_t n, struct span *groups)
 {
 	const PCRE2_SIZE *ends = s->f.pcre2_get_ovector_pointer_8(s->match);
 
-	for (int i = 0; i < PATTERN_GROUPS_MAX; i++) {
-		bool set = i < n && ends[2 * i] != PCRE2_UNSET &&
-			   ends[2 * i] <= ends[2 * i + 1];
+	for (size_t i = 0; i < PATTERN_GROUPS_MAX; i++) {
+		size_t begin = ends[2 * i];
+		size_t end = ends[2 * i + 1];
 
-		groups[i] =
-			set ? (struct span){ends[2 * i], ends[2 * i + 1] - ends[2 * i]}
-			    : (struct span){0, 0};
+		/* A pattern may move the beginning behind the end (\K). */
+		if (i < n && begin != PCRE2_UNSET && begin <= end)
+			groups[i] = (struct span){begin, end - begin};
+		else
+			groups[i] = (struct span){0, 0};
 	}
 }
 
@@ -153,7 +155,7 @@ pcre_match(void *state, void *pattern, struct str key, struct span *groups,
 	}
 	if (groups != NULL)
 		/* 0: more groups matched than are kept. */
-		take_groups(s, rc == 0 ? PATTERN_GROUPS_MAX : rc, groups);
+		take_groups(s, rc == 0 ? PATTERN_GROUPS_MAX : (size_t)rc, groups);
 	return PATTERN_MATCHES;
 }
 
