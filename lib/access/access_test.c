@@ -133,6 +133,7 @@ load(struct fixture *f, const char *extra, struct err *err)
 	struct str path;
 	bool ok;
 
+	f->rules = NULL;
 	f->mem = arena_new();
 	assert_non_null(mkdtemp(dir));
 	path = str_printf(f->mem, "%s/main.cf", dir);
