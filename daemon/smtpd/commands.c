@@ -75,7 +75,8 @@ hello(struct session *s, const struct smtp_words *words, bool esmtp)
 	text = smtp_words_join(s->now, words, 1);
 	session_set_helo(s, neutral(s->now, text, s->smtpd->common.smtputf8_enable));
 	s->has_helo = true;
-	s->is_esmtp = esmtp;
+	/* Once EHLO was said a later HELO takes nothing back, as in Postfix. */
+	s->is_esmtp = s->is_esmtp || esmtp;
 	request = session_request(s);
 	if (check(s, esmtp ? ACCESS_EHLO : ACCESS_HELO, &request))
 		return true;

@@ -410,6 +410,11 @@ accept_chunk(struct session *s, int64_t count, bool last)
 	int64_t limit = s->smtpd->common.message_size_limit;
 	struct transaction *tx = s->tx;
 
+	if (count == 0 && !last) {
+		log_bdat(log_of(s), tx != NULL ? tx->id : STR_EMPTY, "null BDAT request",
+			 s->peer.text, STR_EMPTY);
+		return refuse_chunk(s, count, last, STR("551 5.7.1 Null BDAT request"));
+	}
 	if (s->bdat_failed)
 		return refuse_chunk(s, count, last,
 				    str_printf(s->now,
@@ -423,10 +428,6 @@ accept_chunk(struct session *s, int64_t count, bool last)
 	if (tx->n_recipients == 0)
 		return refuse_chunk(s, count, last,
 				    STR("554 5.5.1 Error: no valid recipients"));
-	if (count == 0 && !last) {
-		log_bdat(log_of(s), tx->id, "null BDAT request", s->peer.text, STR_EMPTY);
-		return refuse_chunk(s, count, last, STR("551 5.7.1 Null BDAT request"));
-	}
 	if (limit > 0 && count > limit - tx->size) {
 		log_bdat_size(log_of(s), tx->id, s->peer.text);
 		return refuse_chunk(s, count, last,

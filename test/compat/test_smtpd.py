@@ -7,6 +7,7 @@ awaited; after a 354 lines go out without waiting, up to the dot. (bytes, n) is 
 and n replies are awaited. Each dialogue comes from an address of its own, by which its log
 lines are known.
 """
+import random
 import re
 import socket
 import time
@@ -23,6 +24,7 @@ EHLO = "EHLO client.example"
 MAIL = "MAIL FROM:<s@client.example>"
 RCPT = "RCPT TO:<r@remote.example>"
 BODY = ["Subject: hello", "", "Hello."]
+SEND = object()   # DATA, and a message if the server wants one
 MESSAGE = [MAIL, RCPT, "DATA", *BODY, "."]
 QUIT = "QUIT"
 
@@ -213,10 +215,26 @@ XCLIENT = [
     ("xforward in mail", [EHLO, MAIL, "XFORWARD NAME=x", QUIT]),
 ]
 
+# Commands in any order: what one leaves behind for the next.
+ANY = ([EHLO, "HELO client.example", MAIL, MAIL, MAIL, RCPT, RCPT, RCPT, "RCPT TO:<q@remote.example>", SEND, SEND,
+        "RSET", "NOOP", "VRFY r@remote.example", "ETRN x.example", "FOO", "EHLO", "MAIL FROM:<a@b..c>",
+        # No SIZE: after one that was too large Postfix takes it for that of the next MAIL, too.
+        "MAIL FROM:<> BODY=8BITMIME", "RCPT TO:<>",
+        "RCPT TO:<a@b.example> FOO=1", "DATA x", "STARTTLS", "AUTH PLAIN AGEAYg==", "XCLIENT NAME=x"]
+       + [(b"BDAT %d%s\r\n%s" % (len(text), last, text), 1)
+          for text in (b"A: b\r\n\r\nc\r\n", b"half", b"") for last in (b"", b" LAST")])
+
+
+def random_dialogues(count):
+    dice = random.Random(25)
+    return [(f"random {i}", [*dice.choices(ANY, k=dice.randint(4, 14)), QUIT]) for i in range(count)]
+
+
 # Where ours is meant to differ: (variant, dialogue) and why.
 DIFFERENT = {
     ("default", "long command"): "too long a command is refused, as later releases do, not cut "
                                  "and run",
+    ("random", "random 203"): "a second MAIL, which is refused, does not undo BODY of the first",
     ("effects", "effect bcc"): "the sender is told nothing about a copy that BCC makes, as with "
                                "always_bcc",
     ("default", "bdat long line"): "the CR of a line that fills the buffer does not count twice",
@@ -225,6 +243,7 @@ DIFFERENT = {
 # Other settings: (parameters as -o, dialogues).
 VARIANTS = {
     "default": ("", DIALOGUES),
+    "random": ("", random_dialogues(300)),
     "xclient": ("-o smtpd_authorized_xclient_hosts=127.0.0.0/8 "
                 "-o smtpd_authorized_xforward_hosts=127.0.0.0/8", XCLIENT),
     "strict": ("-o strict_rfc821_envelopes=yes -o disable_vrfy_command=yes -o smtpd_helo_required=yes "
@@ -325,6 +344,15 @@ class Talk:
             return self
         content = False
         for step in steps:
+            if step is SEND:
+                self.send(b"DATA\r\n")
+                code = self.reply()
+                if code == "354":
+                    self.send(sent(*BODY, "."))
+                    code = self.reply()
+                if code is None:
+                    return self
+                continue
             if isinstance(step, tuple):
                 self.send(step[0])
                 for _ in range(step[1]):
@@ -404,7 +432,7 @@ class Side:
         jobs = [(variant, name, steps) for variant, (_, dialogues) in VARIANTS.items()
                 for name, steps in dialogues]
         with self.instance as mta, ThreadPoolExecutor(AT_ONCE) as pool:
-            sources = [f"127.1.{i // 200}.{i % 200 + 1}" for i in range(len(jobs))]
+            sources = [f"127.1.{i // 200 + 10}.{i % 200 + 10}" for i in range(len(jobs))]
             told = list(pool.map(lambda at: play(mta, self.ports[at[0][0]], at[1], at[0][2]),
                                  zip(jobs, sources)))
             time.sleep(1)
