@@ -65,6 +65,19 @@ to_record(struct arena *mem, const struct addrinfo *ai, enum dns_type type,
 	return true;
 }
 
+/* The C library says an address twice that two lines of the hosts file have, and also
+ * 127.0.0.1 where the file has ::1. */
+static bool
+has_record(const struct dns_answer *answer, const struct dns_record *records,
+	   struct str text)
+{
+	for (size_t i = 0; i < answer->n_records; i++) {
+		if (str_eq(records[i].text, text))
+			return true;
+	}
+	return false;
+}
+
 /* ---- names of addresses ---- */
 
 enum { HOSTS_BYTES_MAX = 1 << 20, V4_LABELS = 4, V6_LABELS = 32 };
@@ -195,7 +208,8 @@ native_ask(struct offload *offload, struct arena *mem, struct str name,
 	records = arena_alloc_array(mem, DNS_RECORDS_MAX, sizeof(*records));
 	for (const struct addrinfo *ai = job.list; ai != NULL; ai = ai->ai_next)
 		if (answer.n_records < DNS_RECORDS_MAX && ai->ai_family == job.family &&
-		    to_record(mem, ai, type, &records[answer.n_records]))
+		    to_record(mem, ai, type, &records[answer.n_records]) &&
+		    !has_record(&answer, records, records[answer.n_records].text))
 			answer.n_records++;
 	freeaddrinfo(job.list);
 	if (answer.n_records > 0)

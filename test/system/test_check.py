@@ -734,6 +734,9 @@ class Stock(Checked):
             self.assertRegex(finding["text"], "not implemented yet|there is no program")
 
     def test_ours(self):
+        with open("/etc/aliases", "w", encoding="ascii") as f:  # as ./dev install does
+            f.write("postmaster: root\n")
+        self.instance().run("postalias", "hash:/etc/aliases")
         found = self.stock(os.path.join(TREE, "packaging", "main.cf"),
                            os.path.join(TREE, "packaging", "master.cf"))
         self.assert_not_ours(found.pop("service_absent", []))

@@ -181,8 +181,16 @@ class Answers(unittest.TestCase):
         self.assertEqual(self.ask("left.example", "A").texts, ["192.0.2.1"])
 
     def test_native(self):
-        answer = self.resolver.ask("localhost", "A", native=True)
-        self.assertEqual(answer.texts, ["127.0.0.1"])
+        """Each address once, however often the hosts file has it."""
+        world.need_private()
+        with open("/etc/hosts", "w", encoding="ascii") as f:
+            f.write("127.0.0.1 localhost\n::1 localhost\n"
+                    "192.0.2.1 twice.example\n192.0.2.2 twice.example\n"
+                    "192.0.2.1 twice.example\n")
+        for name, texts in (("localhost", ["127.0.0.1"]),
+                            ("twice.example", ["192.0.2.1", "192.0.2.2"])):
+            answer = self.resolver.ask(name, "A", native=True)
+            self.assertEqual(answer.texts, texts)
         self.assertEqual(self.resolver.ask("localhost", "MX", native=True).result, "nodata")
 
     def test_hundred_clients_at_once(self):
