@@ -66,21 +66,32 @@ to_text(struct arena *mem, struct sockaddr_storage *ss, struct str *address_out,
 	return true;
 }
 
+/* A UNIX socket's clients are this machine's own. Our end of the socket tells what it is,
+ * because the other end of a TCP connection that was reset is not known any more, while
+ * what it has sent can still be read: that is a stranger. */
 static bool
+is_local_socket(const struct sockaddr_storage *our_end)
+{
+	return our_end->ss_family == AF_UNIX;
+}
+
+static void
 look_at_socket(struct session *s)
 {
 	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(ss);
 	struct peer *p = &s->peer;
 
-	if (getpeername(stream_fd(s->client), (struct sockaddr *)&ss, &len) != 0 ||
-	    !to_text(s->mem, &ss, &p->address, &p->port))
-		return false;
-	p->family = ss.ss_family;
+	if (getsockname(stream_fd(s->client), (struct sockaddr *)&ss, &len) != 0)
+		return;
+	p->is_local = is_local_socket(&ss);
+	if (p->is_local || !to_text(s->mem, &ss, &p->server_address, &p->server_port))
+		return;
+	ss = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
 	len = sizeof(ss);
-	IGNORE(getsockname(stream_fd(s->client), (struct sockaddr *)&ss, &len) == 0 &&
-	       to_text(s->mem, &ss, &p->server_address, &p->server_port));
-	return true;
+	if (getpeername(stream_fd(s->client), (struct sockaddr *)&ss, &len) == 0 &&
+	    to_text(s->mem, &ss, &p->address, &p->port))
+		p->family = ss.ss_family;
 }
 
 /* ---- the name ---- */
@@ -263,7 +274,6 @@ bool
 peer_find(struct session *s)
 {
 	bool ok = true;
-
 	struct peer *p = &s->peer;
 
 	*p = (struct peer){.name = STR("unknown"),
@@ -275,16 +285,15 @@ peer_find(struct session *s)
 			   .name_status = ACCESS_NAME_PERM,
 			   .reverse_status = ACCESS_NAME_PERM,
 			   .family = AF_UNSPEC};
-	if (!look_at_socket(s)) {
-		/* A local socket or sendmail -bs: one of us. */
+	look_at_socket(s);
+	if (p->is_local) {
 		p->name = p->reverse_name = STR("localhost");
 		p->address = STR("127.0.0.1");
 		p->name_status = p->reverse_status = ACCESS_NAME_OK;
 		p->family = AF_INET;
-		p->is_local = true;
 	} else {
 		ok = !s->smtpd->has_proxy || ask_proxy(s);
-		if (s->smtpd->config.smtpd_peername_lookup)
+		if (s->smtpd->config.smtpd_peername_lookup && p->family != AF_UNSPEC)
 			find_name(s);
 	}
 	peer_set_text(s);

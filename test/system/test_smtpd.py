@@ -6,8 +6,10 @@ import itertools
 import os
 import re
 import resource
+import signal
 import smtplib
 import socket
+import struct
 import time
 import unittest
 
@@ -155,6 +157,28 @@ class Smtpd(unittest.TestCase):
         mta.log.wait(r"NOQUEUE: reject: RCPT from \S+\[127.0.0.1\]: 454 4.7.1 <a@dest.example>: "
                      r"Relay access denied; from=<s@client.example> to=<a@dest.example> "
                      r"proto=ESMTP helo=<client.example>")
+
+    def test_stranger_that_is_gone(self):
+        """A connection that was reset before it is looked at has no other end any more,
+        and still a whole session to read: that is nobody of ours."""
+        with Sink(name="dest.example") as sink:
+            mta = self.start(relayhost=f"[127.0.0.1]:{sink.port}", mynetworks="192.0.2.0/24")
+            Talk().close()  # it runs
+            mta.log.wait("smtpd: disconnect from")
+            mta.kill("smtpd", signal.SIGSTOP)
+            with socket.create_connection(("127.0.0.1", PORT)) as stranger:
+                stranger.sendall(b"EHLO x.example\r\nMAIL FROM:<a@b.example>\r\n"
+                                 b"RCPT TO:<c@dest.example>\r\nDATA\r\n"
+                                 b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+                time.sleep(0.1)
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                    struct.pack("ii", 1, 0))
+            mta.log.mark()
+            mta.kill("smtpd", signal.SIGCONT)
+            mta.log.wait(r"smtpd: connect from unknown\[unknown\]")
+            mta.log.wait(r"smtpd: disconnect from unknown\[unknown\]")
+            self.assertEqual(mta.log.find("cleanup: "), [])
+            self.assertEqual((mta.queued(), sink.messages), (0, []))
 
     def test_timeouts(self):
         mta = self.start(smtpd_timeout="1s", smtpd_per_request_deadline="yes")
