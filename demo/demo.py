@@ -6,7 +6,9 @@ Everything happens below one temporary directory, on ports of 127.0.0.1 that nob
 as root the daemons run as user daemon, else as you. All that was started is stopped again.
 """
 import contextlib
+import grp
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -24,7 +26,9 @@ from dnsserver import DNSServer  # noqa: E402
 BUILD = os.environ["HIKYAKU_BUILD"]
 BIN = os.path.join(BUILD, "bin")
 ROOT = os.geteuid() == 0
-OWNER = "daemon" if ROOT else None
+# An ordinary user's instance is owned by who runs it.
+OWNER = "daemon" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
+GROUP = "daemon" if ROOT else grp.getgrgid(os.getegid()).gr_name
 WAIT = 20  # seconds that anything may take
 
 MASTER_CF = """\
@@ -103,10 +107,10 @@ class Instance:
             "inet_interfaces": "127.0.0.1",
             "inet_protocols": "ipv4",
             "mydestination": "",
+            "mail_owner": OWNER,
+            "setgid_group": GROUP,
             **settings,
         }
-        if ROOT:
-            self.settings |= {"mail_owner": OWNER, "setgid_group": OWNER}
         with open(f"{directory}/etc/main.cf", "w", encoding="utf-8") as f:
             f.writelines(f"{name} = {value}\n" for name, value in self.settings.items())
         with open(f"{directory}/etc/master.cf", "w", encoding="utf-8") as f:
