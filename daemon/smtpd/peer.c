@@ -12,13 +12,12 @@
 
 #include "daemon/daemon.h"
 #include "dns/dns.h"
+#include "dns/reverse.h"
 #include "mail/address.h"
 #include "smtp/proxy_header.h"
 
 #include "log.h"
 #include "session.h"
-
-enum { REVERSE_MAX = 80 };
 
 void
 peer_set_text(struct session *s)
@@ -69,12 +68,6 @@ to_text(struct arena *mem, struct sockaddr_storage *ss, struct str *address_out,
 /* A UNIX socket's clients are this machine's own. Our end of the socket tells what it is,
  * because the other end of a TCP connection that was reset is not known any more, while
  * what it has sent can still be read: that is a stranger. */
-static bool
-is_local_socket(const struct sockaddr_storage *our_end)
-{
-	return our_end->ss_family == AF_UNIX;
-}
-
 static void
 look_at_socket(struct session *s)
 {
@@ -84,7 +77,7 @@ look_at_socket(struct session *s)
 
 	if (getsockname(stream_fd(s->client), (struct sockaddr *)&ss, &len) != 0)
 		return;
-	p->is_local = is_local_socket(&ss);
+	p->is_local = ss.ss_family == AF_UNIX;
 	if (p->is_local || !to_text(s->mem, &ss, &p->server_address, &p->server_port))
 		return;
 	ss = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
@@ -95,46 +88,6 @@ look_at_socket(struct session *s)
 }
 
 /* ---- the name ---- */
-
-/* "7.2.0.192.in-addr.arpa" (RFC 1035 section 3.5, RFC 3596 section 2.5). */
-static struct str
-reverse_name(struct arena *mem, int family, struct str address)
-{
-	struct buf *out = buf_new(mem, REVERSE_MAX);
-	unsigned char b[sizeof(struct in6_addr)];
-
-	if (inet_pton(family, str_c(mem, address), b) != 1)
-		return STR_EMPTY;
-	if (family == AF_INET)
-		return str_printf(mem, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2], b[1],
-				  b[0]);
-	for (size_t i = sizeof(b); i-- > 0;)
-		buf_printf(out, "%x.%x.", b[i] & 15u, (unsigned)b[i] >> 4);
-	buf_add_c(out, "ip6.arpa");
-	return buf_str(out);
-}
-
-static bool
-has_address(const struct dns_answer *answer, int family, struct str address)
-{
-	unsigned char want[sizeof(struct in6_addr)];
-	char text[INET6_ADDRSTRLEN];
-
-	for (size_t i = 0; i < answer->n_records; i++) {
-		struct str found = answer->records[i].text;
-
-		/* There are several ways to write an IPv6 address. */
-		if (found.len >= sizeof(text))
-			continue;
-		memcpy(text, found.p, found.len);
-		text[found.len] = '\0';
-		if (inet_pton(family, text, want) == 1 &&
-		    inet_ntop(family, want, text, sizeof(text)) != NULL &&
-		    str_eq(str_from(text), address))
-			return true;
-	}
-	return false;
-}
 
 static enum access_name
 status_of(enum dns_result result)
@@ -166,7 +119,7 @@ verify(struct session *s, struct str name, bool native)
 		log_forged_name(s->smtpd->daemon->log, name, p->address,
 				dns_result_text(answer.result));
 		p->name_status = status_of(answer.result);
-	} else if (!has_address(&answer, p->family, p->address)) {
+	} else if (!dns_answer_has_address(&answer, p->address)) {
 		log_forged_name(s->smtpd->daemon->log, name, p->address, "");
 		p->name_status = ACCESS_NAME_FORGED;
 	} else {
@@ -185,7 +138,8 @@ find_name(struct session *s)
 	struct str question;
 	struct err err;
 
-	question = reverse_name(s->now, p->family, p->address);
+	if (!dns_reverse_name(s->now, p->address, STR_EMPTY, &question))
+		return;
 	dns->ask(dns->arg, s->now, question, DNS_TYPE_PTR, true, &answer);
 	if (answer.result != DNS_FOUND) {
 		native = false;

@@ -14,6 +14,8 @@
 #include "mail/address.h"
 #include "mail/dsn.h"
 
+#include "dns/reverse.h"
+
 #include "access/eval_internal.h"
 #include "access/restrict_internal.h"
 #include "access/template_internal.h"
@@ -149,7 +151,7 @@ address_query(struct eval *e, const struct item *item, struct rbl *r)
 	*r = (struct rbl){.e = e, .zone = &item->zone};
 	r->what = e->request->client_address;
 	return eval_subject(e, SUBJECT_CLIENT, &name, &r->who) &&
-	       zone_query_address(e->mem, &item->zone, r->what, &r->query);
+	       dns_reverse_name(e->mem, r->what, item->zone.name, &r->query);
 }
 
 enum verdict

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "access/zone_internal.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
-#include "base/arena.h"
-#include "base/buf.h"
 #include "base/macros.h"
+
+#include "mail/address.h"
 
 enum { BYTE_VALUES = 256 };
 
@@ -111,56 +108,16 @@ zone_parse(struct str text, struct zone *out, struct err *err)
 	return true;
 }
 
-static bool
-to_bytes(struct str address, unsigned char bytes[16], size_t *len_out)
-{
-	char copy[INET6_ADDRSTRLEN];
-
-	if (address.len >= sizeof(copy))
-		return false;
-	memcpy(copy, address.p, address.len);
-	copy[address.len] = '\0';
-	if (inet_pton(AF_INET, copy, bytes) == 1)
-		*len_out = 4;
-	else if (inet_pton(AF_INET6, copy, bytes) == 1)
-		*len_out = 16;
-	else
-		return false;
-	return true;
-}
-
 bool
 zone_accepts(const struct zone *zone, struct str answer)
 {
-	unsigned char bytes[16];
-	size_t len;
+	unsigned char bytes[HOSTADDR_BYTES_MAX];
 
-	if (!to_bytes(answer, bytes, &len) || len != 4)
+	if (hostaddr_bytes(answer, bytes) != 4)
 		return false;
 	for (size_t i = 0; zone->has_filter && i < 4; i++) {
 		if ((zone->allowed[i][bytes[i] / 8] & 1u << bytes[i] % 8) == 0)
 			return false;
 	}
 	return true;
-}
-
-bool
-zone_query_address(struct arena *mem, const struct zone *zone, struct str address,
-		   struct str *query_out)
-{
-	struct buf *b = buf_new(mem, 512);
-	unsigned char bytes[16];
-	size_t len;
-
-	if (!to_bytes(address, bytes, &len))
-		return false;
-	for (size_t i = len; i-- > 0;) {
-		if (len == 4)
-			buf_printf(b, "%u.", bytes[i]);
-		else
-			buf_printf(b, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4);
-	}
-	buf_add(b, zone->name);
-	*query_out = buf_str(b);
-	return buf_ok(b);
 }

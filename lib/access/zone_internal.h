@@ -10,8 +10,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-struct arena;
-
 struct zone {
 	struct str text; /* as written, with the filter */
 	struct str name; /* without */
@@ -24,7 +22,3 @@ bool zone_parse(struct str text, struct zone *out, struct err *err) MUST_CHECK;
 
 /* Is this A record (text) one that counts? */
 bool zone_accepts(const struct zone *zone, struct str answer);
-
-/* What to ask for: "7.2.0.192.ZONE"; IPv6 by its half bytes. False: no address. */
-bool zone_query_address(struct arena *mem, const struct zone *zone, struct str address,
-			struct str *query_out);

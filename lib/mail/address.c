@@ -226,18 +226,35 @@ hostname_check(struct str name, bool utf8, struct err *err)
 	}
 }
 
+size_t
+hostaddr_bytes(struct str text, unsigned char bytes[static HOSTADDR_BYTES_MAX])
+{
+	bool v6 = str_contains(text, ':');
+	char copy[HOSTADDR_MAX];
+
+	if (text.len == 0 || text.len >= sizeof(copy) || str_contains(text, '\0'))
+		return 0;
+	memcpy(copy, text.p, text.len);
+	copy[text.len] = '\0';
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, copy, bytes) != 1)
+		return 0;
+	return v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+}
+
 bool
 hostaddr_is_valid(struct str text)
 {
-	char copy[HOSTADDR_MAX];
-	unsigned char address[sizeof(struct in6_addr)];
+	unsigned char ignored[HOSTADDR_BYTES_MAX];
 
-	if (text.len == 0 || text.len >= sizeof(copy) || str_contains(text, '\0'))
-		return false;
-	memcpy(copy, text.p, text.len);
-	copy[text.len] = '\0';
-	return inet_pton(str_contains(text, ':') ? AF_INET6 : AF_INET, copy, address) ==
-	       1;
+	return hostaddr_bytes(text, ignored) > 0;
+}
+
+struct str
+address_without_brackets(struct str text)
+{
+	if (text.len >= 2 && text.p[0] == '<' && text.p[text.len - 1] == '>')
+		return str_head(str_skip(text, 1), text.len - 2);
+	return text;
 }
 
 bool

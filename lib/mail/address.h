@@ -51,8 +51,16 @@ bool address_extension(struct str local, const char *delimiters,
  * utf8 is set. The reason is in err (ERR_PERM). */
 bool hostname_check(struct str name, bool utf8, struct err *err);
 
+enum { HOSTADDR_BYTES_MAX = 16 };
+
 /* An IPv4 or IPv6 address in text, without brackets or prefix. */
 bool hostaddr_is_valid(struct str text);
+
+/* The same as bytes in network order. Returns how many: 4, 16, or 0 for what is none. */
+size_t hostaddr_bytes(struct str text, unsigned char bytes[static HOSTADDR_BYTES_MAX]);
+
+/* What is inside of <...>, or all of it where the text is not in brackets. */
+struct str address_without_brackets(struct str text);
 
 /* `[192.0.2.1]` or `[IPv6:2001:db8::1]`: the address inside, as a view. False for
  * anything else. */

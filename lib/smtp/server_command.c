@@ -142,15 +142,6 @@ smtp_is_header_like(struct str word)
 
 /* ---- addresses ---- */
 
-/* Between the brackets where the text is in brackets. */
-static struct str
-without_brackets(struct str text)
-{
-	if (text.len >= 2 && text.p[0] == '<' && text.p[text.len - 1] == '>')
-		return str_head(str_skip(text, 1), text.len - 2);
-	return text;
-}
-
 /* "@a,@b:c@d": only the last part counts (RFC 5321 appendix C). */
 static struct str
 without_route(struct str text)
@@ -211,7 +202,7 @@ enum smtp_path_result
 smtp_path_parse(struct arena *mem, struct str text, const struct smtp_path_rules *rules,
 		struct str *address_out)
 {
-	struct str inner = str_trim(without_brackets(text));
+	struct str inner = str_trim(address_without_brackets(text));
 	const struct token *only;
 	struct token_list list;
 	struct str address;
@@ -428,7 +419,7 @@ smtp_rcpt_parse(struct arena *mem, const struct smtp_words *words,
 		       STR("501 5.1.3 Bad recipient address syntax"), &rcpt.address,
 		       fault))
 		return false;
-	rcpt.text = without_brackets(words->word[2]);
+	rcpt.text = address_without_brackets(words->word[2]);
 	for (size_t i = 3; i < words->n; i++)
 		if (!take_rcpt_option(mem, words->word[i], offer, utf8, &rcpt, fault))
 			return false;

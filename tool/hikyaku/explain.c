@@ -297,15 +297,6 @@ rewrite_parameter(struct str text)
 	return "myorigin";
 }
 
-/* "<user@domain>", as copied from a log. */
-static struct str
-without_brackets(struct str text)
-{
-	if (text.len >= 2 && text.p[0] == '<' && text.p[text.len - 1] == '>')
-		return str_head(str_skip(text, 1), text.len - 2);
-	return text;
-}
-
 /* Not accepted now: tried again until the table answers. */
 static void
 explain_table_problem(struct explain *x, struct str address, const struct err *err)
@@ -390,7 +381,8 @@ explain_copies(struct explain *x, struct str recipient)
 static void
 explain_address(struct explain *x, const char *argument)
 {
-	struct str text = without_brackets(str_from(argument));
+	/* "<user@domain>", as copied from a log. */
+	struct str text = address_without_brackets(str_from(argument));
 	struct str form = rewrite_form(x->mem, &x->rules, text);
 	struct err err;
 
@@ -522,7 +514,7 @@ explain_main(int argc, char **argv)
 		if (c == 'c')
 			x.dir = optarg;
 		else if (c == 'f')
-			x.given_sender = without_brackets(str_from(optarg));
+			x.given_sender = address_without_brackets(str_from(optarg));
 		else if (c == 'o')
 			x.offline = true;
 		else if (c == 'j')

@@ -6,7 +6,6 @@
  */
 #include "explain_smtp.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "config/config.h"
 #include "config/master_cf.h"
 #include "config/resolver_config.h"
+#include "dns/reverse.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "mail/address.h"
@@ -270,23 +270,6 @@ run_session(struct smtp_question *q)
 
 /* ---- the client's name ---- */
 
-static struct str
-reverse_question(struct arena *mem, struct str address)
-{
-	unsigned char b[sizeof(struct in6_addr)];
-	struct buf *out = buf_new(mem, 128);
-
-	if (inet_pton(AF_INET, address.p, b) == 1)
-		return str_printf(mem, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2], b[1],
-				  b[0]);
-	if (inet_pton(AF_INET6, address.p, b) != 1)
-		return STR_EMPTY;
-	for (size_t i = sizeof(b); i-- > 0;)
-		buf_printf(out, "%x.%x.", b[i] & 15u, (unsigned)b[i] >> 4);
-	buf_add_c(out, "ip6.arpa");
-	return buf_str(out);
-}
-
 static enum access_name
 name_status(enum dns_result result)
 {
@@ -305,11 +288,8 @@ leads_back(struct smtp_question *q, struct str name)
 			 false, &answer);
 	if (answer.result != DNS_FOUND)
 		r->client_name_status = name_status(answer.result);
-	for (size_t i = 0; answer.result == DNS_FOUND && i < answer.n_records; i++) {
-		if (str_ieq(answer.records[i].text, r->client_address))
-			return true;
-	}
-	return false;
+	return answer.result == DNS_FOUND &&
+	       dns_answer_has_address(&answer, r->client_address);
 }
 
 static void
@@ -317,9 +297,11 @@ find_name(struct smtp_question *q)
 {
 	struct access_request *r = &q->request;
 	struct dns_answer answer;
+	struct str question;
 
-	q->asker.dns.ask(q->asker.dns.arg, q->mem,
-			 reverse_question(q->mem, r->client_address), DNS_TYPE_PTR, false,
+	if (!dns_reverse_name(q->mem, r->client_address, STR_EMPTY, &question))
+		return;
+	q->asker.dns.ask(q->asker.dns.arg, q->mem, question, DNS_TYPE_PTR, false,
 			 &answer);
 	if (answer.result != DNS_FOUND || answer.n_records == 0) {
 		r->client_name_status = r->client_reverse_name_status =
@@ -374,19 +356,11 @@ take_client(struct smtp_question *q)
 
 /* ---- the command ---- */
 
-static struct str
-without_brackets(struct str text)
-{
-	if (text.len >= 2 && text.p[0] == '<' && text.p[text.len - 1] == '>')
-		return str_head(str_skip(text, 1), text.len - 2);
-	return text;
-}
-
 /* As smtpd takes it from MAIL and RCPT. */
 static struct str
 take_address(struct smtp_question *q, struct str value)
 {
-	value = without_brackets(value);
+	value = address_without_brackets(value);
 	/* A route in front does not count (RFC 5321 section 4.1.1.3). */
 	if (str_starts(value, STR("@")) && str_contains(value, ':'))
 		value = str_skip(value, str_index(value, ':') + 1);
