@@ -299,45 +299,6 @@ command_data(struct session *s, const struct smtp_words *words)
 
 /* ---- BDAT ---- */
 
-/* The chunk is not wanted: read it all the same. */
-static bool
-skip_chunk(struct session *s, int64_t count)
-{
-	struct pace pace;
-	enum stream_status status = STREAM_OK;
-
-	pace_begin(&pace, s);
-	while (count > 0 && status == STREAM_OK) {
-		size_t want = (size_t)MIN_OF(count, (int64_t)BLOCK_BYTES);
-		char block[BLOCK_BYTES];
-		size_t got;
-
-		status = stream_read(s->client, block, want, &got);
-		if (status != STREAM_OK)
-			break;
-		pace_count(&pace, got);
-		count -= (int64_t)got;
-	}
-	pace_end(&pace);
-	if (status != STREAM_OK)
-		broken(s, status);
-	return status == STREAM_OK;
-}
-
-/* Refuse a chunk and all that follow, up to the last. */
-static bool
-refuse_chunk(struct session *s, int64_t count, bool last, struct str reply)
-{
-	if (!skip_chunk(s, count))
-		return false;
-	session_reply(s, reply);
-	if (last)
-		session_reset(s);
-	else
-		s->bdat_failed = true;
-	return false;
-}
-
 /* A line of a chunk is complete; its LF is taken off. */
 static void
 end_chunk_line(struct session *s)
@@ -380,8 +341,9 @@ take_chunk_text(struct session *s, struct str text)
 	}
 }
 
+/* The whole chunk, also one that is not wanted. */
 static enum stream_status
-read_chunk(struct session *s, int64_t count)
+read_chunk(struct session *s, int64_t count, bool is_wanted)
 {
 	enum stream_status status = STREAM_OK;
 	struct pace pace;
@@ -397,10 +359,33 @@ read_chunk(struct session *s, int64_t count)
 			break;
 		pace_count(&pace, got);
 		count -= (int64_t)got;
-		take_chunk_text(s, str_from_mem(block, got));
+		if (is_wanted)
+			take_chunk_text(s, str_from_mem(block, got));
 	}
 	pace_end(&pace);
 	return status;
+}
+
+static bool
+skip_chunk(struct session *s, int64_t count)
+{
+	enum stream_status status = read_chunk(s, count, false);
+
+	return status == STREAM_OK || broken(s, status);
+}
+
+/* Refuse a chunk and all that follow, up to the last. */
+static bool
+refuse_chunk(struct session *s, int64_t count, bool last, struct str reply)
+{
+	if (!skip_chunk(s, count))
+		return false;
+	session_reply(s, reply);
+	if (last)
+		session_reset(s);
+	else
+		s->bdat_failed = true;
+	return false;
 }
 
 /* May this chunk be taken? Else it has been read and refused. */
@@ -477,7 +462,7 @@ command_bdat(struct session *s, const struct smtp_words *words)
 	}
 	if (!accept_chunk(s, count, last) || !begin_chunks(s, count, last))
 		return false;
-	status = read_chunk(s, count);
+	status = read_chunk(s, count, true);
 	if (status != STREAM_OK)
 		return broken(s, status);
 	if (!last) {

@@ -352,21 +352,21 @@ filter_line(struct session *s, struct str *line)
 
 /* ---- commands ---- */
 
+/* A list that does not answer lists nothing, and the log says so. */
+static bool
+matches(struct session *s, enum match_result result, const struct err *err)
+{
+	if (result == MATCH_FAILED)
+		log_warning(log_of(s), "%s", err->text);
+	return result == MATCH_YES;
+}
+
 static bool
 in_list(struct session *s, struct match *list, struct str word)
 {
 	struct err err;
 
-	switch (match_find(list, word, NULL, &err)) {
-	case MATCH_YES:
-		return true;
-	case MATCH_NO:
-		break;
-	case MATCH_FAILED:
-		log_warning(log_of(s), "%s", err.text);
-		break;
-	}
-	return false;
+	return matches(s, match_find(list, word, NULL, &err), &err);
 }
 
 static void
@@ -496,16 +496,9 @@ is_listed(struct session *s, struct match *list)
 {
 	struct err err;
 
-	switch (match_find_host(list, s->peer.name, s->peer.address, NULL, &err)) {
-	case MATCH_YES:
-		return true;
-	case MATCH_NO:
-		break;
-	case MATCH_FAILED:
-		log_warning(log_of(s), "%s", err.text);
-		break;
-	}
-	return false;
+	return matches(s,
+		       match_find_host(list, s->peer.name, s->peer.address, NULL, &err),
+		       &err);
 }
 
 /* EHLO keywords that this client is not offered. */

@@ -111,15 +111,11 @@ load_proxy(struct smtpd *s, struct err *err)
 static void
 load_protocols(struct smtpd *s)
 {
-	struct str rest = s->common.inet_protocols;
-	struct str word;
+	struct str list = s->common.inet_protocols;
+	bool all = list_has(list, STR("all"));
 
-	while (str_token(&rest, ", \t\r\n", &word)) {
-		bool all = str_ieq(word, STR("all"));
-
-		s->ipv4 = s->ipv4 || all || str_ieq(word, STR("ipv4"));
-		s->ipv6 = s->ipv6 || all || str_ieq(word, STR("ipv6"));
-	}
+	s->ipv4 = all || list_has(list, STR("ipv4"));
+	s->ipv6 = all || list_has(list, STR("ipv6"));
 }
 
 static bool

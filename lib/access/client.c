@@ -98,37 +98,31 @@ restrict_relay_certificate(struct eval *e, const struct item *item)
 
 /* ---- names ---- */
 
-enum verdict
-restrict_unknown_client(struct eval *e, const struct item *item)
+static enum verdict
+refuse_unknown(struct eval *e, enum access_name status, const char *dsn, const char *what)
 {
-	enum access_name status = e->request->client_name_status;
-
-	(void)item;
 	if (status == ACCESS_NAME_OK)
 		return GO_ON;
 	return eval_reject(
 		e, ACCESS_POLICY,
 		status == ACCESS_NAME_TEMP ? 450 : e->rules->c.unknown_client_reject_code,
-		"4.7.25",
-		"Client host rejected: cannot find your hostname, [" PRI_STR "]",
+		dsn, "Client host rejected: cannot find your %s, [" PRI_STR "]", what,
 		STR_ARG(e->request->client_address));
+}
+
+enum verdict
+restrict_unknown_client(struct eval *e, const struct item *item)
+{
+	(void)item;
+	return refuse_unknown(e, e->request->client_name_status, "4.7.25", "hostname");
 }
 
 enum verdict
 restrict_unknown_reverse(struct eval *e, const struct item *item)
 {
-	enum access_name status = e->request->client_reverse_name_status;
-
 	(void)item;
-	if (status == ACCESS_NAME_OK)
-		return GO_ON;
-	return eval_reject(
-		e, ACCESS_POLICY,
-		status == ACCESS_NAME_TEMP ? 450 : e->rules->c.unknown_client_reject_code,
-		"4.7.1",
-		"Client host rejected: cannot find your reverse hostname, "
-		"[" PRI_STR "]",
-		STR_ARG(e->request->client_address));
+	return refuse_unknown(e, e->request->client_reverse_name_status, "4.7.1",
+			      "reverse hostname");
 }
 
 /* ---- logins ---- */

@@ -247,25 +247,17 @@ eval_unlisted(struct eval *e, bool is_sender)
 }
 
 enum verdict
-restrict_unlisted_sender(struct eval *e, const struct item *item)
+restrict_unlisted(struct eval *e, const struct item *item)
 {
+	bool is_sender = item->row->subject == SUBJECT_SENDER;
 	struct str address;
 	struct speaker who;
 
 	if (!eval_subject(e, item->row->subject, &address, &who) || address.len == 0)
 		return GO_ON;
-	e->sender_checked = true;
-	return eval_unlisted(e, true);
-}
-
-enum verdict
-restrict_unlisted_recipient(struct eval *e, const struct item *item)
-{
-	struct str address;
-	struct speaker who;
-
-	if (!eval_subject(e, item->row->subject, &address, &who) || address.len == 0)
-		return GO_ON;
-	e->recipient_checked = true;
-	return eval_unlisted(e, false);
+	if (is_sender)
+		e->sender_checked = true;
+	else
+		e->recipient_checked = true;
+	return eval_unlisted(e, is_sender);
 }

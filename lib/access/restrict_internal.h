@@ -41,8 +41,7 @@
 	F(unknown_domain)                                                                \
 	F(non_fqdn_address)                                                              \
 	F(login_mismatch)                                                                \
-	F(unlisted_sender)                                                               \
-	F(unlisted_recipient)                                                            \
+	F(unlisted)                                                                      \
 	F(permit_destination)                                                            \
 	F(reject_destination)                                                            \
 	F(defer_destination)                                                             \
