@@ -174,7 +174,7 @@ def compared_log(lines, differs):
     return kept
 
 
-class Compared(unittest.TestCase):
+class Compared:
     cases: list = []
     maxDiff = None
 
@@ -211,8 +211,6 @@ class Compared(unittest.TestCase):
         return dns
 
     def test_equal(self):
-        if not self.cases:
-            self.skipTest("the base")
         world.need_oracle()
         world.need_build("bin/hikyaku")
         with self.dns() as dns:
@@ -259,7 +257,7 @@ class Compared(unittest.TestCase):
         self.assertEqual(compared_log(our_log, case.differs), compared_log(log, case.differs))
 
 
-class Lists(Compared):
+class Lists(Compared, unittest.TestCase):
     """How lists and table values are read."""
     both = Talk(to=("a@b.example", "x@mine.example"))
     cases = [
@@ -334,7 +332,7 @@ class Lists(Compared):
     ]
 
 
-class Actions(Compared):
+class Actions(Compared, unittest.TestCase):
     """Values of access tables."""
     cases = [on_client(action) for action in (
         "REJECT", "reject go away", "REJECT 4.7.1", "REJECT 5.7.99 text", "DEFER", "defer later",
@@ -377,7 +375,7 @@ class Actions(Compared):
     cases.append(rcpt(f"check_helo_access {table(rows)}, reject", *names(*rows)))
 
 
-class Keys(Compared):
+class Keys(Compared, unittest.TestCase):
     """What access tables are asked for."""
     users = ("bob@z.example", "bob+1@z.example", "ann+x@z.example", "ann@z.example",
              "bob@ok.example", "tom@sub.ok.example", "tom", "tom@z", "TOM@OK.example")
@@ -410,7 +408,7 @@ class Keys(Compared):
     ]
 
 
-class Hosts(Compared):
+class Hosts(Compared, unittest.TestCase):
     """Names, and what the DNS says of them."""
     hosts = table({"ok.example": "REJECT mxhit", "192.0.2.9": "REJECT iphit",
                    "192.0.2.53": "REJECT nsip", "ns1.nsd.example": "REJECT nsname",
@@ -463,7 +461,7 @@ class Hosts(Compared):
         ]
 
 
-class Destinations(Compared):
+class Destinations(Compared, unittest.TestCase):
     """Relaying, and addresses that are in no table."""
     everyone = ("a@b.example", "x@mine.example", "q@mine.example", "u@rel.example",
                 "z@rel.example", "u@sub.rel.example", "u%b.example@mine.example",
@@ -504,7 +502,7 @@ class Destinations(Compared):
     ]
 
 
-class Blocklists(Compared):
+class Blocklists(Compared, unittest.TestCase):
     """Lists in the DNS."""
     cases = [
         rcpt("reject_rbl_client bl.example, permit", Talk(), Talk(address="192.0.2.8"),
@@ -545,7 +543,7 @@ class Blocklists(Compared):
     ]
 
 
-class Footers(Compared):
+class Footers(Compared, unittest.TestCase):
     """smtpd_reject_footer."""
     here = Talk(("q@mine.example",))
     cases = [
