@@ -127,8 +127,8 @@ start_up(struct process *p, struct err *err)
 	if (p->options.unprivileged && !privilege_drop(p->mail_owner, err))
 		return false;
 	p->paths.read_only = d->tables;
-	sandbox_probe(d->program->profile, &p->paths);
-	return sandbox_enter(d->program->profile, &p->paths, d->log, err);
+	sandbox_probe(d->profile, &p->paths);
+	return sandbox_enter(d->profile, &p->paths, d->log, err);
 }
 
 /* -- sessions ---------------------------------------------------------------- */
@@ -351,6 +351,7 @@ daemon_main(int argc, char **argv, const struct daemon_program *program)
 
 	p->d.mem = mem;
 	p->d.program = program;
+	p->d.profile = program->profile;
 	p->program_name = program_name(argc, argv, program);
 	p->d.log = log_new(p->program_name);
 	if (!daemon_options_parse(mem, argc, argv, &p->options, &err))

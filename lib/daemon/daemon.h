@@ -51,6 +51,8 @@ struct daemon {
 	struct log *log;
 	const struct config *config; /* frozen; the parameters of main.cf and -o */
 	const struct daemon_program *program;
+	/* The program's; init() may choose another, when the configuration needs more. */
+	enum sandbox_profile profile;
 	const char *service;     /* master.cf name: "smtp", "relay" */
 	const char *const *args; /* what was left of argv, ended by NULL */
 	/* init() may set it: files and directories of tables that the sandbox lets us

@@ -2,46 +2,11 @@
 #include "smtp/nexthop.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 
 #include "base/arena.h"
 #include "base/macros.h"
 
-/* The names that mail configurations use; they work without a services file. */
-static const struct {
-	struct str name;
-	unsigned port;
-} known_ports[] = {
-	{STR_INIT("smtp"), 25},        {STR_INIT("lmtp"), 24},
-	{STR_INIT("smtps"), 465},      {STR_INIT("submissions"), 465},
-	{STR_INIT("submission"), 587},
-};
-
-unsigned
-nexthop_port(struct str service)
-{
-	struct servent found;
-	struct servent *entry = NULL;
-	char space[1024];
-	char name[64];
-	uint64_t number;
-
-	if (str_to_u64(service, 65535, &number))
-		return (unsigned)number;
-	for (size_t i = 0; i < ARRAY_LEN(known_ports); i++) {
-		if (str_ieq(service, known_ports[i].name))
-			return known_ports[i].port;
-	}
-	if (service.len == 0 || service.len >= sizeof(name))
-		return 0;
-	for (size_t i = 0; i < service.len; i++)
-		name[i] = service.p[i];
-	name[service.len] = '\0';
-	if (getservbyname_r(name, "tcp", &found, space, sizeof(space), &entry) != 0 ||
-	    entry == NULL)
-		return 0;
-	return ntohs((uint16_t)entry->s_port);
-}
+#include "dns/server_name.h"
 
 static bool
 bad(struct err *err, const char *what, struct str text)
@@ -111,7 +76,7 @@ nexthop_parse(struct arena *mem, struct str text, bool lmtp, struct str default_
 		return bad(err, "missing host name", text);
 	if (n.host.len > 255)
 		return bad(err, "too long a host name", text);
-	n.port = nexthop_port(n.service.len > 0 ? n.service : default_port);
+	n.port = server_port(n.service.len > 0 ? n.service : default_port);
 	if (n.port == 0)
 		return bad(err, "unknown service or bad port", text);
 	n.mx = n.mx && !lmtp;

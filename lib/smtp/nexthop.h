@@ -38,7 +38,3 @@ bool nexthop_parse(struct arena *mem, struct str text, bool lmtp, struct str def
  * never a list. */
 bool nexthop_list(struct arena *mem, struct str text, struct str **items_out,
 		  size_t *count_out, struct err *err) MUST_CHECK;
-
-/* "smtp" or "2525" to a number; looks into the services database for names it does not
- * know itself, so call it before the sandbox for unusual ones. 0 if unknown. */
-unsigned nexthop_port(struct str service);

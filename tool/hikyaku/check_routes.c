@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include "dns/lookup.h"
+#include "dns/server_name.h"
 #include "mail/address.h"
 #include "rewrite/own.h"
 #include "smtp/lookups.h"
@@ -159,7 +160,7 @@ is_our_port(const struct check *c, unsigned port)
 	for (size_t i = 0; i < services.count; i++) {
 		const struct master_service *s = &services.at[i];
 
-		if (s->type == MASTER_INET && nexthop_port(s->port) == port &&
+		if (s->type == MASTER_INET && server_port(s->port) == port &&
 		    str_eq(s->command, STR("smtpd")))
 			return true;
 	}

@@ -13,7 +13,7 @@
 #include "config/param.h"
 #include "config/value.h"
 #include "daemon/services.h"
-#include "smtp/nexthop.h"
+#include "dns/server_name.h"
 #include "table/cidr_net.h"
 
 #include "check_rows.h"
@@ -338,7 +338,7 @@ check_port_twice(struct check *c)
 			const struct master_service *b = &c->services.at[k];
 
 			if (b->type != MASTER_INET || !is_on(c, a) || !is_on(c, b) ||
-			    nexthop_port(a->port) != nexthop_port(b->port) ||
+			    server_port(a->port) != server_port(b->port) ||
 			    (!str_ieq(a->host, b->host) && !listens_everywhere(c, a) &&
 			     !listens_everywhere(c, b)))
 				continue;
@@ -346,7 +346,7 @@ check_port_twice(struct check *c)
 				    str_printf(c->mem,
 					       "Port %u is opened by " PRI_STR
 					       " (line %u) too: only one of them can.",
-					       nexthop_port(a->port), STR_ARG(b->name),
+					       server_port(a->port), STR_ARG(b->name),
 					       b->line),
 				    STR("Remove one, or give them different addresses."));
 		}
@@ -404,7 +404,7 @@ is_address_of(const struct cidr_address *a, struct str text)
 static bool
 clashes(const struct check *c, const struct master_service *s, const struct listener *l)
 {
-	if (nexthop_port(s->port) != l->port)
+	if (server_port(s->port) != l->port)
 		return false;
 	if (is_wildcard(&l->address) || listens_everywhere(c, s))
 		return true;
