@@ -14,6 +14,8 @@ init(struct daemon *d, struct err *err)
 	s->daemon = d;
 	if (!settings_load(s, err))
 		return false;
+	if (s->needs_tcp)
+		d->profile = SANDBOX_smtpd_tcp;
 	d->state = s;
 	return true;
 }

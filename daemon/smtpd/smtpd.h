@@ -42,6 +42,7 @@ struct smtpd {
 	struct match *noop_commands;
 	enum newline_mode newlines;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
+	bool needs_tcp;  /* a server on the side is reached by TCP */
 	bool ipv4, ipv6; /* inet_protocols */
 	int queue_fd;    /* of queue_directory, to ask how much is free */
 };

@@ -88,7 +88,8 @@ parse_inet(struct arena *mem, struct str text, struct server_name *out, struct e
 		host = str_head(str_skip(host, 1), host.len - 2);
 	if (host.len == 0 || host.len > DNS_NAME_MAX)
 		return err_set(err, ERR_CONFIG, "the host is missing or too long");
-	*out = (struct server_name){.host = str_dup(mem, host), .port = server_port(port)};
+	*out = (struct server_name){.host = str_dup(mem, host),
+				    .port = server_port(port)};
 	if (out->port == 0)
 		return err_set(err, ERR_CONFIG, "unknown port");
 	return true;

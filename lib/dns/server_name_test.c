@@ -53,15 +53,16 @@ parses(void **state UNUSED)
 		struct err err;
 
 		if (r->where == NULL) {
-			assert_false(server_name_parse(mem, str_from(r->text), &name, &err));
+			assert_false(
+				server_name_parse(mem, str_from(r->text), &name, &err));
 			assert_string_equal(err.text, r->why);
 			continue;
 		}
 		assert_true(server_name_parse(mem, str_from(r->text), &name, &err));
 		assert_int_equal(name.is_unix, r->port == 0);
 		assert_int_equal(name.port, r->port);
-		assert_true(str_eq(name.is_unix ? name.path : name.host,
-				   str_from(r->where)));
+		assert_true(
+			str_eq(name.is_unix ? name.path : name.host, str_from(r->where)));
 	}
 	arena_free(&mem);
 }
