@@ -63,7 +63,7 @@ read_message(struct str *rest, struct buf *out)
 			return;
 		if (!str_eq(line, STR("."))) {
 			buf_add(out, line.len > 0 && line.p[0] == '.' ? str_skip(line, 1)
-								     : line);
+								      : line);
 			buf_add_c(out, "\n");
 		}
 		after_crlf = crlf;
@@ -281,7 +281,7 @@ main(int argc, char **argv)
 	};
 
 	if (argc > 1)
-		long_length = MIN_OF((size_t)strtoul(argv[1], NULL, 10),
-				     (size_t)LENGTH_MAX);
+		long_length =
+			MIN_OF((size_t)strtoul(argv[1], NULL, 10), (size_t)LENGTH_MAX);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ static const char config[] =
 	"{end@s.example=521 5.7.1 go}}\n"
 	"smtpd_recipient_restrictions = check_recipient_access "
 	"inline:{{bad@r.example=REJECT}, {later@r.example=DEFER}}, permit\n"
-	"smtpd_data_restrictions = check_sender_access inline:{{nodata@s.example=REJECT}}\n"
+	"smtpd_data_restrictions = check_sender_access "
+	"inline:{{nodata@s.example=REJECT}}\n"
 	"smtpd_end_of_data_restrictions = "
 	"check_sender_access inline:{{noend@s.example=REJECT}}\n";
 
@@ -65,7 +66,7 @@ next_random(uint64_t *state)
 
 struct model {
 	uint64_t random;
-	struct buf text;          /* what the client says */
+	struct buf text;            /* what the client says */
 	int expected[EXPECTED_MAX]; /* codes of all replies */
 	size_t n_expected;
 	bool over; /* the server has ended the session */
@@ -75,9 +76,9 @@ struct model {
 	const char *sender;
 	size_t n_recipients;
 	size_t overshoot;
-	bool in_chunks;  /* BDAT has begun in this mail */
-	bool throws;     /* chunks are thrown away up to the last */
-	size_t chunked;  /* bytes of the message so far */
+	bool in_chunks; /* BDAT has begun in this mail */
+	bool throws;    /* chunks are thrown away up to the last */
+	size_t chunked; /* bytes of the message so far */
 	int errors;
 
 	/* cleanup, by connection. */
@@ -231,7 +232,8 @@ connect_cleanup(struct model *m)
 	if (m->connected)
 		return true;
 	m->n_cleanups++;
-	m->connected = this_cleanup(m) != TALK_IS_AWAY && this_cleanup(m) != TALK_IS_SILENT;
+	m->connected =
+		this_cleanup(m) != TALK_IS_AWAY && this_cleanup(m) != TALK_IS_SILENT;
 	return m->connected;
 }
 
@@ -417,12 +419,8 @@ do_other(struct model *m)
 		int code;
 		bool is_error;
 	} rows[] = {
-		{"NOOP", 250, false},
-		{"NOOP x y", 250, false},
-		{"HELP", 214, false},
-		{"STARTTLS", 502, true},
-		{"AUTH PLAIN", 503, true},
-		{"FOO", 500, true},
+		{"NOOP", 250, false},    {"NOOP x y", 250, false},  {"HELP", 214, false},
+		{"STARTTLS", 502, true}, {"AUTH PLAIN", 503, true}, {"FOO", 500, true},
 		{"", 500, true},
 	};
 	size_t i = pick(m, ARRAY_LEN(rows));
@@ -444,7 +442,8 @@ do_xclient(struct model *m)
 static void
 do_end(struct model *m)
 {
-	static const char *const lines[] = {"QUIT", "QUIT", "Subject: x", "GET / HTTP/1.1"};
+	static const char *const lines[] = {"QUIT", "QUIT", "Subject: x",
+					    "GET / HTTP/1.1"};
 
 	say(m, lines[pick(m, ARRAY_LEN(lines))]);
 	expect(m, 221);
@@ -481,8 +480,9 @@ plan(struct model *m)
 	size_t n = 1 + pick(m, COMMANDS_MAX);
 
 	for (size_t i = 0; i < TALK_MESSAGES_MAX; i++)
-		m->cleanups[i] =
-			chance(m, 70) ? TALK_TAKES : (enum talk_cleanup)pick(m, TALK_CLEANUPS);
+		m->cleanups[i] = chance(m, 70)
+					 ? TALK_TAKES
+					 : (enum talk_cleanup)pick(m, TALK_CLEANUPS);
 	expect(m, 220);
 	for (size_t i = 0; i < n && !m->over; i++) {
 		choose(m)(m);
@@ -594,8 +594,9 @@ run_one(struct talk_server *server, uint64_t seed, const char **why)
 	if (*why == NULL && !none_whole_but_these(&m, &t))
 		*why = "cleanup has a message that was not acknowledged";
 	if (*why != NULL)
-		fprintf(stderr, "seed %" PRIu64 ": %s\n--- client\n" PRI_STR
-				"--- server\n" PRI_STR,
+		fprintf(stderr,
+			"seed %" PRIu64 ": %s\n--- client\n" PRI_STR
+			"--- server\n" PRI_STR,
 			seed, *why, STR_ARG(buf_str(&m.text)), STR_ARG(buf_str(&t.out)));
 	talk_release(&t);
 	buf_release(&m.text);

@@ -52,7 +52,7 @@ struct talk {
 	const struct str *pieces;
 	size_t n_pieces;
 	size_t at;
-	size_t taken; /* bytes of the present piece */
+	size_t taken;   /* bytes of the present piece */
 	struct buf out; /* all that the server said */
 	/* By number of connection; beyond the end the last one counts. */
 	const enum talk_cleanup *cleanups;
