@@ -193,7 +193,8 @@ run(struct arena *mem, struct fixture *f, struct str text, size_t cut)
 	content_begin(m);
 	feed(m, text, cut);
 	content_end(m);
-	assert_true(io_write_all(m->fd, buf_str(m->writer.out), "file", &(struct err){0}));
+	assert_true(
+		io_write_all(m->fd, buf_str(m->writer.out), "file", &(struct err){0}));
 	said = send_out(mem, m->fd);
 	check_line_ends(said);
 	assert_true(str_eq(read_message(mem, said, &rest), expected(mem, text)));

@@ -52,6 +52,27 @@ slow_down(struct session *s)
 				   c->smtpd_error_sleep_time * 1000));
 }
 
+/* Replies quote what the client said: a control byte of its own must not reach it, as a
+ * bare CR could end a line for somebody. Only our own line ends stay. */
+static struct str
+without_control(struct arena *mem, struct str reply)
+{
+	char *copy = NULL;
+
+	for (size_t i = 0; i < reply.len; i++) {
+		unsigned char c = (unsigned char)reply.p[i];
+
+		if (c == '\r' && i + 1 < reply.len && reply.p[i + 1] == '\n') {
+			i++;
+		} else if ((c < ' ' && c != '\t') || c == 127) {
+			if (copy == NULL)
+				copy = str_c(mem, reply);
+			copy[i] = '?';
+		}
+	}
+	return copy != NULL ? str_from_mem(copy, reply.len) : reply;
+}
+
 /* soft_bounce, and the footer of refusals. */
 static struct str
 finish_reply(struct session *s, struct str reply)
@@ -73,7 +94,7 @@ session_reply(struct session *s, struct str reply)
 
 	if (s->end != SESSION_RUNS)
 		return;
-	reply = finish_reply(s, reply);
+	reply = without_control(s->now, finish_reply(s, reply));
 	slow_down(s);
 	status = stream_write(s->client, reply);
 	if (status == STREAM_OK)
