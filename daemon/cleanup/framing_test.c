@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What smtpd took as one message leaves as one message: every string over {CR, LF, '.', 'x',
- * NUL} up to a length, as lines or pieces of lines in the middle of a message, goes through
- * cleanup into a queue file and out of it through our SMTP client. What the client sends has
- * no CR and no LF alone, ends the message once, at its end, and says what came in, stray
- * CRs as blanks. daemon/smtpd/framing_test.c is the way in.
+ * What smtpd took as one message leaves as one message: every string over {CR, LF,
+ * '.', 'x', NUL} up to a length, as lines or pieces of lines in the middle of a
+ * message, goes through cleanup into a queue file and out of it through our SMTP
+ * client. What the client sends has no CR and no LF alone, ends the message once, at
+ * its end, and says what came in, stray CRs as blanks. daemon/smtpd/framing_test.c is
+ * the way in.
  *
  * framing_test [LENGTH]: up to this length.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where does a message end? Every string over {CR, LF, '.', 'x', NUL} up to a length stands
- * in the middle of a message, before what would be a second message if the string were
- * taken for the end of data. What cleanup gets must be what a reader that knows only CR LF
- * . CR LF makes of the same bytes: one message, or two where the string holds that very
- * sequence. The bytes come whole, one by one, and cut in two at each place.
+ * Where does a message end? Every string over {CR, LF, '.', 'x', NUL} up to a length
+ * stands in the middle of a message, before what would be a second message if the
+ * string were taken for the end of data. What cleanup gets must be what a reader that
+ * knows only CR LF . CR LF makes of the same bytes: one message, or two where the
+ * string holds that very sequence. The bytes come whole, one by one, and cut in two at
+ * each place.
  *
  * framing_test [LENGTH]: up to this length, with all cuts.
  */

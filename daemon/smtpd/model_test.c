@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random sequences of commands, sensible and not, against a model of what an SMTP server
- * has to remember: whether there was a greeting, a sender, how many recipients, whether
- * chunks are being taken or thrown away, how many errors there were. The model knows
- * nothing of the server's code; both must agree on every reply, and on every message
- * that cleanup was told to keep.
+ * Random sequences of commands, sensible and not, against a model of what an SMTP
+ * server has to remember: whether there was a greeting, a sender, how many recipients,
+ * whether chunks are being taken or thrown away, how many errors there were. The model
+ * knows nothing of the server's code; both must agree on every reply, and on every
+ * message that cleanup was told to keep.
  *
  * model_test [SEQUENCES [SEED]]; a failure names the seed that repeats it.
  */

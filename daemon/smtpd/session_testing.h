@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * For tests and fuzzers: whole sessions of smtpd in memory, many thousands a second. The
- * server is the real one, from the configuration of a text; its client is a list of
- * pieces that arrive one after the other, each when the server waits; cleanup is a
+ * For tests and fuzzers: whole sessions of smtpd in memory, many thousands a second.
+ * The server is the real one, from the configuration of a text; its client is a list
+ * of pieces that arrive one after the other, each when the server waits; cleanup is a
  * script that keeps what it was sent.
  *
  * Defines daemon_connect(), so it is included by one file of a program.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole session of smtpd. The first byte says in which steps the rest arrives and how
- * cleanup behaves. Every line that the server says must be a line of a reply, and cleanup
- * must not be left with a whole message unless it was asked to keep it.
+ * A whole session of smtpd. The first byte says in which steps the rest arrives and
+ * how cleanup behaves. Every line that the server says must be a line of a reply, and
+ * cleanup must not be left with a whole message unless it was asked to keep it.
  */
 #include "../../daemon/smtpd/session_testing.h"
 
