@@ -33,9 +33,9 @@ struct server_name {
 bool server_name_parse(struct arena *mem, struct str text, struct server_name *out,
 		       struct err *err) MUST_CHECK;
 
-/* Connect from a fiber, within timeout_ms for everything. A host name is asked for through
- * dns (hosts file included, both address families) and its addresses are tried in order.
- * ERR_TEMP; the text does not name the server. */
+/* Connect from a fiber, within timeout_ms for everything. A host name is asked for
+ * through dns (hosts file included, both address families), and its addresses are tried
+ * in order. ERR_TEMP; the text does not name the server. */
 bool server_name_connect(struct loop *loop, struct arena *mem,
 			 const struct dns_asker *dns, const struct server_name *name,
 			 int64_t timeout_ms, struct stream **out,
