@@ -93,6 +93,13 @@ why(struct explain *x, const struct route *route, const char *what)
 
 /* ---- one recipient ---- */
 
+/* As the log shows it. */
+static struct str
+external(struct explain *x, struct str address)
+{
+	return address_quote_smtp(x->mem, address);
+}
+
 /* The recipient's end, for programs: "goes", "waits", "returned", "discarded". */
 static void
 result(struct explain *x, json_t *o, const char *what)
@@ -231,7 +238,7 @@ explain_recipient(struct explain *x, struct str address)
 
 	x->passed = false;
 	json_array_append_new(x->recipients, o);
-	json_object_set_new(o, "address", json_printable(address));
+	json_object_set_new(o, "address", json_printable(external(x, address)));
 	switch (resolve_address(x->mem, &x->rules, x->sender, address, &route, &err)) {
 	case RESOLVE_OK:
 		break;
@@ -242,8 +249,12 @@ explain_recipient(struct explain *x, struct str address)
 		explain_stay(x, o, "waits", &err, "4.3.0");
 		return;
 	}
-	if (!str_eq(route.recipient, address))
-		rows_add(&x->rows, 1, "delivered", route.recipient, STR_EMPTY);
+	if (!str_eq(route.recipient, address)) {
+		struct str delivered = external(x, route.recipient);
+
+		rows_add(&x->rows, 1, "delivered", delivered, STR_EMPTY);
+		json_object_set_new(o, "delivered", json_printable(delivered));
+	}
 	json_object_set_new(o, "class", json_string(address_class_name(route.class)));
 	json_object_set_new(o, "transport", json_printable(route.transport));
 	json_object_set_new(o, "next_hop", json_printable(route.nexthop));
@@ -304,7 +315,7 @@ explain_table_problem(struct explain *x, struct str address, const struct err *e
 	json_t *o = json_object();
 
 	json_array_append_new(x->recipients, o);
-	json_object_set_new(o, "address", json_printable(address));
+	json_object_set_new(o, "address", json_printable(external(x, address)));
 	explain_stay(x, o, "waits", err, "4.3.0");
 }
 
@@ -325,7 +336,8 @@ explain_form(struct explain *x, struct str form, struct str *mapped_out)
 	explain_steps(x, &e);
 	for (size_t i = 0; i < e.n_addresses; i++) {
 		if (e.n_steps > 0)
-			rows_add(&x->rows, 0, "recipient", e.addresses[i], STR_EMPTY);
+			rows_add(&x->rows, 0, "recipient", external(x, e.addresses[i]),
+				 STR_EMPTY);
 		explain_recipient(x, e.addresses[i]);
 	}
 	*mapped_out = mapped;
@@ -371,7 +383,7 @@ explain_copies(struct explain *x, struct str recipient)
 		copies[n] = rewrite_form(x->mem, &x->rules, copy);
 		if (copy.len == 0 || is_among(copies, n, copies[n]))
 			continue;
-		rows_add(&x->rows, 0, "copy", copies[n], why_copy);
+		rows_add(&x->rows, 0, "copy", external(x, copies[n]), why_copy);
 		if (!explain_form(x, copies[n++], &copy))
 			return false;
 	}
@@ -383,7 +395,8 @@ explain_address(struct explain *x, const char *argument)
 {
 	/* "<user@domain>", as copied from a log. */
 	struct str text = address_without_brackets(str_from(argument));
-	struct str form = rewrite_form(x->mem, &x->rules, text);
+	struct str internal = address_unquote(x->mem, text);
+	struct str form = rewrite_form(x->mem, &x->rules, internal);
 	struct err err;
 
 	rows_add(&x->rows, 0, "address", text, STR_EMPTY);
@@ -392,11 +405,11 @@ explain_address(struct explain *x, const char *argument)
 		explain_table_problem(x, form, &err);
 		return;
 	}
-	if (str_eq(form, text))
+	if (str_eq(form, internal))
 		rows_add(&x->rows, 1, "rewritten", STR("no"), STR_EMPTY);
 	else
-		rows_add(&x->rows, 1, "rewritten", form,
-			 setting(x, rewrite_parameter(text)));
+		rows_add(&x->rows, 1, "rewritten", external(x, form),
+			 setting(x, rewrite_parameter(internal)));
 	if (explain_form(x, form, &form))
 		IGNORE(!explain_copies(x, form)); /* it has said why */
 }
@@ -540,7 +553,8 @@ explain_main(int argc, char **argv)
 		fprintf(stderr, "hikyaku explain: %s\n", err.text);
 		x.status = EXIT_UNUSABLE;
 	} else {
-		x.given_sender = rewrite_form(x.mem, &x.rules, x.given_sender);
+		x.given_sender = rewrite_form(x.mem, &x.rules,
+					      address_unquote(x.mem, x.given_sender));
 		if (!run(&x))
 			x.status = EXIT_UNUSABLE;
 	}
