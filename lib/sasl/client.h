@@ -31,10 +31,10 @@ struct sasl_client;
 enum { SASL_TEXT_MAX = 12288, SASL_ITERATIONS_MAX = 1000000 };
 
 struct sasl_credentials {
-	struct str authzid;  /* whom to act for; empty: user */
-	struct str user;     /* may be empty for EXTERNAL */
-	struct str password; /* for OAuth mechanisms: the access token */
-	bool is_token;       /* password is one: only XOAUTH2 and OAUTHBEARER will do */
+	struct str authzid;   /* whom to act for; empty: user */
+	struct str user;      /* may be empty for EXTERNAL */
+	struct str password;  /* for OAuth mechanisms: the access token */
+	bool is_token;        /* password is one: only XOAUTH2 and OAUTHBEARER will do */
 	bool has_certificate; /* TLS shows one: EXTERNAL will do */
 	struct str host;      /* the server's name, for OAUTHBEARER */
 	unsigned port;
@@ -60,7 +60,8 @@ bool sasl_client_new(struct arena *mem, const char *mechanism,
 
 /* The response that may go with the command; false: the mechanism has none (the server
  * speaks first). An empty response is one ("="). */
-bool sasl_client_first(struct sasl_client *c, struct arena *mem, struct str *response_out);
+bool sasl_client_first(struct sasl_client *c, struct arena *mem,
+		       struct str *response_out);
 
 /* The answer to a challenge. False (ERR_PERM): the challenge is wrong, or the server does
  * not know the password: abort the exchange with "*". */

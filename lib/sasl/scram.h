@@ -41,5 +41,5 @@ bool scram_same(const unsigned char *a, const unsigned char *b, size_t n);
 /* "r=..." at the beginning of *rest: its value; *rest is what follows the comma. */
 bool scram_take(struct str *rest, char name, struct str *value_out) MUST_CHECK;
 
-/* 18 random bytes as text that ends in NUL. False: the system gives none. */
+/* 24 random letters (144 bits) that ends in NUL. False: the system gives none. */
 bool scram_nonce(char out[SCRAM_NONCE_TEXT]) MUST_CHECK;

@@ -43,8 +43,8 @@ struct sasl_server_setup {
 	struct str config_path; /* cyrus_sasl_config_path */
 	struct str maps;        /* smtpd_sasl_password_maps */
 	/* Connect to one of our services ("private/saslauth"). */
-	bool (*connect)(void *arg, const char *path, int timeout_ms,
-			struct stream **out, struct err *err);
+	bool (*connect)(void *arg, const char *path, int timeout_ms, struct stream **out,
+			struct err *err);
 	void *connect_arg;
 };
 

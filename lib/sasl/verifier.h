@@ -24,7 +24,7 @@ struct verifier;
 enum verifier_status {
 	VERIFIER_MORE,   /* out: the challenge */
 	VERIFIER_LOOKUP, /* look user up, then verifier_supply() */
-	VERIFIER_CHECK,  /* PLAIN, LOGIN: is this the password? then verifier_conclude() */
+	VERIFIER_CHECK,  /* PLAIN, LOGIN: is this the password? */
 	VERIFIER_DONE,
 	VERIFIER_FAIL,
 };

@@ -414,11 +414,12 @@ def records(instance, queue_id):
 
 
 class Side:
-    def __init__(self, kind, dns):
+    def __init__(self, kind, dns, variants=None):
         self.dns = dns
+        self.variants = variants or VARIANTS
         services = ""
         self.ports = {}
-        for n, (name, (options, _)) in enumerate(VARIANTS.items()):
+        for n, (name, (options, _)) in enumerate(self.variants.items()):
             self.ports[name] = 2500 + n
             services += f"{2500 + n} inet n - n - 0 smtpd {options}\n"
         self.instance = kind("smtpd", services, myhostname="host.example.net", mynetworks="127.0.0.0/8", defer_transports="smtp",
@@ -429,7 +430,7 @@ class Side:
 
     def play(self):
         """{(variant, name): (replies, log, [records])}"""
-        jobs = [(variant, name, steps) for variant, (_, dialogues) in VARIANTS.items()
+        jobs = [(variant, name, steps) for variant, (_, dialogues) in self.variants.items()
                 for name, steps in dialogues]
         with self.instance as mta, ThreadPoolExecutor(AT_ONCE) as pool:
             sources = [f"127.1.{i // 200 + 10}.{i % 200 + 10}" for i in range(len(jobs))]
