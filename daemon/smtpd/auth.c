@@ -75,7 +75,7 @@ auth_load(struct smtpd *s, struct err *err)
 		       c->smtpd_sasl_mechanism_filter, &s->sasl_filter, err) ||
 	    !open_list(s, MATCH_ADDRESSES, "smtpd_sasl_exceptions_networks",
 		       c->smtpd_sasl_exceptions_networks, &s->sasl_exceptions, err) ||
-	    !sasl_server_new(d->mem, &setup, &s->sasl, err))
+	    !sasl_server_open(d->mem, &setup, &s->sasl, err))
 		return false;
 	s->needs_tcp = s->needs_tcp || sasl_server_needs_tcp(s->sasl);
 	return true;
@@ -140,12 +140,14 @@ auth_start(struct session *s)
 		return true;
 	if (!sasl_server_mechanisms(d->sasl, s->now, &peer, &names, &err)) {
 		log_warning(log_of(s), "%s", err.text);
-		log_write(log_of(s), LOG_LEVEL_FATAL, "no SASL authentication mechanisms");
+		log_write(log_of(s), LOG_LEVEL_FATAL,
+			  "no SASL authentication mechanisms");
 		return false;
 	}
 	s->sasl_names = filter_names(s, names);
 	if (s->sasl_names.len == 0) {
-		log_write(log_of(s), LOG_LEVEL_FATAL, "no SASL authentication mechanisms");
+		log_write(log_of(s), LOG_LEVEL_FATAL,
+			  "no SASL authentication mechanisms");
 		return false;
 	}
 	return true;
@@ -237,7 +239,7 @@ exchange(struct session *s, struct str mechanism, const struct str *initial,
 
 	*peer = peer_of(s);
 	sasl_exchange_begin(s->smtpd->sasl, s->now, peer, mechanism, initial, &x, answer);
-	for (int i = 0; answer->status == SASL_MORE && i < CHALLENGES_MAX; i++) {
+	for (int i = 0; answer->status == SASL_ANSWER_MORE && i < CHALLENGES_MAX; i++) {
 		struct str line;
 
 		session_reply(s,
@@ -260,15 +262,14 @@ exchange(struct session *s, struct str mechanism, const struct str *initial,
 static bool
 fail(struct session *s, struct str mechanism, const struct sasl_answer *answer)
 {
-	bool later = answer->status == SASL_TRY_LATER;
+	bool later = answer->status == SASL_ANSWER_LATER;
 	struct str reason = str_printable(
 		s->now, answer->text.len > 0 ? answer->text : STR("(reason unavailable)"),
 		s->smtpd->common.smtputf8_enable);
-	struct str user =
-		answer->user.len > 0
-			? str_printable(s->now, answer->user,
-					s->smtpd->common.smtputf8_enable)
-			: STR("(unavailable)");
+	struct str user = answer->user.len > 0
+				  ? str_printable(s->now, answer->user,
+						  s->smtpd->common.smtputf8_enable)
+				  : STR("(unavailable)");
 
 	log_auth_failed(log_of(s), s->peer.text, mechanism, reason, user);
 	session_reply(s, str_printf(s->now, "%s: " PRI_STR,
@@ -281,7 +282,7 @@ fail(struct session *s, struct str mechanism, const struct sasl_answer *answer)
 bool
 command_auth(struct session *s, const struct smtp_words *words)
 {
-	struct sasl_answer answer = {.status = SASL_FAIL,
+	struct sasl_answer answer = {.status = SASL_ANSWER_FAIL,
 				     .text = STR("Invalid authentication mechanism"),
 				     .user = STR_EMPTY};
 	struct str mechanism;
@@ -292,7 +293,7 @@ command_auth(struct session *s, const struct smtp_words *words)
 	if (is_listed(s, mechanism) &&
 	    !exchange(s, mechanism, words->n == 3 ? &words->word[2] : NULL, &answer))
 		return false;
-	if (answer.status != SASL_DONE)
+	if (answer.status != SASL_ANSWER_DONE)
 		return fail(s, mechanism, &answer);
 	s->sasl_method = str_dup(s->mem, mechanism);
 	s->sasl_username = str_printable(s->mem, str_head(answer.user, LOGIN_MAX),

@@ -14,7 +14,7 @@ static const struct area_field fields[] = {
 
 bool
 sasl_config_load(struct arena *mem, const struct config *cfg, struct sasl_config *out,
-		   struct err *err)
+		 struct err *err)
 {
 	return area_load(mem, cfg, fields, ARRAY_LEN(fields), out, err);
 }

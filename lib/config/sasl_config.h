@@ -19,4 +19,4 @@ struct sasl_config {
 
 /* Texts live in mem. Fails at the first bad value; *out is then partly filled. */
 bool sasl_config_load(struct arena *mem, const struct config *cfg,
-			struct sasl_config *out, struct err *err) MUST_CHECK;
+		      struct sasl_config *out, struct err *err) MUST_CHECK;

@@ -273,9 +273,9 @@ bearer_message(const struct sasl_client *c, struct arena *mem)
 	if (w->host.len > 0)
 		host = str_printf(mem, "host=" PRI_STR "\001port=%u\001",
 				  STR_ARG(w->host), w->port);
-	return str_printf(mem, "n,a=" PRI_STR ",\001" PRI_STR "auth=Bearer " PRI_STR
-			       "\001\001",
-			  STR_ARG(user), STR_ARG(host), STR_ARG(w->password));
+	return str_printf(
+		mem, "n,a=" PRI_STR ",\001" PRI_STR "auth=Bearer " PRI_STR "\001\001",
+		STR_ARG(user), STR_ARG(host), STR_ARG(w->password));
 }
 
 /* A challenge after the token tells why it was refused; the exchange must be ended. */

@@ -46,7 +46,7 @@ struct dovecot {
 	struct loop *loop;
 	struct gate connecting, writing;
 	struct stream *stream; /* NULL: not connected */
-	bool doomed;	       /* to be closed by the fiber that is writing to it */
+	bool doomed;           /* to be closed by the fiber that is writing to it */
 	uint64_t connection;   /* which one */
 	unsigned last_id;
 	struct arena *mem; /* ends with the connection */
@@ -56,8 +56,7 @@ struct dovecot {
 	struct fiber *reader;
 };
 
-static const struct str lost_text =
-	STR_INIT("Connection lost to authentication server");
+static const struct str lost_text = STR_INIT("Connection lost to authentication server");
 
 bool
 dovecot_new(struct sasl_server *server, struct err *err)
@@ -99,8 +98,7 @@ disconnect(struct dovecot *d)
 		IGNORE(shutdown(stream_fd(d->stream), SHUT_RDWR) != 0);
 	else
 		close_connection(d);
-	list_foreach(at, &d->waiting)
-	{
+	list_foreach (at, &d->waiting) {
 		struct waiter *w = CONTAINER_OF(at, struct waiter, link);
 
 		w->lost = true;
@@ -170,8 +168,7 @@ open_connection(struct sasl_server *server, const struct sasl_peer *peer, struct
 		return true;
 	}
 	disconnect(d);
-	return err->kind != ERR_NONE ? false
-				     : err_set(err, ERR_TEMP, "connection lost");
+	return err->kind != ERR_NONE ? false : err_set(err, ERR_TEMP, "connection lost");
 }
 
 /* Something to read while nobody waits: most likely the end. */
@@ -217,8 +214,7 @@ need_connection(struct sasl_server *server, const struct sasl_peer *peer, bool *
 static struct waiter *
 find_waiter(struct dovecot *d, unsigned id)
 {
-	list_foreach(at, &d->waiting)
-	{
+	list_foreach (at, &d->waiting) {
 		struct waiter *w = CONTAINER_OF(at, struct waiter, link);
 
 		if (w->id == id && !w->done)
@@ -236,8 +232,8 @@ take_reply(struct dovecot *d, struct str line)
 	struct waiter *w;
 	bool ok = dovecot_reply_parse(mem, line, &r);
 
-	if (ok && (r.kind == DOVECOT_OK || r.kind == DOVECOT_CONT ||
-		   r.kind == DOVECOT_FAIL)) {
+	if (ok &&
+	    (r.kind == DOVECOT_OK || r.kind == DOVECOT_CONT || r.kind == DOVECOT_FAIL)) {
 		/* Without one: of a request that was given up. */
 		w = find_waiter(d, r.number);
 		if (w != NULL) {
@@ -255,7 +251,7 @@ take_reply(struct dovecot *d, struct str line)
 static bool
 somebody_waits(const struct dovecot *d)
 {
-	list_foreach(at, &d->waiting)
+	list_foreach (at, &d->waiting)
 		if (!CONTAINER_OF(at, struct waiter, link)->done)
 			return true;
 	return false;
@@ -327,11 +323,11 @@ tell(struct sasl_exchange *x, const struct waiter *w, struct sasl_answer *out)
 
 	*out = (struct sasl_answer){.text = r->text, .user = r->user};
 	if (r->kind == DOVECOT_CONT)
-		out->status = SASL_MORE;
+		out->status = SASL_ANSWER_MORE;
 	else if (r->kind == DOVECOT_FAIL)
-		out->status = r->is_temporary ? SASL_TRY_LATER : SASL_FAIL;
+		out->status = r->is_temporary ? SASL_ANSWER_LATER : SASL_ANSWER_FAIL;
 	else if (r->user.len > 0)
-		out->status = SASL_DONE;
+		out->status = SASL_ANSWER_DONE;
 	else
 		sasl_answer_trouble(out, STR("Authentication server named no user"));
 	x->connection = x->server->dovecot->connection;
@@ -402,8 +398,8 @@ next(struct sasl_exchange *x, struct arena *mem, struct str response,
 {
 	struct dovecot *d = x->server->dovecot;
 	struct waiter w = {.mem = mem, .id = x->id};
-	struct str line = str_printf(mem, "CONT\t%u\t" PRI_STR "\n", x->id,
-				     STR_ARG(response));
+	struct str line =
+		str_printf(mem, "CONT\t%u\t" PRI_STR "\n", x->id, STR_ARG(response));
 
 	/* What is begun on one connection cannot go on on another. */
 	if (d->stream != NULL && x->connection == d->connection && ask(d, &w, line))

@@ -210,8 +210,9 @@ secret_make(struct arena *mem, struct str password, bool scram, struct str *row_
 {
 	if (password.len == 0 || password.len > SECRET_PASSWORD_MAX ||
 	    str_contains(password, '\0'))
-		return err_set(err, ERR_PERM, "a password has 1 to %d bytes, none of "
-					      "them NUL",
+		return err_set(err, ERR_PERM,
+			       "a password has 1 to %d bytes, none of "
+			       "them NUL",
 			       (int)SECRET_PASSWORD_MAX);
 	return scram ? make_scram(mem, password, row_out, err)
 		     : make_crypt(mem, password, row_out, err);

@@ -6,8 +6,8 @@
 #include "sasl/server_internal.h"
 
 bool
-sasl_server_new(struct arena *mem, const struct sasl_server_setup *setup,
-		struct sasl_server **out, struct err *err)
+sasl_server_open(struct arena *mem, const struct sasl_server_setup *setup,
+		 struct sasl_server **out, struct err *err)
 {
 	struct sasl_server *s = ARENA_NEW(mem, struct sasl_server);
 
@@ -22,8 +22,8 @@ sasl_server_new(struct arena *mem, const struct sasl_server_setup *setup,
 		   str_eq(setup->type, STR("table"))) {
 		s->ops = &service_ops;
 	} else {
-		return err_set(err, ERR_CONFIG, "unsupported SASL server implementation: "
-						PRI_STR,
+		return err_set(err, ERR_CONFIG,
+			       "unsupported SASL server implementation: " PRI_STR,
 			       STR_ARG(setup->type));
 	}
 	*out = s;
@@ -48,7 +48,7 @@ void
 sasl_answer_trouble(struct sasl_answer *out, struct str text)
 {
 	*out = (struct sasl_answer){
-		.status = SASL_TRY_LATER, .text = text, .user = STR_EMPTY};
+		.status = SASL_ANSWER_LATER, .text = text, .user = STR_EMPTY};
 }
 
 /* Of the alphabet at least: who decodes it looks closer. */
@@ -69,7 +69,8 @@ check_base64(struct str text, struct str why, struct sasl_answer *out)
 {
 	if (looks_like_base64(text))
 		return true;
-	*out = (struct sasl_answer){.status = SASL_FAIL, .text = why, .user = STR_EMPTY};
+	*out = (struct sasl_answer){
+		.status = SASL_ANSWER_FAIL, .text = why, .user = STR_EMPTY};
 	return false;
 }
 
@@ -101,7 +102,7 @@ sasl_exchange_begin(struct sasl_server *server, struct arena *mem,
 	x->is_open = true;
 	arena_defer(mem, end_exchange, x);
 	server->ops->begin(x, mem, initial, answer_out);
-	if (answer_out->status != SASL_MORE)
+	if (answer_out->status != SASL_ANSWER_MORE)
 		x->is_open = false;
 }
 
@@ -115,7 +116,7 @@ sasl_exchange_next(struct sasl_exchange *x, struct arena *mem, struct str respon
 		return;
 	}
 	x->server->ops->next(x, mem, response, answer_out);
-	if (answer_out->status != SASL_MORE)
+	if (answer_out->status != SASL_ANSWER_MORE)
 		x->is_open = false;
 }
 

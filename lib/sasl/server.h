@@ -49,8 +49,8 @@ struct sasl_server_setup {
 };
 
 /* Lives in mem. ERR_CONFIG: the type or the path is none. Connects to nobody yet. */
-bool sasl_server_new(struct arena *mem, const struct sasl_server_setup *setup,
-		     struct sasl_server **out, struct err *err) MUST_CHECK;
+bool sasl_server_open(struct arena *mem, const struct sasl_server_setup *setup,
+		      struct sasl_server **out, struct err *err) MUST_CHECK;
 
 /* Is it reached by TCP? */
 bool sasl_server_needs_tcp(const struct sasl_server *server);
@@ -72,10 +72,10 @@ bool sasl_server_mechanisms(struct sasl_server *server, struct arena *mem,
 			    struct err *err) MUST_CHECK;
 
 enum sasl_status {
-	SASL_MORE,      /* text: the challenge */
-	SASL_DONE,      /* user: who it is */
-	SASL_FAIL,      /* text: why; user may be known */
-	SASL_TRY_LATER, /* the same, but it is not the client's fault */
+	SASL_ANSWER_MORE,  /* text: the challenge */
+	SASL_ANSWER_DONE,  /* user: who it is */
+	SASL_ANSWER_FAIL,  /* text: why; user may be known */
+	SASL_ANSWER_LATER, /* the same, but it is not the client's fault */
 };
 
 struct sasl_answer {

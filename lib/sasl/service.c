@@ -87,9 +87,9 @@ receive(struct sasl_exchange *x, struct arena *mem, bool sent, struct err *err,
 					    .user = a.user};
 	else
 		sasl_answer_trouble(out, STR("Connection lost to authentication server"));
-	if (out->status == SASL_DONE && out->user.len == 0)
+	if (out->status == SASL_ANSWER_DONE && out->user.len == 0)
 		sasl_answer_trouble(out, STR("Authentication server named no user"));
-	if (out->status != SASL_MORE)
+	if (out->status != SASL_ANSWER_MORE)
 		stream_close(&x->stream);
 }
 

@@ -41,8 +41,7 @@ verifier_new(struct arena *mem, struct str mechanism, const char *nonce)
 	else
 		return NULL;
 	if (nonce != NULL)
-		memcpy(v->own_nonce, nonce,
-		       strnlen(nonce, sizeof(v->own_nonce) - 1) + 1);
+		memcpy(v->own_nonce, nonce, strnlen(nonce, sizeof(v->own_nonce) - 1) + 1);
 	else if (!scram_nonce(v->own_nonce))
 		return NULL;
 	return v;
@@ -51,8 +50,10 @@ verifier_new(struct arena *mem, struct str mechanism, const char *nonce)
 static bool
 is_user(struct str user)
 {
-	return user.len > 0 && user.len <= USER_MAX && !str_contains(user, '\0') &&
-	       str_is_utf8(user);
+	for (size_t i = 0; i < user.len; i++)
+		if ((unsigned char)user.p[i] < ' ' || user.p[i] == 127)
+			return false;
+	return user.len > 0 && user.len <= USER_MAX && str_is_utf8(user);
 }
 
 /* ---- PLAIN (RFC 4616) ---- */
@@ -177,9 +178,9 @@ proof_fits(const struct verifier *v, struct str message, struct str proof)
 {
 	unsigned char client_key[SCRAM_KEY_MAX];
 	unsigned char stored[SCRAM_KEY_MAX];
-	struct str text = str_printf(v->mem, PRI_STR "," PRI_STR "," PRI_STR,
-				     STR_ARG(v->bare), STR_ARG(v->server_first),
-				     STR_ARG(message));
+	struct str text =
+		str_printf(v->mem, PRI_STR "," PRI_STR "," PRI_STR, STR_ARG(v->bare),
+			   STR_ARG(v->server_first), STR_ARG(message));
 
 	scram_sign(SCRAM_SHA256, v->keys.stored_key, text, client_key);
 	for (size_t i = 0; i < SECRET_KEY_BYTES; i++)

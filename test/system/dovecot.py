@@ -10,6 +10,7 @@ Users with a meaning: "temp" fails for now, "slow" is answered late, "gone" clos
 connection, "reason" fails with a reason, "silent" is never answered.
 """
 import base64
+import binascii
 import os
 import socket
 import threading
@@ -86,14 +87,19 @@ class DovecotAuth:
             for line in client.makefile("r", encoding="utf-8", newline="\n"):
                 line = line.rstrip("\n")
                 self.requests.append(line)
-                for answer in self._answer(client, waiting, line.split("\t")):
+                words = line.split("\t")
+                try:
+                    answers = self._answer(client, waiting, words)
+                except binascii.Error:
+                    answers = [f"FAIL\t{words[1]}\treason=Invalid base64 data"]
+                for answer in answers:
                     client.sendall((answer + "\n").encode())
         except (OSError, ValueError):
             pass
 
     def _answer(self, client, waiting, words):
         if words[0] == "AUTH":
-            number, mechanism = words[1:3]
+            number, mechanism = words[1], words[2].upper()
             initial = next((w[5:] for w in words[3:] if w.startswith("resp=")), None)
             if mechanism == "PLAIN":
                 if initial is None:
