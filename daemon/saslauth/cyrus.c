@@ -113,10 +113,9 @@ take_note(void *context, int level, const char *text)
 static void
 set_callbacks(sasl_callback_t callbacks[2], struct buf *notes)
 {
-	callbacks[0] = (sasl_callback_t){
-		.id = SASL_CB_LOG,
-		.proc = (callback_fn *)(void (*)(void))take_note,
-		.context = notes};
+	callbacks[0] = (sasl_callback_t){.id = SASL_CB_LOG,
+					 .proc = (callback_fn *)(void (*)(void))take_note,
+					 .context = notes};
 	callbacks[1] = (sasl_callback_t){.id = SASL_CB_LIST_END};
 }
 
@@ -235,8 +234,8 @@ run_list(void *arg)
 
 	h->status = open_conn(h);
 	if (h->status == SASL_OK)
-		h->status = f->sasl_listmech(h->conn, NULL, "", " ", "", &list, &len,
-					     &count);
+		h->status =
+			f->sasl_listmech(h->conn, NULL, "", " ", "", &list, &len, &count);
 	if (h->status == SASL_OK)
 		buf_add(&h->output, str_from_mem(list, len));
 }
@@ -269,9 +268,9 @@ run_step(void *arg)
 		h->has_begun = true;
 		h->status = open_conn(h);
 		if (h->status == SASL_OK)
-			h->status = f->sasl_server_start(h->conn, h->mechanism, input,
-							 (unsigned)h->input.len, &out,
-							 &len);
+			h->status =
+				f->sasl_server_start(h->conn, h->mechanism, input,
+						     (unsigned)h->input.len, &out, &len);
 	}
 	if (h->status == SASL_CONTINUE && out != NULL)
 		buf_add(&h->output, str_from_mem(out, len));
@@ -362,10 +361,11 @@ step(struct login *l, const struct str *response, struct sasl_answer *out)
 	} else if (h->status == SASL_OK) {
 		out->status = SASL_ANSWER_DONE;
 	} else {
-		const char *why = l->saslauth->cyrus->f.sasl_errstring(h->status, NULL,
-								       NULL);
+		const char *why =
+			l->saslauth->cyrus->f.sasl_errstring(h->status, NULL, NULL);
 
-		out->status = is_trouble(h->status) ? SASL_ANSWER_LATER : SASL_ANSWER_FAIL;
+		out->status =
+			is_trouble(h->status) ? SASL_ANSWER_LATER : SASL_ANSWER_FAIL;
 		out->text = str_dup(l->mem, str_from(why));
 	}
 }

@@ -45,8 +45,8 @@ limit_free(struct limit **l)
 	if (*l == NULL)
 		return;
 	while (!list_is_empty(&(*l)->oldest_first))
-		forget(*l, CONTAINER_OF(list_first(&(*l)->oldest_first), struct entry,
-					link));
+		forget(*l,
+		       CONTAINER_OF(list_first(&(*l)->oldest_first), struct entry, link));
 	map_free(&(*l)->names);
 	mem_free(*l);
 	*l = NULL;

@@ -56,10 +56,9 @@ take_step(struct login *l, const struct str *response, bool is_first,
 	if (response != NULL && !base64_decode(l->mem, *response, &raw)) {
 		*out = (struct sasl_answer){
 			.status = SASL_ANSWER_FAIL,
-			.text = is_first
-					? STR("Invalid base64 data in initial response")
-					: STR("Invalid base64 data in continued "
-					      "response"),
+			.text = is_first ? STR("Invalid base64 data in initial response")
+					 : STR("Invalid base64 data in continued "
+					       "response"),
 			.user = STR_EMPTY};
 		return;
 	}

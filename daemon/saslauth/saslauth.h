@@ -31,9 +31,9 @@ struct saslauth {
 	struct common_config common;
 	struct sasl_config config;
 	struct offload *offload; /* from start() on */
-	struct tables *tables;	 /* table.h */
-	struct cyrus *cyrus;	 /* cyrus.h; NULL: not the configured type */
-	struct err cyrus_err;	 /* why it could not be loaded; else ERR_NONE */
+	struct tables *tables;   /* table.h */
+	struct cyrus *cyrus;     /* cyrus.h; NULL: not the configured type */
+	struct err cyrus_err;    /* why it could not be loaded; else ERR_NONE */
 };
 
 /* One log-in: `step` gets the client's response as raw bytes (NULL: none came with the

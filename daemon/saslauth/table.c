@@ -272,7 +272,8 @@ step(struct login *l, const struct str *response, struct sasl_answer *out)
 		break;
 	case VERIFIER_FAIL:
 		count_failure(t, state);
-		answer(out, SASL_ANSWER_FAIL, failed_text, verifier_user(state->verifier));
+		answer(out, SASL_ANSWER_FAIL, failed_text,
+		       verifier_user(state->verifier));
 		break;
 	}
 }
