@@ -111,9 +111,8 @@ test_scram_refusals(void **state UNUSED)
 
 	for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
 		struct arena *mem = arena_new();
-		struct sasl_client *c =
-			new_client(mem, "SCRAM-SHA-256", STR("user"), STR("pencil"),
-				   scram_rows[1].nonce);
+		struct sasl_client *c = new_client(mem, "SCRAM-SHA-256", STR("user"),
+						   STR("pencil"), scram_rows[1].nonce);
 
 		assert_true(sasl_client_first(c, mem, &out));
 		assert_false(sasl_client_step(c, mem, firsts[i], &out, &err));
@@ -121,9 +120,8 @@ test_scram_refusals(void **state UNUSED)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
 		struct arena *mem = arena_new();
-		struct sasl_client *c =
-			new_client(mem, "SCRAM-SHA-256", STR("user"), STR("pencil"),
-				   scram_rows[1].nonce);
+		struct sasl_client *c = new_client(mem, "SCRAM-SHA-256", STR("user"),
+						   STR("pencil"), scram_rows[1].nonce);
 
 		assert_true(sasl_client_first(c, mem, &out));
 		assert_true(
@@ -138,8 +136,8 @@ static void
 test_scram_plus(void **state UNUSED)
 {
 	struct arena *mem = arena_new();
-	struct sasl_client *c = new_client(mem, "SCRAM-SHA-256-PLUS", STR("a,b=c"),
-					   STR("pencil"), "abc");
+	struct sasl_client *c =
+		new_client(mem, "SCRAM-SHA-256-PLUS", STR("a,b=c"), STR("pencil"), "abc");
 	struct str part;
 	struct str raw;
 	struct str out;
@@ -211,8 +209,7 @@ static void
 test_dialogues(void **state UNUSED)
 {
 	struct arena *mem = arena_new();
-	struct sasl_client *c =
-		new_client(mem, "LOGIN", STR("tim"), STR("secret"), NULL);
+	struct sasl_client *c = new_client(mem, "LOGIN", STR("tim"), STR("secret"), NULL);
 	struct str out;
 	struct err err;
 
@@ -263,8 +260,8 @@ test_choice(void **state UNUSED)
 	assert_true(sasl_client_choose(all, &none, &who, NULL, NULL, &name));
 	assert_string_equal(name, "EXTERNAL");
 	who.is_token = who.has_certificate = false;
-	assert_true(sasl_security_parse(STR("noplaintext, noanonymous"), &no_plain,
-					&err));
+	assert_true(
+		sasl_security_parse(STR("noplaintext, noanonymous"), &no_plain, &err));
 	assert_false(sasl_client_choose(STR("PLAIN LOGIN"), &no_plain, &who, NULL, NULL,
 					&name));
 	assert_true(sasl_client_choose(STR("PLAIN cram-md5"), &no_plain, &who, NULL, NULL,

@@ -65,10 +65,17 @@ static void
 test_bad(void **state UNUSED)
 {
 	static const struct str rows[] = {
-		STR_INIT(""),	      STR_INIT("\tOK"),	     STR_INIT("VERSION"),
-		STR_INIT("OK\tx"),    STR_INIT("OK\t-1"),    STR_INIT("FAIL"),
-		STR_INIT("CONT\t"),   STR_INIT("MECH"),	     STR_INIT("MECH\ta b"),
-		STR_INIT("MECH\t"),   STR_INIT("OK\t4294967296"),
+		STR_INIT(""),
+		STR_INIT("\tOK"),
+		STR_INIT("VERSION"),
+		STR_INIT("OK\tx"),
+		STR_INIT("OK\t-1"),
+		STR_INIT("FAIL"),
+		STR_INIT("CONT\t"),
+		STR_INIT("MECH"),
+		STR_INIT("MECH\ta b"),
+		STR_INIT("MECH\t"),
+		STR_INIT("OK\t4294967296"),
 		STR_INIT("MECH\tABCDEFGHIJKLMNOPQRSTUVWXYZ0123456"),
 	};
 

@@ -186,7 +186,8 @@ static void
 test_rows(void **state UNUSED)
 {
 	static const struct str good[] = {
-		STR_INIT("$6$saltsalt$Q1aPKiMJpEPQZzPjUEgKpSqRSc5N2FU7iyI1/s8Fpq1gqaT4EOB6d6"
+		STR_INIT("$6$saltsalt$Q1aPKiMJpEPQZzPjUEgKpSqRSc5N2FU7iyI1/"
+			 "s8Fpq1gqaT4EOB6d6"
 			 "a7X5U8WYcsVE3sLEiqvlA4jVvUzTOS91"),
 	};
 	static const struct str bad[] = {
