@@ -3,7 +3,8 @@
 /*
  * AUTH in the SMTP server, and the daemon saslauth.
  *
- * One field per row of sasl.def and sasl_ours.def, of the same name; see area.h for the types.
+ * One field per row of sasl.def and sasl_ours.def, of the same name; see area.h for the
+ * types.
  */
 
 #include "config/area.h"

@@ -5,8 +5,8 @@
  *
  *	dovecot   a Dovecot authentication server (dovecot.c), asked directly
  *	cyrus     libsasl2, in the daemon saslauth (service.c), which may wait
- *	table     passwords in a look-up table, in the same daemon: hashing takes time, and
- *		  secrets stay out of the process that talks to everybody
+ *	table     passwords in a look-up table, in the same daemon: hashing takes
+ *		  time, and secrets stay out of the process that talks to everybody
  *
  * One struct sasl_server per process. A log-in is a struct sasl_exchange; it ends with
  * the arena. Challenges and responses are base64 as in SMTP (RFC 4954), because that is
@@ -30,7 +30,7 @@ struct loop;
 struct sasl_exchange;
 struct sasl_server;
 
-/* What a server answers at the latest; a failed log-in may be answered late on purpose. */
+/* When it answers at the latest; a failed log-in may be answered late on purpose. */
 enum { SASL_SERVER_MS = 60000 };
 
 /* What the back ends need from the process. */

@@ -49,7 +49,7 @@ DIALOGUES = [
     ("bad base64", [EHLO, "AUTH PLAIN xyz", "AUTH PLAIN !", "AUTH PLAIN ====", "AUTH PLAIN a===", QUIT]),
     ("bad base64 later", [EHLO, "AUTH PLAIN", "!", "AUTH LOGIN", b64("bob"), "xyz", QUIT]),
     ("empty initial", [EHLO, "AUTH PLAIN =", QUIT]),
-    ("empty later", [EHLO, "AUTH PLAIN", "", "AUTH LOGIN", "", "", "AUTH LOGIN", "=", QUIT]),
+    ("empty later", [EHLO, "AUTH PLAIN", "", "AUTH LOGIN", "", "", "AUTH LOGIN", "=", "", QUIT]),
     ("star", [EHLO, "AUTH PLAIN", "*", "AUTH LOGIN", b64("bob"), "*", BOB, QUIT]),
     ("star initial", [EHLO, "AUTH PLAIN *", QUIT]),
     ("blank later", [EHLO, "AUTH PLAIN", b64("\0bob\0secret") + " ", "AUTH PLAIN", " *", QUIT]),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "password.h"
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,18 +68,23 @@ read_password(char line[LINE_BYTES])
 int
 password_main(int argc, char **argv)
 {
+	static const struct option options[] = {{"scram", no_argument, NULL, 's'},
+						{NULL, 0, NULL, 0}};
 	struct arena *mem;
 	char line[LINE_BYTES];
 	bool scram = false;
 	struct str row;
 	struct err err;
 	bool ok;
+	int c;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--scram") != 0)
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c != 's')
 			return usage();
 		scram = true;
 	}
+	if (optind != argc)
+		return usage();
 	if (!read_password(line))
 		return 1;
 	mem = arena_new();
