@@ -17,9 +17,8 @@
 enum { ITERATIONS_DIGITS = 2 };
 
 static const char *const mechanisms[] = {
-	"PLAIN",	      "LOGIN",	      "SCRAM-SHA-256", "SCRAM-SHA-1",
-	"SCRAM-SHA-256-PLUS", "EXTERNAL",     "XOAUTH2",       "OAUTHBEARER",
-	"CRAM-MD5",
+	"PLAIN",    "LOGIN",   "SCRAM-SHA-256", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS",
+	"EXTERNAL", "XOAUTH2", "OAUTHBEARER",   "CRAM-MD5",
 };
 
 /* Time that a server may cost us is bounded, but not for a fuzzer. */
@@ -57,7 +56,8 @@ static void
 run_server(struct arena *mem, const char *mechanism, struct str rest)
 {
 	static const unsigned char key[SECRET_KEY_BYTES] = {1};
-	struct verifier *v = verifier_new(mem, str_from(mechanism), "%hvYDpWUa2RaTCAfuxF");
+	struct verifier *v =
+		verifier_new(mem, str_from(mechanism), "%hvYDpWUa2RaTCAfuxF");
 	enum verifier_status status;
 	struct secret keys;
 	struct str line;
