@@ -21,6 +21,7 @@
 
 enum {
 	CONNECT_MS = 10000,
+	WAIT_MS = 20000, /* for somebody else to connect */
 	REQUEST_MAX = 32768,
 	HELLO_LINES_MAX = 200,
 };
@@ -191,8 +192,7 @@ need_connection(struct sasl_server *server, const struct sasl_peer *peer, bool *
 		gate_init(&d->connecting, d->loop, 1);
 		gate_init(&d->writing, d->loop, 1);
 	}
-	if (gate_enter(&d->connecting, loop_now_ms(d->loop) + 2 * CONNECT_MS) !=
-	    FIBER_WOKEN)
+	if (gate_enter(&d->connecting, loop_now_ms(d->loop) + WAIT_MS) != FIBER_WOKEN)
 		return err_set(err, ERR_TEMP, "too many wait for the connection");
 	*fresh_out = false;
 	if (d->stream != NULL && !d->doomed && is_stale(d))

@@ -46,24 +46,36 @@ take_word(struct str *rest, struct str *word_out)
 	return true;
 }
 
+/* What \001 and this letter stand for. */
+static char
+unescape_char(char c)
+{
+	switch (c) {
+	case '0':
+		return '\0';
+	case '1':
+		return '\001';
+	case 't':
+		return '\t';
+	case 'r':
+		return '\r';
+	case 'n':
+		return '\n';
+	default:
+		return c;
+	}
+}
+
 static struct str
 unescape(struct arena *mem, struct str text)
 {
 	struct buf *out = buf_new(mem, DOVECOT_LINE_MAX);
 
 	for (size_t i = 0; i < text.len; i++) {
-		char c = text.p[i];
-
-		if (c == '\001' && i + 1 < text.len) {
-			c = text.p[++i];
-			c = (char)(c == '0'   ? '\0'
-				   : c == '1' ? '\001'
-				   : c == 't' ? '\t'
-				   : c == 'r' ? '\r'
-				   : c == 'n' ? '\n'
-					      : c);
-		}
-		buf_add_char(out, c);
+		if (text.p[i] == '\001' && i + 1 < text.len)
+			buf_add_char(out, unescape_char(text.p[++i]));
+		else
+			buf_add_char(out, text.p[i]);
 	}
 	return buf_str(out);
 }
