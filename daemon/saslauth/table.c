@@ -23,8 +23,9 @@ struct tables {
 	struct maps *maps;
 	struct limit *clients, *users;
 	unsigned char key[SECRET_KEY_BYTES]; /* for what unknown users are told */
-	/* The row that was found last, so that an unknown user costs as much. */
+	/* The rows that were found last, so that an unknown user costs as much. */
 	struct secret sample[2]; /* by enum secret_kind */
+	enum secret_kind last_kind;
 };
 
 /* The state of a log-in. */
@@ -177,6 +178,7 @@ find_row(struct login *l, struct str user, enum secret_kind wanted, bool any_kin
 	if (result != LOOKUP_FOUND)
 		return result;
 	t->sample[out->kind] = *out;
+	t->last_kind = out->kind;
 	return any_kind || out->kind == wanted ? LOOKUP_FOUND : LOOKUP_ABSENT;
 }
 
@@ -202,7 +204,7 @@ check_password(struct login *l, struct sasl_answer *out)
 		return;
 	}
 	if (found == LOOKUP_ABSENT)
-		check->secret = t->sample[SECRET_CRYPT];
+		check->secret = t->sample[t->last_kind];
 	check->password = verifier_password(state->verifier);
 	offload_run(l->saslauth->offload, run_check, check);
 	if (found == LOOKUP_FOUND && check->matches) {

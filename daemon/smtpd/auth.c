@@ -293,11 +293,15 @@ command_auth(struct session *s, const struct smtp_words *words)
 	if (is_listed(s, mechanism) &&
 	    !exchange(s, mechanism, words->n == 3 ? &words->word[2] : NULL, &answer))
 		return false;
+	if (answer.status == SASL_ANSWER_DONE && answer.user.len > LOGIN_MAX)
+		answer = (struct sasl_answer){.status = SASL_ANSWER_FAIL,
+					      .text = STR("User name too long"),
+					      .user = answer.user};
 	if (answer.status != SASL_ANSWER_DONE)
 		return fail(s, mechanism, &answer);
 	s->sasl_method = str_dup(s->mem, mechanism);
-	s->sasl_username = str_printable(s->mem, str_head(answer.user, LOGIN_MAX),
-					 s->smtpd->common.smtputf8_enable);
+	s->sasl_username =
+		str_printable(s->mem, answer.user, s->smtpd->common.smtputf8_enable);
 	session_reply_c(s, "235 2.7.0 Authentication successful");
 	return true;
 }

@@ -334,7 +334,8 @@ take_auth(struct str value, bool counts, struct smtp_mail_command *out,
 		return true;
 	if (out->auth.p != NULL)
 		return refuse(fault, STR("503 5.5.4 Error: multiple AUTH= options"));
-	if (!str_eq(value, STR("<>")))
+	/* No address is longer; the queue and its agents have a limit. */
+	if (!str_eq(value, STR("<>")) && value.len <= SMTP_AUTH_MAX)
 		out->auth = value;
 	return true;
 }

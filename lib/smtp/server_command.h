@@ -74,6 +74,8 @@ enum smtp_path_result smtp_path_parse(struct arena *mem, struct str text,
 				      const struct smtp_path_rules *rules,
 				      struct str *address_out);
 
+enum { SMTP_AUTH_MAX = 255 }; /* bytes of MAIL AUTH=; more is as none */
+
 enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
 /* What this server offers. */
