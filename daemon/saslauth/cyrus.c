@@ -361,8 +361,9 @@ step(struct login *l, const struct str *response, struct sasl_answer *out)
 	} else if (h->status == SASL_OK) {
 		out->status = SASL_ANSWER_DONE;
 	} else {
-		const char *why =
-			l->saslauth->cyrus->f.sasl_errstring(h->status, NULL, NULL);
+		/* Who is no user must not be told from who is. */
+		int told = h->status == SASL_NOUSER ? SASL_BADAUTH : h->status;
+		const char *why = l->saslauth->cyrus->f.sasl_errstring(told, NULL, NULL);
 
 		out->status =
 			is_trouble(h->status) ? SASL_ANSWER_LATER : SASL_ANSWER_FAIL;

@@ -290,6 +290,8 @@ command_auth(struct session *s, const struct smtp_words *words)
 	if (!may_log_in(s, words))
 		return false;
 	mechanism = words->word[1];
+	if (str_eq(s->smtpd->sasl_config.smtpd_sasl_type, STR("cyrus")))
+		answer.text = STR("no mechanism available");
 	if (is_listed(s, mechanism) &&
 	    !exchange(s, mechanism, words->n == 3 ? &words->word[2] : NULL, &answer))
 		return false;

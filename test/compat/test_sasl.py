@@ -3,6 +3,7 @@
 log lines, queue files with their Received: field."""
 import base64
 import os
+import subprocess
 import unittest
 
 from system import world
@@ -137,6 +138,31 @@ VARIANTS = {
                       [("no mechanisms", [EHLO])]),
 }
 
+CYRUS = [
+    ("cyrus plain", [EHLO, BOB, *MESSAGE, QUIT]),
+    ("cyrus plain in two", [EHLO, "AUTH PLAIN", b64("\0bob\0secret"), *MESSAGE, QUIT]),
+    ("cyrus login", [EHLO, "AUTH LOGIN", b64("bob"), b64("secret"), *MESSAGE, QUIT]),
+    ("cyrus login with name", [EHLO, "AUTH LOGIN " + b64("bob"), b64("secret"), QUIT]),
+    ("cyrus wrong", [EHLO, plain("bob", "wrong"), "AUTH LOGIN", b64("bob"), b64("wrong"), BOB, QUIT]),
+    ("cyrus unknown", [EHLO, plain("eve"), QUIT]),
+    ("cyrus mechanism", [EHLO, "AUTH FOO", "AUTH ANONYMOUS", "AUTH EXTERNAL", QUIT]),
+    ("cyrus empty initial", [EHLO, "AUTH PLAIN =", QUIT]),
+    ("cyrus empty", [EHLO, "AUTH PLAIN", "", "AUTH LOGIN", "", "", QUIT]),
+    ("cyrus nonsense", [EHLO, "AUTH PLAIN AAAA", "AUTH PLAIN", b64("bob"), "AUTH CRAM-MD5 " + b64("x"), QUIT]),
+    ("cyrus base64", [EHLO, "AUTH PLAIN !", "AUTH PLAIN", "!", "AUTH LOGIN", b64("bob"), "x*", QUIT]),
+    ("cyrus star", [EHLO, "AUTH LOGIN", "*", BOB, QUIT]),
+    ("cyrus other", [EHLO, "AUTH PLAIN " + b64("eve\0bob\0secret"), QUIT]),
+]
+CYRUS_CONF = """pwcheck_method: auxprop
+auxprop_plugin: sasldb
+mech_list: PLAIN LOGIN CRAM-MD5
+sasldb_path: {}
+"""
+VARIANTS["cyrus"] = ("-o smtpd_sasl_auth_enable=yes", CYRUS)
+VARIANTS["cyrus realm"] = ("-o smtpd_sasl_auth_enable=yes -o smtpd_sasl_local_domain=host.example.net "
+                           "-o smtpd_sasl_security_options=noanonymous,noplaintext",
+                           [("cyrus realm", [EHLO, BOB, QUIT])])
+
 # Where ours is meant to differ: (variant, dialogue) and why.
 TEMPORARY = "what Dovecot says will pass is told to the client as such"
 NO_SERVER = "the client gets a reply where Postfix just hangs up"
@@ -148,6 +174,9 @@ DIFFERENT = {
     ("default", "tab mail"): "what Dovecot quotes is unquoted",
     ("default", "empty later"): "an empty user name is logged as none",
     ("filter", "filter"): "a mechanism that is not offered cannot be used either",
+    ("cyrus", "cyrus empty initial"): "= is an empty response",
+    ("cyrus", "cyrus base64"): "says what is wrong",
+    ("cyrus realm", "cyrus realm"): "a mechanism that is not offered is none",
     ("gone", "no server"): NO_SERVER,
     ("bad version", "bad version"): NO_SERVER,
     ("no mechanisms", "no mechanisms"): NO_SERVER,
@@ -155,10 +184,20 @@ DIFFERENT = {
 
 
 class SaslSide(Side):
+    def make_sasldb(self, directory):
+        os.makedirs(directory, exist_ok=True)
+        database = os.path.join(directory, "sasldb2")
+        subprocess.run(["saslpasswd2", "-p", "-c", "-f", database, "-u", "host.example.net", "bob"],
+                       input=b"secret", check=True, timeout=60)
+        os.chmod(database, 0o644)
+        with open(os.path.join(directory, "smtpd.conf"), "w", encoding="ascii") as f:
+            f.write(CYRUS_CONF.format(database))
+
     def play(self):
         mta = self.instance
         directory = mta.queue
         os.makedirs(directory, exist_ok=True)
+        self.make_sasldb(os.path.join(mta.config, "sasl"))
         with DovecotAuth(f"{directory}/auth") as self.auth, DovecotAuth(TCP), \
                 DovecotAuth(BAD_VERSION_TCP, ["VERSION\t2\t0", *HELLO[1:]]), \
                 DovecotAuth(NO_MECHANISMS_TCP, [HELLO[0], *HELLO[-4:]]):
