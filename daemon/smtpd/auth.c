@@ -56,7 +56,8 @@ auth_load(struct smtpd *s, struct err *err)
 
 	if (!sasl_config_load(d->mem, d->config, c, err))
 		return false;
-	if (!c->smtpd_sasl_auth_enable)
+	/* Who has started us by hand (sendmail -bs) is no client to log in. */
+	if (!c->smtpd_sasl_auth_enable || d->stand_alone)
 		return true;
 	setup = (struct sasl_server_setup){.loop = d->loop,
 					   .type = c->smtpd_sasl_type,
