@@ -271,6 +271,17 @@ class Table(Case):
         self.assertEqual(self.log_in("bob", "secret"), 454)
         self.assertEqual(self.log_in("amy", "sesame"), 454)
 
+    def test_daemon_is_killed(self):
+        """The log-in fails for now, the next one does not."""
+        mta = self.start_table({"bob": scram_row("secret")})
+        with self.client() as client:
+            client.ehlo()
+            self.assertEqual(client.docmd("AUTH", "LOGIN")[0], 334)
+            mta.kill("saslauth")
+            self.assertEqual(client.docmd(b64("bob"))[0], 454)
+            mta.log.wait("SASL LOGIN authentication failed: Connection lost to authentication server")
+        self.assertEqual(self.log_in("bob", "secret"), 235)
+
     def test_no_table_here(self):
         """The daemon's table is that of main.cf."""
         mta = self.start_table({"bob": scram_row("secret")},
