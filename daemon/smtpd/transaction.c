@@ -12,8 +12,10 @@
 #include "fiber/stream.h"
 #include "ipc/messages.h"
 #include "mail/date.h"
+#include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
+#include "queue/receive.h"
 #include "queue/record.h"
 
 #include "log.h"
@@ -171,6 +173,8 @@ send_envelope(struct session *s, struct transaction *tx)
 	send_record(tx, RECORD_LETTER(TIME),
 		    str_printf(tx->mem, "%" PRId64 " %" PRId64, tx->arrival_us / US_PER_S,
 			       tx->arrival_us % US_PER_S));
+	if (s->smtpd->receive.content_filter.len > 0)
+		send_record(tx, RECORD_LETTER(FILTER), s->smtpd->receive.content_filter);
 	send_attribute(tx, "log_ident", ident);
 	send_attribute(tx, "rewrite_context",
 		       tx->local_rewrite ? STR("local") : STR("remote"));
@@ -191,10 +195,11 @@ send_envelope(struct session *s, struct transaction *tx)
 static bool
 ask_cleanup(struct session *s, struct transaction *tx, struct err *err)
 {
-	const struct msg_cleanup_start start = {
-		.flags = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK |
+	unsigned flags = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK |
 			 CLEANUP_FLAG_SMTP_REPLY |
-			 (tx->mail.smtputf8 ? CLEANUP_FLAG_SMTPUTF8 : 0)};
+			 (tx->mail.smtputf8 ? CLEANUP_FLAG_SMTPUTF8 : 0);
+	const struct msg_cleanup_start start = {
+		.flags = receive_override_flags(s->smtpd->overrides, flags)};
 	struct msg_cleanup_hello hello;
 
 	if (!daemon_connect(s->smtpd->daemon, "public/cleanup", CONNECT_MS, &tx->cleanup,
@@ -382,11 +387,10 @@ refusal(struct session *s, unsigned status, struct str reason)
 	const struct cleanup_text *text = cleanup_text_find(status);
 	int code = reply_code(status, text->dsn);
 
-	/* A content rule has words of its own. */
-	if (status == CLEANUP_CONT && reason.len > 0 &&
-	    !str_eq(reason, str_from(text->text)))
-		return str_printf(s->now, "%d %s " PRI_STR, code, text->dsn,
-				  STR_ARG(reason));
+	/* A content rule has words and a status code of its own. */
+	if ((text->status == CLEANUP_CONT || text->status == CLEANUP_DEFER) &&
+	    dsn_status_length(reason) > 0)
+		return str_printf(s->now, "%d " PRI_STR, code, STR_ARG(reason));
 	if ((status & CLEANUP_BAD) != 0)
 		return str_printf(s->now, "451 4.3.0 Error: internal error %u", status);
 	return str_printf(s->now, "%d %s Error: %s", code, text->dsn, text->text);

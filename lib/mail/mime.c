@@ -237,6 +237,8 @@ finish_header(struct mime *m)
 		m->primary_done = true;
 		m->events.header_end(m->arg);
 	}
+	if (m->events.part != NULL)
+		m->events.part(m->arg);
 	if ((m->options & MIME_OFF) != 0)
 		return;
 	if (is_composite(m) && m->encoding == MIME_ENCODED)

@@ -70,6 +70,9 @@ struct mime_events {
 		       const struct header_name *row, struct str text);
 	/* The primary header ended; before its first body line. Always called once. */
 	void (*header_end)(void *arg);
+	/* Any header has ended, of the message or a part: what follows is its body. May be
+	 * NULL. */
+	void (*part)(void *arg);
 	/* A body line, or a piece of one: all that follows the primary header except the
 	 * fields of nested headers, with the empty lines that end headers. A primary
 	 * header that ends at a text line without an empty one gets it. */
