@@ -244,28 +244,32 @@ checks_body(struct message *m, struct arena *mem, struct str *text)
 	return check(m, mem, maps, false, text);
 }
 
-void
-checks_mime_problems(struct message *m, unsigned problems, struct str text)
+/* The problems that are a reason to refuse the message. */
+static unsigned
+refused_problems(const struct cleanup_config *p)
 {
-	const struct cleanup_config *p = &m->cleanup->config;
-	unsigned asked = MIME_PROBLEM_NESTING;
-	const struct mime_problem *worst;
+	unsigned mask = MIME_PROBLEM_NESTING;
 
-	if (problems == m->problems || (m->flags & CLEANUP_FLAG_FILTER) == 0)
-		return;
 	if (p->strict_8bitmime || p->strict_7bit_headers)
-		asked |= MIME_PROBLEM_8BIT_IN_HEADER;
+		mask |= MIME_PROBLEM_8BIT_IN_HEADER;
 	if (p->strict_8bitmime || p->strict_8bitmime_body)
-		asked |= MIME_PROBLEM_8BIT_IN_BODY;
+		mask |= MIME_PROBLEM_8BIT_IN_BODY;
 	if (p->strict_mime_encoding_domain)
-		asked |= MIME_PROBLEM_ENCODING_DOMAIN;
-	worst = mime_problem_find(problems & ~m->problems & asked);
-	m->problems = problems;
-	if (worst == NULL)
+		mask |= MIME_PROBLEM_ENCODING_DOMAIN;
+	return mask;
+}
+
+void
+checks_mime_problem(struct message *m, unsigned problem, struct str where)
+{
+	const struct mime_problem *row = mime_problem_find(problem);
+
+	if ((m->flags & CLEANUP_FLAG_FILTER) == 0 ||
+	    (problem & refused_problems(&m->cleanup->config)) == 0)
 		return;
-	log_mime_problem(m->cleanup->daemon->log, m, worst->text, text);
+	log_mime_problem(m->cleanup->daemon->log, m, row->text, where);
 	if ((m->status & CLEANUP_CONT) == 0)
-		m->why = str_printf(m->mem, "%s %s", worst->status, worst->text);
+		m->why = str_printf(m->mem, "%s %s", row->status, row->text);
 	m->status |= CLEANUP_CONT;
 }
 

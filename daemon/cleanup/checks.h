@@ -46,8 +46,9 @@ bool checks_header(struct message *m, struct arena *mem, enum mime_header_class 
 /* A body line or a piece of one; the same. */
 bool checks_body(struct message *m, struct arena *mem, struct str *text);
 
-/* What the MIME parser found wrong with the message, where strict parameters ask. */
-void checks_mime_problems(struct message *m, unsigned problems, struct str text);
+/* What the MIME parser found wrong with the message (one bit), and in what: refused
+ * where strict parameters ask. */
+void checks_mime_problem(struct message *m, unsigned problem, struct str where);
 
 /* FILTER, REDIRECT: written after all that the client said, so that they count. Copies
  * of BCC are the envelope's matter. */

@@ -85,7 +85,6 @@ struct message {
 	uint64_t seen_headers;
 	int64_t hops;
 	int64_t part_offset; /* bytes of body in this part of the message */
-	unsigned problems;   /* of MIME, that were told */
 
 	/* what the checks asked for */
 	struct str filter;

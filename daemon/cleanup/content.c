@@ -55,19 +55,25 @@ write_line(struct message *m, struct str line)
 	queue_writer_record(&m->writer, RECORD_LETTER(LINE), line);
 }
 
-/* A field of one or more lines; blanks between name and colon are not kept, as not
- * everybody takes them for a field. */
+/* Blanks between name and colon are not kept, as not everybody takes them for a field. */
+static struct str
+without_blanks_after_name(struct arena *mem, struct str text)
+{
+	size_t n = header_name_length(text);
+
+	if (n == 0 || text.p[n] == ':')
+		return text;
+	return str_concat(mem, str_head(text, n), str_skip(text, str_index(text, ':')));
+}
+
 void
 content_header(struct message *m, struct str text)
 {
-	size_t n = header_name_length(text);
 	bool continues = false;
 	struct str line;
 
 	m->has_8bit_header = m->has_8bit_header || !str_is_ascii(text);
-	if (n > 0 && text.p[n] != ':')
-		text = str_concat(m->mem, str_head(text, n),
-				  str_skip(text, str_index(text, ':')));
+	text = without_blanks_after_name(m->mem, text);
 	while (str_line(&text, &line)) {
 		bool first = !continues;
 
@@ -337,7 +343,7 @@ on_header(void *arg, enum mime_header_class which, const struct header_name *row
 
 	(void)row;
 	/* A NUL is the end of a field for most who will read it: make it so for all. */
-	text = str_head(text, str_index(text, '\0'));
+	text = without_blanks_after_name(mem, str_head(text, str_index(text, '\0')));
 	if (text.len > 0 && checks_header(m, mem, which, &text)) {
 		if (which == MIME_HEADER_PRIMARY)
 			take_field(m, text);
@@ -385,6 +391,12 @@ on_body(void *arg, struct str text, bool whole)
 }
 
 static void
+on_problem(void *arg, unsigned bit, struct str where)
+{
+	checks_mime_problem(arg, bit, where);
+}
+
+static void
 on_part(void *arg)
 {
 	struct message *m = arg;
@@ -402,7 +414,7 @@ content_begin(struct message *m)
 		.boundary_bytes = (size_t)c->mime_boundary_length_limit};
 	const struct mime_events events = {
 		.header = on_header, .header_end = on_header_end, .part = on_part,
-		.body = on_body};
+		.problem = on_problem, .body = on_body};
 
 	queue_writer_content(&m->writer);
 	/* Without checks nobody here looks into the parts of a message. */
@@ -431,15 +443,14 @@ content_text(struct message *m, struct str text, bool whole)
 {
 	struct arena *mem = arena_new();
 
-	text = without_stray_bytes(mem, text);
-	checks_mime_problems(m, mime_line(m->mime, text, whole), text);
+	mime_line(m->mime, without_stray_bytes(mem, text), whole);
 	arena_free(&mem);
 }
 
 void
 content_end(struct message *m)
 {
-	checks_mime_problems(m, mime_end(m->mime), STR_EMPTY);
+	mime_end(m->mime);
 	/* Every message ends with a line end. */
 	if (m->line_is_open)
 		queue_writer_record(&m->writer, RECORD_LETTER(LINE), STR_EMPTY);

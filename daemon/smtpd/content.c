@@ -19,6 +19,7 @@
 
 #include "ehlo.h"
 #include "log.h"
+#include "proxy.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -131,6 +132,18 @@ refuse_bare_newline(struct session *s)
 	return false;
 }
 
+/* What the filter said. */
+static void
+log_verdict(struct session *s, const struct access_request *request, bool ok,
+	    struct str reply)
+{
+	struct str line =
+		access_log_line(s->now, request, ACCESS_END_OF_MESSAGE,
+				ok ? "proxy-accept" : "proxy-reject", reply);
+
+	log_info(log_of(s), PRI_STR, STR_ARG(line));
+}
+
 /* All of the content is here. */
 static bool
 conclude(struct session *s, const char *ok_text)
@@ -151,6 +164,8 @@ conclude(struct session *s, const char *ok_text)
 		access_check(s->access, s->now, ACCESS_END_OF_MESSAGE, &request, &answer);
 		if (session_accepts(s, &answer)) {
 			ok = transaction_commit(s, ok_text, &reply);
+			if (s->tx->proxy != NULL)
+				log_verdict(s, &request, ok, reply);
 			session_reply(s, reply);
 		}
 	}
@@ -274,6 +289,18 @@ check_data(struct session *s)
 	return session_accepts(s, &answer);
 }
 
+/* The filter must want the content too. */
+static bool
+begin_filter(struct session *s)
+{
+	struct str reply;
+
+	if (s->tx->proxy == NULL || proxy_command(s, PROXY_MORE, STR("DATA"), &reply))
+		return true;
+	session_reply(s, reply);
+	return false;
+}
+
 bool
 command_data(struct session *s, const struct smtp_words *words)
 {
@@ -290,6 +317,8 @@ command_data(struct session *s, const struct smtp_words *words)
 		return false;
 	}
 	if (!check_data(s))
+		return false;
+	if (!begin_filter(s))
 		return false;
 	transaction_begin_content(s);
 	session_reply_c(s, "354 End data with <CR><LF>.<CR><LF>");
@@ -429,7 +458,7 @@ begin_chunks(struct session *s, int64_t count, bool last)
 
 	if (tx->begun)
 		return true;
-	if (!check_data(s)) {
+	if (!check_data(s) || !begin_filter(s)) {
 		s->bdat_failed = true;
 		if (s->end == SESSION_RUNS)
 			IGNORE(skip_chunk(s, count));

@@ -15,6 +15,7 @@
 #include "table/match.h"
 
 #include "auth.h"
+#include "proxy.h"
 #include "smtpd.h"
 
 static void
@@ -150,7 +151,7 @@ settings_load(struct smtpd *s, struct err *err)
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !check_sizes(s, err) || !auth_load(s, err))
+	    !proxy_settings(s, err) || !check_sizes(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	if ((s->overrides & RECEIVE_ANY_RECIPIENT) != 0)

@@ -15,6 +15,7 @@
 #include "config/sasl_config.h"
 #include "config/receive_config.h"
 #include "config/smtpd_config.h"
+#include "dns/server_name.h"
 #include "rewrite/rules.h"
 #include "sasl/mechanism.h"
 
@@ -53,6 +54,8 @@ struct smtpd {
 	enum newline_mode newlines;
 	struct receive_config receive;
 	unsigned overrides; /* receive_override_options */
+	bool has_filter; /* smtpd_proxy_filter */
+	struct server_name proxy_filter;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;  /* a server on the side is reached by TCP */
 	bool ipv4, ipv6; /* inet_protocols */

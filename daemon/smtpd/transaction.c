@@ -19,6 +19,7 @@
 #include "queue/record.h"
 
 #include "log.h"
+#include "proxy.h"
 #include "received.h"
 #include "session.h"
 
@@ -35,9 +36,11 @@ transaction_begin(struct session *s, const struct smtp_mail_command *mail)
 	tx->mail.address = str_dup(mem, mail->address);
 	tx->mail.envid = str_dup(mem, mail->envid);
 	tx->mail.auth = str_printable(mem, mail->auth, s->smtpd->common.smtputf8_enable);
+	tx->mail_line = str_dup(mem, s->line);
 	tx->arrival_us = sys_now_us();
 	tx->recipient = tx->id = STR_EMPTY;
 	tx->record = buf_new(mem, SPACE_MAX);
+	tx->session = s;
 	s->tx = tx;
 	return tx;
 }
@@ -50,6 +53,7 @@ transaction_end(struct transaction **tx)
 	*tx = NULL;
 	if (t == NULL)
 		return;
+	proxy_end(&t->proxy);
 	if (t->cleanup != NULL) {
 		/* Half a message must not look like a whole one. */
 		stream_discard_output(t->cleanup);
@@ -63,6 +67,8 @@ transaction_end(struct transaction **tx)
 static void
 send_record(struct transaction *tx, char letter, struct str data)
 {
+	if (tx->proxy != NULL && (letter == RECORD_LETTER(LINE) || letter == RECORD_LETTER(PART)))
+		proxy_text(tx->session, data, letter == RECORD_LETTER(LINE));
 	if (tx->failed || tx->cleanup == NULL)
 		return;
 	buf_clear(tx->record);
@@ -213,24 +219,36 @@ ask_cleanup(struct session *s, struct transaction *tx, struct err *err)
 	return ipc_send(&tx->ipc, &ipc_cleanup_start, &start, err);
 }
 
+static bool
+open_cleanup(struct session *s, struct str *reply_out)
+{
+	struct transaction *tx = s->tx;
+	struct err err;
+
+	if (ask_cleanup(s, tx, &err))
+		return true;
+	log_cleanup(s->smtpd->daemon->log, tx->id, err.text);
+	stream_close(&tx->cleanup);
+	tx->id = STR_EMPTY;
+	*reply_out = STR("451 4.3.0 Error: queue file write error");
+	return false;
+}
+
 bool
-transaction_open(struct session *s)
+transaction_open(struct session *s, struct str *reply_out)
 {
 	struct log *log = s->smtpd->daemon->log;
 	struct transaction *tx = s->tx;
 	const struct forward *f = &s->forward;
-	struct err err;
 
-	if (tx->cleanup != NULL)
+	if (tx->cleanup != NULL || tx->proxy != NULL)
 		return true;
-	if (!ask_cleanup(s, tx, &err)) {
-		log_cleanup(log, tx->id, err.text);
-		stream_close(&tx->cleanup);
-		tx->id = STR_EMPTY;
+	if (s->smtpd->has_filter ? !proxy_open(s, reply_out)
+				 : !open_cleanup(s, reply_out))
 		return false;
-	}
-	log_client(log, tx->id, s->peer.text, s->sasl_method, s->sasl_username,
-		   tx->mail.auth, str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
+	log_client(log, tx->id.len > 0 ? tx->id : STR("NOQUEUE"), s->peer.text,
+		   s->sasl_method, s->sasl_username, tx->mail.auth,
+		   str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
 		   f->said ? forward_origin(tx->mem, f) : STR_EMPTY);
 	send_envelope(s, tx);
 	return true;
@@ -297,7 +315,9 @@ transaction_begin_content(struct session *s)
 		while (str_line(&rest, &line))
 			send_record(tx, RECORD_LETTER(LINE), line);
 	}
-	send_received(s, tx);
+	/* A filter between two filters leaves no trace. */
+	if (tx->proxy == NULL || !s->forward.said)
+		send_received(s, tx);
 }
 
 /* Lines at the beginning that are no header fields: the envelope lines of a mailbox file.
@@ -419,6 +439,8 @@ transaction_commit(struct session *s, const char *ok_text, struct str *reply_out
 		*reply_out = refusal(s, CLEANUP_SIZE, STR_EMPTY);
 		return false;
 	}
+	if (tx->proxy != NULL)
+		return proxy_commit(s, reply_out);
 	send_record(tx, RECORD_LETTER(EXTRACTED), STR_EMPTY);
 	send_effects(s, tx);
 	send_record(tx, RECORD_LETTER(END), STR_EMPTY);

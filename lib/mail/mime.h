@@ -73,6 +73,9 @@ struct mime_events {
 	/* Any header has ended, of the message or a part: what follows is its body. May be
 	 * NULL. */
 	void (*part)(void *arg);
+	/* A problem was met for the first time, with what it was found in: a field, a
+	 * line, an encoding. May be NULL. */
+	void (*problem)(void *arg, unsigned bit, struct str where);
 	/* A body line, or a piece of one: all that follows the primary header except the
 	 * fields of nested headers, with the empty lines that end headers. A primary
 	 * header that ends at a text line without an empty one gets it. */

@@ -109,7 +109,7 @@ SETS = {
     "nesting": ({"header_checks": TABLE, "mime_nesting_limit": "2"}, [
         submit("a@far.example", message=b"".join(
             b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(n))
-            + b"\nx\n") for n in (1, 2, 3)]),
+            + b"\nx\n") for n in (1, 2, 3, 4, 5)]),
     "boundary": ({"header_checks": TABLE, "mime_boundary_length_limit": "3"}, [
         submit("a@far.example", message=b"Content-Type: multipart/mixed; boundary=abcdef\n\n"
                b"--abcxxx\nX: b1\n\nx\n")]),
