@@ -255,8 +255,12 @@ connect_filter(struct session *s, struct proxy *p)
 
 	if (!server_name_connect(d->daemon->loop, s->now, &s->world.dns, &d->proxy_filter,
 				 timeout_ms, &p->stream, &err)) {
-		log_warning(log_of(s), "connect to proxy filter " PRI_STR ": %s",
-			    STR_ARG(d->config.smtpd_proxy_filter), err.text);
+		struct str text = str_from(err.text);
+
+		if (str_starts(text, STR("connect: ")))
+			text = str_skip(text, sizeof("connect: ") - 1);
+		log_warning(log_of(s), "connect to proxy filter " PRI_STR ": " PRI_STR,
+			    STR_ARG(d->config.smtpd_proxy_filter), STR_ARG(text));
 		return false;
 	}
 	stream_set_timeout_ms(p->stream, timeout_ms);
