@@ -185,9 +185,8 @@ static bool
 check(struct message *m, struct arena *mem, struct maps *maps, bool is_header,
       struct str *text)
 {
-	struct match_context x = {.table = maps_title(maps),
-				  .is_header = is_header,
-				  .content = *text};
+	struct match_context x = {
+		.table = maps_title(maps), .is_header = is_header, .content = *text};
 	struct check_action a;
 	struct maps_hit hit;
 	struct err err;
@@ -196,9 +195,8 @@ check(struct message *m, struct arena *mem, struct maps *maps, bool is_header,
 	case LOOKUP_ABSENT:
 		return true;
 	case LOOKUP_FAILED:
-		log_table_problem(
-			m->cleanup->daemon->log, m->id,
-			str_printf(mem, "%s map lookup problem", x.table).p);
+		log_table_problem(m->cleanup->daemon->log, m->id,
+				  str_printf(mem, "%s map lookup problem", x.table).p);
 		message_fail(m, CLEANUP_WRITE, STR_EMPTY);
 		return true;
 	case LOOKUP_FOUND:

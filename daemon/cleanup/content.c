@@ -408,18 +408,20 @@ void
 content_begin(struct message *m)
 {
 	const struct cleanup_config *c = &m->cleanup->config;
-	const struct mime_limits limits = {
-		.header_bytes = (size_t)c->header_size_limit,
-		.nesting = (size_t)c->mime_nesting_limit,
-		.boundary_bytes = (size_t)c->mime_boundary_length_limit};
-	const struct mime_events events = {
-		.header = on_header, .header_end = on_header_end, .part = on_part,
-		.problem = on_problem, .body = on_body};
+	const struct mime_limits limits = {.header_bytes = (size_t)c->header_size_limit,
+					   .nesting = (size_t)c->mime_nesting_limit,
+					   .boundary_bytes =
+						   (size_t)c->mime_boundary_length_limit};
+	const struct mime_events events = {.header = on_header,
+					   .header_end = on_header_end,
+					   .part = on_part,
+					   .problem = on_problem,
+					   .body = on_body};
 
 	queue_writer_content(&m->writer);
 	/* Without checks nobody here looks into the parts of a message. */
-	m->mime = mime_new(m->mem, checks_need_mime(m) ? 0 : MIME_OFF, &limits, &events,
-			   m);
+	m->mime =
+		mime_new(m->mem, checks_need_mime(m) ? 0 : MIME_OFF, &limits, &events, m);
 }
 
 /* A bare CR would end a line for somebody else: a blank does not. */

@@ -36,7 +36,6 @@ struct fixture {
 	int log_fd;
 };
 
-
 static inline void
 load_config(struct arena *mem, const char *text, struct fixture *f)
 {

@@ -94,10 +94,10 @@ for_client(struct arena *mem, struct str text)
 		if (text.p[i] == '\n')
 			buf_add_c(out, "\r\n");
 		else
-			buf_add_char(out, (unsigned char)text.p[i] < 32 ||
-							  text.p[i] == 127
-						  ? '?'
-						  : text.p[i]);
+			buf_add_char(out,
+				     (unsigned char)text.p[i] < 32 || text.p[i] == 127
+					     ? '?'
+					     : text.p[i]);
 	}
 	return buf_str(out);
 }
@@ -195,9 +195,9 @@ attribute_text(struct arena *mem, const struct attribute *a)
 	bool v6 = known && str_eq(str_from(a->name), STR("ADDR")) &&
 		  str_contains(a->value, ':');
 
-	return str_printf(mem, " %s=%s" PRI_STR, a->name, v6 ? "IPV6:" : "",
-			  STR_ARG(known ? xtext_encode(mem, a->value)
-					: STR("[UNAVAILABLE]")));
+	return str_printf(
+		mem, " %s=%s" PRI_STR, a->name, v6 ? "IPV6:" : "",
+		STR_ARG(known ? xtext_encode(mem, a->value) : STR("[UNAVAILABLE]")));
 }
 
 /* As many on a line as fit. */

@@ -54,7 +54,7 @@ struct smtpd {
 	enum newline_mode newlines;
 	struct receive_config receive;
 	unsigned overrides; /* receive_override_options */
-	bool has_filter; /* smtpd_proxy_filter */
+	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;  /* a server on the side is reached by TCP */

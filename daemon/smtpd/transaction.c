@@ -67,7 +67,8 @@ transaction_end(struct transaction **tx)
 static void
 send_record(struct transaction *tx, char letter, struct str data)
 {
-	if (tx->proxy != NULL && (letter == RECORD_LETTER(LINE) || letter == RECORD_LETTER(PART)))
+	if (tx->proxy != NULL &&
+	    (letter == RECORD_LETTER(LINE) || letter == RECORD_LETTER(PART)))
 		proxy_text(tx->session, data, letter == RECORD_LETTER(LINE));
 	if (tx->failed || tx->cleanup == NULL)
 		return;

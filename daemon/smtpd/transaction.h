@@ -34,8 +34,8 @@ struct transaction {
 	int64_t overshoot;    /* recipients beyond smtpd_recipient_limit */
 	bool local_rewrite;   /* headers are completed as our own */
 
-	struct str mail_line;   /* the command, for a filter before the queue */
-	struct proxy *proxy;    /* in the place of cleanup; NULL: none, or not asked yet */
+	struct str mail_line; /* the command, for a filter before the queue */
+	struct proxy *proxy;  /* in the place of cleanup; NULL: none, or not asked yet */
 	struct stream *cleanup; /* NULL: not asked yet */
 	struct ipc ipc;
 	struct str id;

@@ -99,10 +99,9 @@ check_action_parse(struct arena *mem, const char *table, struct str value, bool 
 	while (row < ARRAY_LEN(rows) && !str_ieq(str_head(value, n), rows[row].word))
 		row++;
 	if (row == ARRAY_LEN(rows) || (allowed & 1u << rows[row].verb) == 0) {
-		a.warning = str_printf(
-			mem, "%s command in %s map: " PRI_STR,
-			row == ARRAY_LEN(rows) ? "unknown" : "unsupported", table,
-			STR_ARG(value));
+		a.warning = str_printf(mem, "%s command in %s map: " PRI_STR,
+				       row == ARRAY_LEN(rows) ? "unknown" : "unsupported",
+				       table, STR_ARG(value));
 		return a;
 	}
 	switch (rows[row].need) {

@@ -53,7 +53,8 @@ struct check_action check_action_parse(struct arena *mem, const char *table,
 
 /* "5.7.1 text" of a REJECT, whose text may have a status code of its own; without text
  * the default one. *warning_out: what is wrong with the code, or empty. */
-struct str check_action_reason(struct arena *mem, struct str text, struct str *warning_out);
+struct str check_action_reason(struct arena *mem, struct str text,
+			       struct str *warning_out);
 
 /* The name in log lines: "reject", "warning" (of WARN), ... */
 const char *check_verb_name(enum check_verb verb);

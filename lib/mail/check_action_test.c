@@ -80,8 +80,7 @@ static const struct {
 	{"", "5.7.1 message content rejected", ""},
 	{"go", "5.7.1 go", ""},
 	{"4.1.2 later", "4.1.2 later", ""},
-	{"2.1.2 odd", "4.1.2 odd",
-	 "bad DSN action in 2.1.2 odd -- need 4.x.x or 5.x.x"},
+	{"2.1.2 odd", "4.1.2 odd", "bad DSN action in 2.1.2 odd -- need 4.x.x or 5.x.x"},
 };
 
 static void

@@ -58,8 +58,8 @@ struct mime_problem {
 const struct mime_problem *mime_problem_find(unsigned mask);
 
 struct mime_limits {
-	size_t header_bytes;   /* header_size_limit */
-	size_t nesting;        /* mime_nesting_limit */
+	size_t header_bytes; /* header_size_limit */
+	size_t nesting;      /* mime_nesting_limit; two more are taken, as Postfix does */
 	size_t boundary_bytes; /* mime_boundary_length_limit */
 };
 

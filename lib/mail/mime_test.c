@@ -49,7 +49,7 @@ on_body(void *arg, struct str line, bool whole)
 
 static const struct mime_events events = {
 	.header = on_header, .header_end = on_header_end, .body = on_body};
-static const struct mime_limits limits = {200, 3, 20};
+static const struct mime_limits limits = {200, 1, 20}; /* 1: three levels */
 
 /* In pieces of at most `piece` bytes. */
 static unsigned

@@ -11,10 +11,10 @@
 #include "base/str.h"
 
 enum receive_override {
-	RECEIVE_ANY_RECIPIENT = 1u << 0,     /* no_unknown_recipient_checks */
-	RECEIVE_AS_ADDRESSED = 1u << 1,      /* no_address_mappings */
-	RECEIVE_NO_CHECKS = 1u << 2,         /* no_header_body_checks */
-	RECEIVE_NO_MILTERS = 1u << 3,        /* no_milters */
+	RECEIVE_ANY_RECIPIENT = 1u << 0, /* no_unknown_recipient_checks */
+	RECEIVE_AS_ADDRESSED = 1u << 1,  /* no_address_mappings */
+	RECEIVE_NO_CHECKS = 1u << 2,     /* no_header_body_checks */
+	RECEIVE_NO_MILTERS = 1u << 3,    /* no_milters */
 };
 
 /* ERR_CONFIG names the word that is none of them. */
