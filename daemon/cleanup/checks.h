@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * header_checks, mime_header_checks, nested_header_checks and body_checks: one look-up for
- * each header field (all its lines) and each body line (or piece of a long one), and what
- * the rule that is found asks for. Actions are parsed in mail/check_action.h.
+ * header_checks, mime_header_checks, nested_header_checks and body_checks: one look-up
+ * for each header field (all its lines) and each body line (or piece of a long one), and
+ * what the rule that is found asks for. Actions are parsed in mail/check_action.h.
  *
  * Nothing is asked for a message without CLEANUP_FLAG_FILTER. PASS, DISCARD, REDIRECT and
  * REJECT end the checks of a message. A table that does not answer fails the message for

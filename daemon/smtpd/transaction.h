@@ -58,9 +58,9 @@ struct transaction *transaction_begin(struct session *s,
 				      const struct smtp_mail_command *mail);
 void transaction_end(struct transaction **tx);
 
-/* Connect to cleanup (or the filter before the queue), if that was not done, and write the
- * envelope's beginning. False: it could not, which is logged; *reply_out is for the client.
- */
+/* Connect to cleanup (or the filter before the queue), if that was not done, and write
+ * the envelope's beginning. False: it could not, which is logged; *reply_out is for the
+ * client. */
 bool transaction_open(struct session *s, struct str *reply_out);
 
 void transaction_recipient(struct session *s, const struct smtp_rcpt_command *rcpt);

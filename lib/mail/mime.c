@@ -39,6 +39,7 @@ struct mime {
 	struct mime_content content; /* of the part we are in */
 	enum mime_encoding encoding;
 	struct str encoding_text;
+	struct str type_text; /* the Content-Type field */
 
 	bool encoding_changed; /* MIME_DOWNGRADE: body goes through the encoder */
 	struct qp_encoder qp;
@@ -89,7 +90,7 @@ begin_header(struct mime *m, enum mime_header_class which, enum mime_type type)
 	arena_reset(m->content_mem);
 	m->content = (struct mime_content){.type = type, .boundary = STR_EMPTY};
 	m->encoding = MIME_7BIT;
-	m->encoding_text = STR_EMPTY;
+	m->encoding_text = m->type_text = STR_EMPTY;
 	m->encoding_changed = false;
 }
 
@@ -128,7 +129,7 @@ push_level(struct mime *m)
 
 	/* As Postfix counts: two more than the limit. */
 	if (m->depth > m->limits.nesting + 1) {
-		note_problem(m, MIME_PROBLEM_NESTING, m->content.boundary);
+		note_problem(m, MIME_PROBLEM_NESTING, m->type_text);
 		return;
 	}
 	mem = arena_new_child(m->mem);
@@ -177,12 +178,13 @@ is_encoding_dropped(const struct mime *m, const struct header_name *row)
 }
 
 static void
-read_content_field(struct mime *m, const struct header_field *f)
+read_content_field(struct mime *m, const struct header_field *f, struct str text)
 {
 	if ((m->options & MIME_OFF) != 0 || f->row == NULL)
 		return;
 	if (f->row->kind == HEADER_CONTENT_TYPE) {
 		m->content = mime_content_parse(m->content_mem, f->value);
+		m->type_text = str_dup(m->content_mem, text);
 	} else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING) {
 		m->encoding = mime_encoding_parse(m->scratch, f->value);
 		m->encoding_text = str_dup(m->content_mem, str_trim(f->value));
@@ -202,7 +204,7 @@ finish_field(struct mime *m)
 		m->has_8bit = true;
 	}
 	if (header_field_parse(text, &f)) {
-		read_content_field(m, &f);
+		read_content_field(m, &f, text);
 		if (!is_encoding_dropped(m, f.row))
 			m->events.header(m->arg, m->header_class, f.row, text);
 	}

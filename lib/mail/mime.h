@@ -70,8 +70,8 @@ struct mime_events {
 		       const struct header_name *row, struct str text);
 	/* The primary header ended; before its first body line. Always called once. */
 	void (*header_end)(void *arg);
-	/* Any header has ended, of the message or a part: what follows is its body. May be
-	 * NULL. */
+	/* Any header has ended, of the message or a part: what follows is its body. May
+	 * be NULL. */
 	void (*part)(void *arg);
 	/* A problem was met for the first time, with what it was found in: a field, a
 	 * line, an encoding. May be NULL. */
