@@ -12,8 +12,8 @@
 
 #include "access/access.h"
 #include "config/common_config.h"
-#include "config/sasl_config.h"
 #include "config/receive_config.h"
+#include "config/sasl_config.h"
 #include "config/smtpd_config.h"
 #include "dns/server_name.h"
 #include "rewrite/rules.h"
