@@ -65,6 +65,7 @@ static bool
 hello(struct session *s, const struct smtp_words *words, bool esmtp)
 {
 	struct access_request request;
+	struct str before = session_protocol(s);
 	struct str text;
 
 	if (words->n < 2) {
@@ -79,6 +80,8 @@ hello(struct session *s, const struct smtp_words *words, bool esmtp)
 	/* Once EHLO was said a later HELO takes nothing back, as in Postfix. */
 	s->is_esmtp = s->is_esmtp || esmtp;
 	request = session_request(s);
+	/* Not before it is accepted, as in Postfix. */
+	request.protocol = before;
 	if (check(s, esmtp ? ACCESS_EHLO : ACCESS_HELO, &request))
 		return true;
 	s->has_helo = false;

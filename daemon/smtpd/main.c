@@ -3,6 +3,7 @@
 
 #include "daemon/daemon.h"
 
+#include "delegate.h"
 #include "session.h"
 #include "smtpd.h"
 
@@ -20,6 +21,18 @@ init(struct daemon *d, struct err *err)
 	return true;
 }
 
+static void
+start(struct daemon *d)
+{
+	delegate_start(d->state);
+}
+
+static void
+drain(struct daemon *d)
+{
+	delegate_drain(d->state);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -27,6 +40,8 @@ main(int argc, char **argv)
 		.name = "smtpd",
 		.profile = SANDBOX_smtpd,
 		.init = init,
+		.start = start,
+		.drain = drain,
 		.session = session_run,
 	};
 

@@ -14,6 +14,7 @@
 #include "table/match.h"
 
 #include "auth.h"
+#include "delegate.h"
 #include "ehlo.h"
 #include "log.h"
 #include "peer.h"
@@ -135,6 +136,12 @@ session_accepts(struct session *s, const struct access_answer *answer)
 
 /* ---- what the access lists see ---- */
 
+struct str
+session_protocol(const struct session *s)
+{
+	return s->is_esmtp ? STR("ESMTP") : STR("SMTP");
+}
+
 struct access_request
 session_request(const struct session *s)
 {
@@ -152,7 +159,7 @@ session_request(const struct session *s)
 		.has_helo = s->has_helo,
 		.is_esmtp = s->is_esmtp,
 		.helo = s->helo,
-		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
+		.protocol = session_protocol(s),
 		.tls_protocol = STR_EMPTY,
 		.tls_cipher = STR_EMPTY,
 		.ccert_subject = STR_EMPTY,
@@ -170,6 +177,7 @@ session_request(const struct session *s)
 		.client_text = s->peer.text,
 	};
 
+	r.instance = session_instance(s);
 	r.input_waiting = stream_buffered(s->client) > 0;
 	if (tx == NULL)
 		return r;
@@ -625,6 +633,7 @@ prepare(struct session *s, struct stream *client)
 					 .log_arg = s,
 					 .sleep = sleep_for,
 					 .sleep_arg = s};
+	delegate_prepare(s);
 	s->access = access_new(s->mem, d->access, &s->world);
 	stream_set_timeout_ms(client, d->config.smtpd_timeout * 1000);
 }
@@ -657,4 +666,7 @@ session_run(struct daemon *d, struct stream *client)
 	transaction_end(&s.tx);
 	stream_close(&s.resolver);
 	arena_free(&s.mem);
+	/* No other session comes: let the loop end. */
+	if (d->stand_alone)
+		delegate_drain(smtpd);
 }

@@ -98,6 +98,7 @@ struct session {
 	bool bdat_failed;       /* chunks are thrown away up to the last one */
 
 	struct str line;      /* the command, as the client wrote it */
+	unsigned serial;      /* of this session in the process */
 	const char *where;    /* last command, for the log */
 	int64_t bytes_at_end; /* of content, where it ended in the middle */
 	bool ended_in_content;
@@ -139,6 +140,12 @@ bool session_read_response(struct session *s, size_t limit, struct str *line_out
 
 /* What the access lists may know now. */
 struct access_request session_request(const struct session *s);
+
+/* "SMTP", or "ESMTP" after EHLO. */
+struct str session_protocol(const struct session *s);
+
+/* What policy services know this message by; in s->now. */
+struct str session_instance(const struct session *s);
 
 /* Bytes wait behind the command that must not: log it; with
  * smtpd_forbid_unauth_pipelining end the session and say false. */

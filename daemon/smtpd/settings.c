@@ -15,6 +15,7 @@
 #include "table/match.h"
 
 #include "auth.h"
+#include "delegate.h"
 #include "proxy.h"
 #include "smtpd.h"
 
@@ -154,6 +155,7 @@ settings_load(struct smtpd *s, struct err *err)
 	    !proxy_settings(s, err) || !check_sizes(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
+	delegate_settings(s);
 	if ((s->overrides & RECEIVE_ANY_RECIPIENT) != 0)
 		access_rules_take_any_recipient(s->access);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);

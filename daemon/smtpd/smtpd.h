@@ -23,6 +23,7 @@ struct daemon;
 struct maps;
 struct match;
 struct sasl_server;
+struct policy_pool;
 
 /* smtpd_forbid_bare_newline: what lines are worth that end in LF alone. */
 enum newline_mode {
@@ -56,10 +57,12 @@ struct smtpd {
 	unsigned overrides; /* receive_override_options */
 	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;
-	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
-	bool needs_tcp;  /* a server on the side is reached by TCP */
-	bool ipv4, ipv6; /* inet_protocols */
-	int queue_fd;    /* of queue_directory, to ask how much is free */
+	struct policy_pool *policies;
+	bool has_proxy;      /* smtpd_upstream_proxy_protocol */
+	bool needs_tcp;      /* a server on the side is reached by TCP */
+	bool ipv4, ipv6;     /* inet_protocols */
+	unsigned n_sessions; /* since the start */
+	int queue_fd;        /* of queue_directory, to ask how much is free */
 };
 
 /* Fill all but `daemon`; opens what needs names. Fails where Postfix's smtpd would not

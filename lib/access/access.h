@@ -14,7 +14,7 @@
  * Nothing here reads the clock, a socket or a descriptor, except that tables look whether
  * their file was changed.
  *
- * What Postfix has and we do not have yet (policy services, address verification)
+ * What Postfix has and we do not have yet (address verification)
  * is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
  * configuration error" where evaluation reaches it: never a silent permission.
  *
@@ -37,6 +37,7 @@ struct access;
 struct access_rules;
 struct arena;
 struct config;
+struct policy_service;
 struct rewrite_rules;
 
 enum {
@@ -66,6 +67,11 @@ void access_rules_warnings(const struct access_rules *rules,
 
 /* The values of all parameters that name tables here: for rewrite_rules_places(). */
 const struct str *access_rules_values(const struct access_rules *rules, size_t *n_out);
+
+/* The services of check_policy_service, in no order: for whoever must be able to reach
+ * them. */
+const struct policy_service *const *
+access_rules_policies(const struct access_rules *rules, size_t *n_out);
 
 /* ---- what is known ---- */
 
@@ -132,7 +138,8 @@ struct access_request {
 	int64_t recipient_count; /* accepted so far */
 	int64_t size;            /* SIZE=, or what was counted; 0: not known */
 	struct str queue_id;     /* empty: none, logged as NOQUEUE */
-	struct str etrn_domain;  /* argument of ETRN */
+	struct str instance; /* the same for all commands of a message: policy services */
+	struct str etrn_domain; /* argument of ETRN */
 	bool smtputf8;
 
 	/* "N[A]", for the log; empty: made from name and address. */
@@ -146,7 +153,8 @@ enum access_verdict {
 	ACCESS_VERDICT_NONE,     /* no decision: the next one counts */
 	ACCESS_VERDICT_PERMIT,   /* the list ends here */
 	ACCESS_VERDICT_REJECT,   /* refused for good or for now: see reply */
-	ACCESS_VERDICT_SKIPPED,  /* what it looks at is not known in this phase */
+	ACCESS_VERDICT_SKIPPED,  /* what it looks at is not known in this phase, or is
+				    not asked */
 	ACCESS_VERDICT_LATER,    /* defer_if_permit or defer_if_reject is noted */
 	ACCESS_VERDICT_WARNED,   /* would have been refused; warn_if_reject */
 	ACCESS_VERDICT_EFFECT,   /* HOLD, FILTER, PREPEND ...: goes on */
@@ -187,6 +195,12 @@ struct access_world {
 	/* The restriction `sleep`; NULL: does not wait. */
 	void (*sleep)(void *arg, int64_t seconds);
 	void *sleep_arg;
+
+	/* Ask a policy service (policy/policy.h). False: no answer, which is logged.
+	 * NULL: services are not asked, and decide nothing. */
+	bool (*policy)(void *arg, struct arena *mem, const struct policy_service *service,
+		       struct str request, struct str *action_out);
+	void *policy_arg;
 
 	/* smtpd_proxy_filter is on: no queue file to put HOLD and its like in. */
 	bool has_proxy;

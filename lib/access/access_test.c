@@ -367,8 +367,6 @@ static const struct row rows[] = {
 	 "Access denied",
 	 ACCESS_VRFY, NULL},
 	/* Not supported yet: never a permission. */
-	{R "check_policy_service inet:127.0.0.1:1, permit",
-	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
 	{R "reject_unverified_recipient, permit", "451 4.3.5 Server configuration error",
 	 ACCESS_RCPT, NULL},
 	{R "reject_unverified_sender, permit", "451 4.3.5 Server configuration error",
@@ -591,6 +589,8 @@ static const struct {
 	 ""},
 	{"smtpd_restriction_classes = cls\n",
 	 "restriction class `cls' needs a definition"},
+	{R "check_policy_service unix:private/p, reject\n", ""},
+	{R "check_policy_service p:1, reject\n", "check_policy_service p:1: unsupported"},
 	{"reject_tempfail_action = x\n",
 	 "bad parameter value: 'unknown_address_tempfail_action = x'"},
 };
@@ -624,12 +624,13 @@ test_warnings(void **state)
 	struct buf *b;
 
 	(void)state;
-	start(&f, R "check_policy_service inet:x:1, nosuch, sleep x, permit, reject\n");
+	start(&f, R "reject_unverified_sender, nosuch, sleep x, permit, reject\n");
 	b = buf_new(f.mem, 65536);
 	access_rules_warnings(f.rules, gather, b);
 	assert_string_equal(
 		b->p,
-		"smtpd_recipient_restrictions: restriction check_policy_service is not "
+		"smtpd_recipient_restrictions: restriction reject_unverified_sender is "
+		"not "
 		"supported yet: where it is reached, requests are refused with 451 "
 		"4.3.5\n"
 		"smtpd_recipient_restrictions: restriction sleep must be followed by "
@@ -637,6 +638,75 @@ test_warnings(void **state)
 		"smtpd_recipient_restrictions: restriction `reject' after `permit' is "
 		"ignored\n"
 		"smtpd_recipient_restrictions: unknown smtpd restriction: \"nosuch\"\n");
+	stop(&f);
+}
+
+/* ---- policy services ---- */
+
+/* What services answer to the sender's local part; "down": nothing. */
+static bool
+answer_policy(void *arg, struct arena *mem, const struct policy_service *service,
+	      struct str request, struct str *action_out)
+{
+	static const struct {
+		const char *sender;
+		const char *action;
+	} answers[] = {
+		{"sender=ok@", "OK"},
+		{"sender=empty@", ""},
+		{"sender=bad@", "REJECT 5.7.9 no"},
+		{"sender=again@", "check_policy_service unix:one"},
+		{"sender=unknown@", "check_policy_service unix:three"},
+		{"sender=utf8@", "REJECT \xff"},
+	};
+
+	(void)arg;
+	(void)service;
+	assert_true(str_starts(request, STR("request=smtpd_access_policy\n")));
+	assert_true(str_ends(request, STR("\npolicy_context=\n\n")));
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		if (str_find(request, str_from(answers[i].sender)) < request.len) {
+			*action_out = str_from(answers[i].action);
+			return true;
+		}
+	}
+	(void)mem;
+	return false;
+}
+
+static void
+test_policy(void **state)
+{
+	static const struct {
+		const char *sender;
+		const char *reply;
+	} cases[] = {
+		{"ok@good.test", ""},
+		{"empty@good.test", "554 5.7.1 <bob@mine.test>: Recipient address "
+				    "rejected: Access denied"},
+		{"bad@good.test",
+		 "554 5.7.9 <bob@mine.test>: Recipient address rejected: no"},
+		{"down@good.test", "451 4.3.5 <bob@mine.test>: Recipient address "
+				   "rejected: Server configuration problem"},
+		{"utf8@good.test", "451 4.3.5 <bob@mine.test>: Recipient address "
+				   "rejected: Server configuration problem"},
+		{"again@good.test", "451 4.3.5 Server configuration error"},
+		{"unknown@good.test", "451 4.3.5 Server configuration error"},
+	};
+	struct fixture f;
+
+	(void)state;
+	start(&f, R "check_policy_service unix:one, reject\n");
+	assert_true(str_starts(check(&f, ACCESS_RCPT).reply, STR("554 5.7.1")));
+	f.world.policy = answer_policy;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct access_answer a;
+
+		f.request.sender = str_from(cases[i].sender);
+		a = check(&f, ACCESS_RCPT);
+		if (!str_eq(a.reply, str_from(cases[i].reply)))
+			fail_msg("%s: " PRI_STR, cases[i].sender, STR_ARG(a.reply));
+	}
 	stop(&f);
 }
 
@@ -781,6 +851,7 @@ main(void)
 		cmocka_unit_test(test_no_dns),
 		cmocka_unit_test(test_loading),
 		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_policy),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_rewriting),
 		cmocka_unit_test(test_soften),

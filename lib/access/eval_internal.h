@@ -62,7 +62,8 @@ struct eval {
 	struct speaker speaker;
 	enum subject natural; /* what a bare type:name is asked for; NONE: not allowed */
 	unsigned depth;
-	bool warn; /* below a warn_if_reject */
+	unsigned policy_failures; /* of services whose default action is running */
+	bool warn;                /* below a warn_if_reject */
 	struct pending if_permit, if_reject;
 	bool sender_checked, recipient_checked; /* against the tables of addresses */
 	struct resolved sender, recipient;

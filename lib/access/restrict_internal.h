@@ -16,6 +16,7 @@
 	F(sleep)                                                                         \
 	F(pipelining)                                                                    \
 	F(plaintext)                                                                     \
+	F(policy)                                                                        \
 	F(unsupported)                                                                   \
 	F(mynetworks)                                                                    \
 	F(inet_interfaces)                                                               \

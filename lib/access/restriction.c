@@ -9,6 +9,7 @@
 #include "base/map.h"
 
 #include "config/value.h"
+#include "policy/policy.h"
 #include "table/table.h"
 
 #include "access/restrict_internal.h"
@@ -129,6 +130,37 @@ take_seconds(struct parse *p, struct item *item)
 			    .p);
 }
 
+/* One policy service is one object, however often it is named. A table's row may name
+ * those that main.cf does. */
+static void
+take_service(struct parse *p, struct item *item)
+{
+	struct policy_service *service;
+	struct err err;
+
+	if (!list_next(&p->rest, &item->argument)) {
+		bad(p, item,
+		    str_printf(p->mem, "restriction " PRI_STR " requires a server name",
+			       STR_ARG(item->name))
+			    .p);
+		return;
+	}
+	item->argument = str_dup(p->mem, item->argument);
+	if (p->rules == NULL)
+		return;
+	item->policy = map_find(p->rules->policies, item->argument);
+	if (item->policy != NULL)
+		return;
+	service = ARENA_NEW(p->mem, struct policy_service);
+	if (!policy_service_parse(p->mem, item->argument, &p->rules->policy_config,
+				  service, &err)) {
+		p->rules->fatal = item->bad = arena_strdup(p->mem, err.text);
+		return;
+	}
+	item->policy = service;
+	IGNORE(map_set(p->rules->policies, item->argument, service) != NULL);
+}
+
 static void
 take_argument(struct parse *p, struct item *item)
 {
@@ -145,8 +177,8 @@ take_argument(struct parse *p, struct item *item)
 	case ARGUMENT_SECONDS:
 		take_seconds(p, item);
 		break;
-	case ARGUMENT_SPEC:
-		IGNORE(list_next(&p->rest, &item->argument));
+	case ARGUMENT_SERVICE:
+		take_service(p, item);
 		break;
 	}
 	if (item->row->run == restrict_check_destination && p->rules != NULL)

@@ -254,6 +254,20 @@ load_action(const char *name, struct str value, bool *defer_out, struct err *err
 		       STR_ARG(value));
 }
 
+static void
+list_policies(struct access_rules *r)
+{
+	const struct map_entry *entry;
+	size_t at = 0;
+	size_t n = 0;
+
+	while (map_next(r->policies, &at) != NULL)
+		n++;
+	r->policy_list = arena_alloc_array(r->mem, n, sizeof(struct policy_service *));
+	for (at = 0; (entry = map_next(r->policies, &at)) != NULL;)
+		r->policy_list[r->n_policies++] = entry->value;
+}
+
 static bool
 load_all(struct access_rules *r, const struct config *cfg, struct err *err)
 {
@@ -262,6 +276,7 @@ load_all(struct access_rules *r, const struct config *cfg, struct err *err)
 	if (!config_get_bool(cfg, STR("smtpd_sasl_auth_enable"), &r->has_sasl, err))
 		return false;
 	if (!access_config_load(r->mem, cfg, &r->c, err) ||
+	    !policy_config_load(r->mem, cfg, &r->policy_config, err) ||
 	    !common_config_load(r->mem, cfg, &common, err))
 		return false;
 	r->soft_bounce = common.soft_bounce;
@@ -281,6 +296,9 @@ load_all(struct access_rules *r, const struct config *cfg, struct err *err)
 		warn_unknown(r, &r->classes[i]);
 	for (size_t i = 0; i < LIST_REWRITE; i++)
 		warn_unknown(r, &r->lists[i]);
+	if (r->fatal != NULL)
+		return err_set(err, ERR_CONFIG, "%s", r->fatal);
+	list_policies(r);
 	return check_relay(r, err);
 }
 
@@ -294,6 +312,7 @@ access_rules_load(struct arena *mem, const struct config *cfg,
 	r->mem = mem;
 	r->rewrite = rewrite;
 	r->tables = map_new_in(mem);
+	r->policies = map_new_in(mem);
 	if (!load_all(r, cfg, err))
 		return false;
 	*rules_out = r;
@@ -322,6 +341,13 @@ access_rules_warnings(const struct access_rules *rules,
 		for (size_t i = 0; i < n; i++)
 			fn(arg, texts[i]);
 	}
+}
+
+const struct policy_service *const *
+access_rules_policies(const struct access_rules *rules, size_t *n_out)
+{
+	*n_out = rules->n_policies;
+	return rules->policy_list;
 }
 
 const struct str *

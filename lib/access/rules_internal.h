@@ -12,6 +12,7 @@
 #include "base/str.h"
 
 #include "config/access_config.h"
+#include "config/policy_config.h"
 #include "dns/dns.h"
 #include "table/maps.h"
 #include "table/match.h"
@@ -23,6 +24,7 @@
 struct eval;
 struct item;
 struct map;
+struct policy_service;
 
 /* What one restriction, or a list, comes to. */
 enum verdict { GO_ON, PERMIT, REJECT, HANG_UP };
@@ -44,7 +46,7 @@ enum argument {
 	ARGUMENT_TABLE,   /* type:name */
 	ARGUMENT_ZONE,    /* a DNS list, perhaps with =ANSWER */
 	ARGUMENT_SECONDS, /* a number */
-	ARGUMENT_SPEC,    /* anything */
+	ARGUMENT_SERVICE, /* a policy service */
 };
 
 struct restriction {
@@ -64,6 +66,7 @@ struct item {
 	const char *bad;  /* what to warn of when it is evaluated; then ... */
 	bool bad_is_skip; /* ... go on, instead of refusing */
 	struct table *table;
+	const struct policy_service *policy;
 	struct zone zone;
 	int64_t seconds;
 };
@@ -100,6 +103,11 @@ struct access_rules {
 	struct item_list *classes;
 	size_t n_classes;
 	struct map *tables; /* "type:name" to struct table, of access tables */
+	struct policy_config policy_config;
+	struct map *policies; /* as written, to struct policy_service */
+	const struct policy_service **policy_list;
+	size_t n_policies;
+	const char *fatal; /* why smtpd must not start; NULL: nothing */
 	struct match *mynetworks;
 	struct match *mx_backup_networks;
 	struct match *log_permit;

@@ -40,7 +40,7 @@ enum {
 /* ---- services ---- */
 
 struct policy_service {
-	struct str name; /* "inet:host:port" as written */
+	struct str name; /* "host:port" or "path" as written: for the log */
 	struct server_name server;
 	int64_t timeout_s;     /* for connecting, and again for question and answer */
 	int64_t max_idle_s;    /* a connection is closed when not used for so long, ... */
@@ -88,8 +88,12 @@ struct policy_pool *policy_pool_new(struct arena *mem, struct loop *loop);
 
 /* Ask from a fiber: blocks; attempts and pauses are the service's. The action lives in
  * mem. False: there is no answer; every failed attempt that is to be logged was told to
- * warn ("problem talking to server NAME: why"). */
+ * warn ("connect to NAME: why", "problem talking to server NAME: why"). */
 bool policy_ask(struct policy_pool *pool, struct arena *mem, const struct dns_asker *dns,
 		const struct policy_service *service, struct str request,
 		void (*warn)(void *arg, struct str text), void *arg,
 		struct str *action_out) MUST_CHECK;
+
+/* Keep no connection from now on and close those that are idle: the process is about to
+ * end (an open one keeps a timer, and so the loop). */
+void policy_pool_close(struct policy_pool *pool);

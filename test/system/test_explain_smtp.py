@@ -7,6 +7,7 @@ import unittest
 from . import world
 from .dnsserver import DNSServer
 from .instance import Instance
+from .policyserver import PolicyServer
 
 SERVICES = """\
 2525 inet n - n - - smtpd
@@ -97,6 +98,18 @@ class ExplainSmtp(unittest.TestCase):
         self.assertEqual(phases[-1]["reply"],
                          "554 5.7.1 <client.example[192.0.2.7]>: Client host rejected: "
                          "Access denied")
+
+    def test_policy_service(self):
+        words = ("client=192.0.2.7", "helo=h.example", "from=<a@b.example>", "to=x@mine.example")
+        with PolicyServer(lambda asked: "REJECT " + asked["client_name"]) as policy:
+            self.mta.configure(smtpd_recipient_restrictions=f"check_policy_service {policy.name}")
+            phases, status = self.phases(*words)
+            self.assertEqual((status, policy.asked), (0, []))
+            self.assertIn(("check_policy_service", "skipped"),
+                          [(s["restriction"], s["verdict"]) for s in phases[3]["steps"]])
+            phases, status = self.phases("policy=yes", *words)
+            self.assertEqual((status, len(policy.asked)), (1, 1))
+            self.assertIn("rejected: client.example", phases[-1]["reply"])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "mail/address.h"
+#include "policy/policy.h"
 #include "rewrite/rules.h"
 
 #include "asker.h"
@@ -50,6 +51,8 @@ struct smtp_question {
 	json_t *phases;
 	json_t *steps;    /* of the phase that runs */
 	const char *list; /* of the last step */
+	bool asks_policy;
+	struct policy_pool *policies;
 	json_t *log;
 	struct err err;
 	int status;
@@ -400,6 +403,8 @@ take_word(struct smtp_question *q, struct str word)
 		return take_recipient(q, value);
 	else if (str_eq(key, STR("etrn")))
 		r->etrn_domain = value;
+	else if (str_eq(key, STR("policy")))
+		q->asks_policy = str_ieq(value, STR("yes"));
 	else if (str_eq(key, STR("tls")))
 		r->is_tls = str_ieq(value, STR("yes"));
 	else if (str_eq(key, STR("sasl"))) {
@@ -409,8 +414,8 @@ take_word(struct smtp_question *q, struct str word)
 	} else
 		return err_set(&q->err, ERR_PERM,
 			       "unknown key " PRI_STR
-			       ": client, reverse, helo, from, to, etrn, tls and sasl "
-			       "are known",
+			       ": client, reverse, helo, from, to, etrn, policy, tls "
+			       "and sasl are known",
 			       STR_ARG(key));
 	return true;
 }
@@ -429,6 +434,7 @@ take_words(struct smtp_question *q, char **words)
 		.recipient = empty,
 		.queue_id = empty,
 		.etrn_domain = empty,
+		.instance = STR("0.0.0.0"),
 		.client_text = empty,
 		.ccert_fingerprint = empty,
 		.ccert_key_fingerprint = empty,
@@ -521,6 +527,29 @@ load(struct smtp_question *q)
 }
 
 static void
+tell_policy_trouble(void *arg, struct str text)
+{
+	tell_log(arg, LOG_LEVEL_WARNING, text);
+}
+
+/* As smtpd asks, which runs in the queue directory. */
+static bool
+ask_policy(void *arg, struct arena *mem, const struct policy_service *service,
+	   struct str request, struct str *action_out)
+{
+	struct smtp_question *q = arg;
+	struct policy_service s = *service;
+
+	if (s.server.is_unix && !str_starts(s.server.path, STR("/")))
+		s.server.path = str_printf(q->mem, PRI_STR "/" PRI_STR,
+					   STR_ARG(q->common.queue_directory),
+					   STR_ARG(s.server.path));
+	s.request_limit = 1; /* `s` ends with this question, and so does its connection */
+	return policy_ask(q->policies, mem, &q->world.dns, &s, request,
+			  tell_policy_trouble, q, action_out);
+}
+
+static void
 run_in_fiber(void *arg)
 {
 	struct smtp_question *q = arg;
@@ -529,6 +558,7 @@ run_in_fiber(void *arg)
 	    is_unknown(q->request.client_reverse_name) && !str_contains(q->client, '['))
 		find_name(q);
 	run_session(q);
+	policy_pool_close(q->policies);
 	asker_close(&q->asker);
 }
 
@@ -566,6 +596,11 @@ run(struct smtp_question *q)
 		.log = tell_log, .log_arg = q, .step = tell_step, .step_arg = q};
 	if (!q->options->offline)
 		q->world.dns = q->asker.dns;
+	q->policies = policy_pool_new(q->mem, loop);
+	if (q->asks_policy) {
+		q->world.policy = ask_policy;
+		q->world.policy_arg = q;
+	}
 	ok = fiber_spawn(loop, "explain", run_in_fiber, q) != NULL;
 	if (ok)
 		loop_run(loop);
