@@ -115,6 +115,14 @@ log_end(struct log *log, const char *reason, const char *where, int64_t bytes,
 		log_info(log, "%s after %s from " PRI_STR, reason, where, STR_ARG(who));
 }
 
+void
+log_limit(struct log *log, const char *what, int64_t n, struct str who,
+	  const char *service)
+{
+	log_warning(log, "%s limit exceeded: %" PRId64 " from " PRI_STR " for service %s",
+		    what, n, STR_ARG(who), service);
+}
+
 /* As in a C string: what does not print becomes \r, \n, \0ab and so on. */
 static struct str
 escape(struct arena *mem, struct str text)

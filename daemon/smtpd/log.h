@@ -31,6 +31,9 @@ void log_auth_aborted(struct log *log, struct str who, struct str method);
  * of content. */
 void log_end(struct log *log, const char *reason, const char *where, int64_t bytes,
 	     struct str who);
+/* "Connection rate limit exceeded: 61 from N[A] for service smtp". */
+void log_limit(struct log *log, const char *what, int64_t n, struct str who,
+	       const char *service);
 void log_pipelining(struct log *log, const char *where, struct str who, struct str text);
 void log_forbidden(struct log *log, struct str who, struct str text);
 void log_long_line(struct log *log, struct str who, size_t limit, struct str text);

@@ -13,6 +13,7 @@
 
 #include "auth.h"
 #include "ehlo.h"
+#include "limits.h"
 #include "log.h"
 #include "proxy.h"
 #include "session.h"
@@ -39,6 +40,13 @@ say_fault(struct session *s, const char *command, const struct smtp_command_faul
 				    fault->illegal);
 	session_reply(s, fault->reply);
 	return false;
+}
+
+/* Has an address, however bad: counts for the limits per client, as in Postfix. */
+static bool
+is_meant(const struct smtp_command_fault *fault)
+{
+	return !str_starts(fault->reply, STR("501 5.5.4 Syntax: "));
 }
 
 static bool
@@ -117,6 +125,7 @@ command_mail(struct session *s, const struct smtp_words *words)
 	struct smtp_command_fault fault;
 	struct smtp_mail_command mail;
 	struct str reply;
+	bool parsed;
 
 	if (s->smtpd->config.smtpd_helo_required && !s->has_helo) {
 		session_reply_c(s, "503 5.5.1 Error: send HELO/EHLO first");
@@ -130,7 +139,10 @@ command_mail(struct session *s, const struct smtp_words *words)
 		session_reply_c(s, "503 5.5.1 Error: MAIL after BDAT");
 		return false;
 	}
-	if (!smtp_mail_parse(s->now, words, &offer, &mail, &fault))
+	parsed = smtp_mail_parse(s->now, words, &offer, &mail, &fault);
+	if ((parsed || is_meant(&fault)) && !limits_mail(s))
+		return false;
+	if (!parsed)
 		return say_fault(s, "MAIL", &fault);
 	request.has_sender = true;
 	request.sender = mail.address;
@@ -183,10 +195,15 @@ command_rcpt(struct session *s, const struct smtp_words *words)
 	struct access_request request;
 	struct smtp_rcpt_command rcpt;
 	struct str reply;
+	bool parsed;
 
 	if (!can_take_recipient(s))
 		return false;
-	if (!smtp_rcpt_parse(s->now, words, &offer, s->tx->mail.smtputf8, &rcpt, &fault))
+	parsed = smtp_rcpt_parse(s->now, words, &offer, s->tx->mail.smtputf8, &rcpt,
+				 &fault);
+	if ((parsed || is_meant(&fault)) && !limits_recipient(s))
+		return false;
+	if (!parsed)
 		return say_fault(s, "RCPT", &fault);
 	if (s->tx->n_recipients >= c->smtpd_recipient_limit) {
 		session_reply_c(s, "452 4.5.3 Error: too many recipients");

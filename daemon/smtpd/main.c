@@ -25,12 +25,19 @@ static void
 start(struct daemon *d)
 {
 	delegate_start(d->state);
+	limits_start(d->state);
 }
 
 static void
 drain(struct daemon *d)
 {
 	delegate_drain(d->state);
+}
+
+static void
+release(struct daemon *d)
+{
+	limits_release(d->state);
 }
 
 int
@@ -42,6 +49,7 @@ main(int argc, char **argv)
 		.init = init,
 		.start = start,
 		.drain = drain,
+		.release = release,
 		.session = session_run,
 	};
 

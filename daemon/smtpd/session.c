@@ -16,6 +16,7 @@
 #include "auth.h"
 #include "delegate.h"
 #include "ehlo.h"
+#include "limits.h"
 #include "log.h"
 #include "peer.h"
 #include "transaction.h"
@@ -653,15 +654,16 @@ session_run(struct daemon *d, struct stream *client)
 	session_know_client(&s);
 	/* Not again after XCLIENT: it is the peer that may speak for others. */
 	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
-	if (known && auth_start(&s))
-		command_greet(&s);
-	else
+	if (!known || !auth_start(&s))
 		session_reply(&s, str_printf(s.now,
 					     "421 4.3.0 " PRI_STR " Server local error",
 					     STR_ARG(smtpd->common.myhostname)));
+	else if (limits_connect(&s))
+		command_greet(&s);
 	converse(&s);
 	IGNORE(stream_flush(client) == STREAM_OK);
 	say_end(&s);
+	limits_disconnect(&s);
 	log_disconnect(d->log, s.peer.text, port, s.counts, s.noted_bare_lf);
 	transaction_end(&s.tx);
 	stream_close(&s.resolver);

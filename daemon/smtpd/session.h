@@ -97,6 +97,11 @@ struct session {
 	struct transaction *tx; /* NULL: none */
 	bool bdat_failed;       /* chunks are thrown away up to the last one */
 
+	struct {
+		bool counts; /* its events are limited */
+		struct str address;
+		unsigned generation; /* what anvil was told over; 0: not told */
+	} limits;
 	struct str line;      /* the command, as the client wrote it */
 	unsigned serial;      /* of this session in the process */
 	const char *where;    /* last command, for the log */

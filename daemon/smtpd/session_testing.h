@@ -178,6 +178,7 @@ talk_load_config(struct arena *mem, const char *text)
 	static const char base[] = "compatibility_level = 3.6\n"
 				   "myhostname = mx.test\nmydomain = test\n"
 				   "mynetworks = 127.0.0.0/8\n"
+				   "smtpd_client_connection_count_limit = 0\n"
 				   "smtpd_peername_lookup = no\n"
 				   "smtpd_error_sleep_time = 0\n";
 	char dir[] = "/tmp/smtpd_test.XXXXXX";

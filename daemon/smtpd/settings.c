@@ -152,7 +152,8 @@ settings_load(struct smtpd *s, struct err *err)
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !proxy_settings(s, err) || !check_sizes(s, err) || !auth_load(s, err))
+	    !proxy_settings(s, err) || !limits_settings(s, err) ||
+	    !check_sizes(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	delegate_settings(s);
@@ -161,7 +162,7 @@ settings_load(struct smtpd *s, struct err *err)
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 9, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 10, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
@@ -173,6 +174,7 @@ settings_load(struct smtpd *s, struct err *err)
 	all[n++] = s->config.smtpd_noop_commands;
 	all[n++] = s->sasl_config.smtpd_sasl_mechanism_filter;
 	all[n++] = s->sasl_config.smtpd_sasl_exceptions_networks;
+	all[n++] = s->config.smtpd_client_event_limit_exceptions;
 	d->tables = rewrite_rules_places(d->mem, &s->rewrite, all, n);
 	s->queue_fd = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	return s->queue_fd >= 0 || err_errno(err, ERR_TEMP, "open queue directory");

@@ -19,6 +19,8 @@
 #include "rewrite/rules.h"
 #include "sasl/mechanism.h"
 
+#include "limits.h"
+
 struct daemon;
 struct maps;
 struct match;
@@ -58,6 +60,7 @@ struct smtpd {
 	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;
 	struct policy_pool *policies;
+	struct limits limits;
 	bool has_proxy;      /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;      /* a server on the side is reached by TCP */
 	bool ipv4, ipv6;     /* inet_protocols */

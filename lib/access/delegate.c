@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check_policy_service: the question of this request, and its answer as an access table's.
+ * check_policy_service: the question of this request, and its answer as an access
+ * table's.
  */
 #include <inttypes.h>
 

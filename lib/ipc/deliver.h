@@ -24,3 +24,13 @@ enum flush_status {
 	FLUSH_UNKNOWN_SITE, /* fast_flush_domains does not name it */
 	FLUSH_BAD_REQUEST,
 };
+
+enum anvil_event {
+	ANVIL_CONNECT,
+	ANVIL_DISCONNECT, /* no answer */
+	ANVIL_MESSAGE,
+	ANVIL_RECIPIENT,
+	ANVIL_NEW_TLS,
+	ANVIL_AUTH,
+	ANVIL_EVENTS,
+};

@@ -204,8 +204,10 @@ serve(struct stream *client, const struct listener_peer *peer, void *arg)
 	s->connections++;
 	for (int i = 0; i < s->per_connection || s->per_connection < 0; i++) {
 		do {
-			if (stream_read_line(client, 1000, &line) != STREAM_OK)
+			if (stream_read_line(client, 1000, &line) != STREAM_OK) {
+				stream_close(&client);
 				return;
+			}
 		} while (line.len > 0);
 		if (s->per_connection < 0)
 			stream_write(client, STR("hello\n\n"));
@@ -213,6 +215,7 @@ serve(struct stream *client, const struct listener_peer *peer, void *arg)
 			stream_write(client, STR("action=OK\n\n"));
 		stream_flush(client);
 	}
+	stream_close(&client);
 }
 
 static void

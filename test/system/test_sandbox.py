@@ -41,6 +41,7 @@ DENIED = {
     "showq": tuple(f"change_{queue}" for queue in QUEUES if queue != "public")
     + ("tcp_connect", "udp_socket", "read_config"),
     "flush": ("tcp_connect", "udp_socket", "list_maildrop", "change_active"),
+    "anvil": tuple(f for f in FILES if f != "read_config") + ("tcp_connect", "udp_socket"),
     "resolver": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
     "saslauth": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
 }
