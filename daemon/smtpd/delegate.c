@@ -62,7 +62,7 @@ delegate_prepare(struct session *s)
 {
 	s->world.policy = ask;
 	s->world.policy_arg = s;
-	s->serial = s->smtpd->n_sessions++;
+	s->serial = s->smtpd->limits->n_sessions++;
 }
 
 /* All zero but for the session where there is no message. */

@@ -19,10 +19,11 @@ bool
 limits_settings(struct smtpd *smtpd, struct err *err)
 {
 	const struct smtpd_config *c = &smtpd->config;
-	struct limits *l = &smtpd->limits;
+	struct limits *l = ARENA_NEW(smtpd->daemon->mem, struct limits);
 	const char *const *texts;
 	size_t n;
 
+	smtpd->limits = l;
 	l->any = c->smtpd_client_connection_count_limit > 0 ||
 		 c->smtpd_client_connection_rate_limit > 0 ||
 		 c->smtpd_client_message_rate_limit > 0 ||
@@ -42,13 +43,13 @@ limits_settings(struct smtpd *smtpd, struct err *err)
 void
 limits_start(struct smtpd *smtpd)
 {
-	gate_init(&smtpd->limits.gate, smtpd->daemon->loop, 1);
+	gate_init(&smtpd->limits->gate, smtpd->daemon->loop, 1);
 }
 
 void
 limits_release(struct smtpd *smtpd)
 {
-	stream_close(&smtpd->limits.stream);
+	stream_close(&smtpd->limits->stream);
 }
 
 /* ---- asking anvil ---- */
@@ -56,7 +57,7 @@ limits_release(struct smtpd *smtpd)
 static bool
 connect_anvil(struct smtpd *smtpd, struct err *err)
 {
-	struct limits *l = &smtpd->limits;
+	struct limits *l = smtpd->limits;
 
 	if (l->stream != NULL)
 		return true;
@@ -73,7 +74,7 @@ static bool
 exchange(struct session *s, enum anvil_event event, struct msg_anvil_counts *out,
 	 struct err *err)
 {
-	struct limits *l = &s->smtpd->limits;
+	struct limits *l = s->smtpd->limits;
 	const struct msg_anvil_event question = {
 		.event = event,
 		.service = str_from(s->smtpd->daemon->service),
@@ -92,7 +93,7 @@ static bool
 try_twice(struct session *s, enum anvil_event event, struct msg_anvil_counts *out,
 	  struct err *err)
 {
-	struct limits *l = &s->smtpd->limits;
+	struct limits *l = s->smtpd->limits;
 	bool was_open = l->stream != NULL;
 
 	if (connect_anvil(s->smtpd, err) && exchange(s, event, out, err))
@@ -110,7 +111,7 @@ static bool
 tell(struct session *s, enum anvil_event event, struct msg_anvil_counts *out)
 {
 	struct daemon *d = s->smtpd->daemon;
-	struct limits *l = &s->smtpd->limits;
+	struct limits *l = s->smtpd->limits;
 	struct err err;
 	bool ok;
 
@@ -146,7 +147,7 @@ rate_of(struct session *s, enum anvil_event event, int limit)
 static bool
 is_counted(const struct session *s)
 {
-	const struct limits *l = &s->smtpd->limits;
+	const struct limits *l = s->smtpd->limits;
 	struct err err;
 
 	if (!l->any || s->peer.is_local || s->may_xclient)
@@ -178,7 +179,7 @@ limits_connect(struct session *s)
 	s->limits.address = s->peer.address;
 	if (!s->limits.counts || !tell(s, ANVIL_CONNECT, &counts))
 		return true;
-	s->limits.generation = s->smtpd->limits.generation;
+	s->limits.generation = s->smtpd->limits->generation;
 	if (c->smtpd_client_connection_count_limit > 0 &&
 	    counts.count > c->smtpd_client_connection_count_limit) {
 		what = "Connection concurrency";
@@ -202,7 +203,7 @@ limits_connect(struct session *s)
 void
 limits_disconnect(struct session *s)
 {
-	struct limits *l = &s->smtpd->limits;
+	struct limits *l = s->smtpd->limits;
 	struct msg_anvil_counts none;
 
 	if (s->limits.generation > 0 && s->limits.generation == l->generation &&

@@ -34,6 +34,7 @@ struct limits {
 	unsigned generation; /* of the connection: what was told over another is forgotten
 			      */
 	int64_t pause_until_ms;
+	unsigned n_sessions; /* since the start */
 };
 
 bool limits_settings(struct smtpd *smtpd, struct err *err) MUST_CHECK;

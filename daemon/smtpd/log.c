@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -121,6 +122,22 @@ log_limit(struct log *log, const char *what, int64_t n, struct str who,
 {
 	log_warning(log, "%s limit exceeded: %" PRId64 " from " PRI_STR " for service %s",
 		    what, n, STR_ARG(who), service);
+}
+
+void
+log_stress(struct log *log, const char *service, unsigned port, size_t limit)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", port);
+	log_warning(log,
+		    "service \"%s\" (%s) has reached its process limit \"%zu\": new "
+		    "clients may experience noticeable delays",
+		    service, port > 0 ? number : service, limit);
+	log_warning(log, "to avoid this condition, increase the process count in "
+			 "master.cf or reduce the service time per client");
+	log_warning(log, "see http://www.postfix.org/STRESS_README.html for examples of "
+			 "stress-adapting configuration settings");
 }
 
 /* As in a C string: what does not print becomes \r, \n, \0ab and so on. */

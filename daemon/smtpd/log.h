@@ -34,6 +34,8 @@ void log_end(struct log *log, const char *reason, const char *where, int64_t byt
 /* "Connection rate limit exceeded: 61 from N[A] for service smtp". */
 void log_limit(struct log *log, const char *what, int64_t n, struct str who,
 	       const char *service);
+/* All sessions that maxproc allows are in use; port 0: not known. */
+void log_stress(struct log *log, const char *service, unsigned port, size_t limit);
 void log_pipelining(struct log *log, const char *where, struct str who, struct str text);
 void log_forbidden(struct log *log, struct str who, struct str text);
 void log_long_line(struct log *log, struct str who, size_t limit, struct str text);

@@ -19,6 +19,7 @@
 #include "limits.h"
 #include "log.h"
 #include "peer.h"
+#include "stress.h"
 #include "transaction.h"
 
 enum { RESOLVER_MS = 60000, REPLY_CODE = 3, REPLY_CODE_421 = 421, REPLY_CODE_521 = 521 };
@@ -175,6 +176,7 @@ session_request(const struct session *s)
 		.recipient = STR_EMPTY,
 		.queue_id = STR_EMPTY,
 		.etrn_domain = STR_EMPTY,
+		.stress = s->smtpd->config.stress,
 		.client_text = s->peer.text,
 	};
 
@@ -642,7 +644,7 @@ prepare(struct session *s, struct stream *client)
 void
 session_run(struct daemon *d, struct stream *client)
 {
-	struct smtpd *smtpd = d->state;
+	struct smtpd *smtpd = stress_choose(d->state, d->n_sessions);
 	struct session s = {.smtpd = smtpd};
 	struct str port;
 	bool known;

@@ -60,12 +60,12 @@ struct smtpd {
 	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;
 	struct policy_pool *policies;
-	struct limits limits;
-	bool has_proxy;      /* smtpd_upstream_proxy_protocol */
-	bool needs_tcp;      /* a server on the side is reached by TCP */
-	bool ipv4, ipv6;     /* inet_protocols */
-	unsigned n_sessions; /* since the start */
-	int queue_fd;        /* of queue_directory, to ask how much is free */
+	struct limits *limits;
+	struct stress *stress; /* NULL: the service has no limit */
+	bool has_proxy;        /* smtpd_upstream_proxy_protocol */
+	bool needs_tcp;        /* a server on the side is reached by TCP */
+	bool ipv4, ipv6;       /* inet_protocols */
+	int queue_fd;          /* of queue_directory, to ask how much is free */
 };
 
 /* Fill all but `daemon`; opens what needs names. Fails where Postfix's smtpd would not

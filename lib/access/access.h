@@ -140,6 +140,7 @@ struct access_request {
 	struct str queue_id;     /* empty: none, logged as NOQUEUE */
 	struct str instance; /* the same for all commands of a message: policy services */
 	struct str etrn_domain; /* argument of ETRN */
+	struct str stress;      /* $stress: policy services */
 	bool smtputf8;
 
 	/* "N[A]", for the log; empty: made from name and address. */

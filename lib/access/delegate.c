@@ -68,7 +68,7 @@ format_request(struct eval *e, const struct policy_service *service)
 		{"instance", when(true, r->instance)},
 		{"size", number(e, r->size)},
 		{"etrn_domain", when(true, r->etrn_domain)},
-		{"stress", e->rules->c.stress},
+		{"stress", when(true, r->stress)},
 		{"sasl_method", when(true, r->sasl_method)},
 		{"sasl_username", when(true, r->sasl_username)},
 		{"sasl_sender", when(true, r->sasl_sender)},

@@ -50,14 +50,15 @@ die(struct process *p, const struct err *err)
 /* -- start ------------------------------------------------------------------- */
 
 static bool
-load_config(struct process *p, struct arena *mem, const struct config **out,
-	    struct err *err)
+load_config(struct process *p, struct arena *mem, bool under_stress,
+	    const struct config **out, struct err *err)
 {
 	struct config_options options = {
 		.process_name = p->program_name,
 		.service_name = p->d.service,
 		.overrides = p->options.overrides,
 		.override_count = p->options.override_count,
+		.stress = under_stress,
 	};
 	struct config *cfg;
 
@@ -67,13 +68,21 @@ load_config(struct process *p, struct arena *mem, const struct config **out,
 	return true;
 }
 
+bool
+daemon_load_config(struct daemon *d, bool under_stress, const struct config **out,
+		   struct err *err)
+{
+	return load_config(CONTAINER_OF(d, struct process, d), d->mem, under_stress, out,
+			   err);
+}
+
 static bool
 use_config(struct process *p, struct err *err)
 {
 	struct daemon *d = &p->d;
 	struct common_config c;
 
-	if (!load_config(p, d->mem, &d->config, err) ||
+	if (!load_config(p, d->mem, false, &d->config, err) ||
 	    !common_config_load(d->mem, d->config, &c, err))
 		return false;
 	p->mail_owner = str_c(d->mem, c.mail_owner);
@@ -246,7 +255,7 @@ reload(struct process *p)
 	const struct config *fresh;
 	struct err err;
 
-	if (!load_config(p, mem, &fresh, &err)) {
+	if (!load_config(p, mem, false, &fresh, &err)) {
 		arena_free(&mem);
 	} else if (p->d.program->reload(&p->d, fresh, &err)) {
 		p->d.config = fresh;

@@ -102,6 +102,11 @@ struct daemon_program {
 /* Never returns to a caller that has anything left to do: the result is main()'s. */
 int daemon_main(int argc, char **argv, const struct daemon_program *program);
 
+/* The configuration as it was loaded at start, into d->mem; under_stress: with $stress
+ * set to "yes". From init(). */
+bool daemon_load_config(struct daemon *d, bool under_stress, const struct config **out,
+			struct err *err) __attribute__((warn_unused_result));
+
 /* Connect to a service of ours by its class and name ("public/cleanup", "private/bounce")
  * within timeout_ms, from a fiber. Works in the sandbox: UNIX sockets are no files to it,
  * and the name is relative to the working directory. */

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits per client beside Debian's: what clients are told, and the lines of smtpd and anvil."""
 import re
-import time
 import unittest
 
 from system.harness import Instance, OracleInstance
@@ -53,26 +52,33 @@ class Side:
             found = {}
             for n, (name, (service, talks)) in enumerate(TALKS.items()):
                 source = f"127.3.{n + 1}.1"
-                told = self.talk(ports[service], source, talks, name.endswith("*"))
-                mta.log.wait(rf"smtpd: disconnect from unknown\[{source}\]", count=len(talks))
+                def gone(count, pattern=rf"smtpd: disconnect from unknown\[{source}\]"):
+                    mta.log.wait(pattern, count=count)
+
+                told = self.talk(ports[service], source, talks, name.endswith("*"), gone)
+                gone(len(talks))
                 found[name] = ([[normal(mta, source, line) for line in one] for one in told],
                                self.log(mta, source))
             found["statistics"] = [], self.statistics(mta)
         return found
 
     @staticmethod
-    def talk(port, source, talks, at_once):
+    def talk(port, source, talks, at_once, gone):
         told = []
         open_ones = []
+        ended = 0
         for steps in talks:
             talk = Talk(port, source)
             if at_once:
-                talk.reply()
+                if talk.reply() != "220":
+                    ended += 1
+                    gone(ended)
                 open_ones.append((talk, steps))
                 continue
             told.append(talk.run(steps).told)
             talk.socket.close()
-            time.sleep(0.1)    # until the server has counted the end
+            ended += 1
+            gone(ended)    # and counted
         for talk, _ in open_ones:
             told.append(talk.told)
             talk.socket.close()
