@@ -11,6 +11,7 @@
 #include "table/match.h"
 
 #include "ehlo.h"
+#include "limits.h"
 #include "log.h"
 #include "session.h"
 
@@ -288,7 +289,7 @@ command_auth(struct session *s, const struct smtp_words *words)
 				     .user = STR_EMPTY};
 	struct str mechanism;
 
-	if (!may_log_in(s, words))
+	if (!limits_auth(s) || !may_log_in(s, words))
 		return false;
 	mechanism = words->word[1];
 	if (str_eq(s->smtpd->sasl_config.smtpd_sasl_type, STR("cyrus")))
