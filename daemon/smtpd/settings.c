@@ -152,8 +152,8 @@ settings_load(struct smtpd *s, struct err *err)
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !proxy_settings(s, err) || !limits_settings(s, err) ||
-	    !check_sizes(s, err) || !auth_load(s, err))
+	    !proxy_settings(s, err) || !limits_settings(s, err) || !check_sizes(s, err) ||
+	    !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	delegate_settings(s);

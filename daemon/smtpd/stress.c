@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 #include "dns/server_name.h"
 #include "fiber/loop.h"
+#include "queue/receive.h"
 
 #include "delegate.h"
 #include "log.h"
@@ -150,6 +151,8 @@ stress_settings(struct smtpd *smtpd, const struct config *cfg, struct err *err)
 		return false;
 	if (access_differs(d->config, cfg) && !load_access(s->smtpd, cfg, err))
 		return false;
+	if (s->smtpd->access != NULL && (smtpd->overrides & RECEIVE_ANY_RECIPIENT) != 0)
+		access_rules_take_any_recipient(s->smtpd->access);
 	smtpd->needs_tcp |= s->smtpd->needs_tcp;
 	smtpd->stress = s;
 	return true;
