@@ -57,6 +57,11 @@ struct tls_settings {
 	unsigned log;                   /* enum tls_log_bit */
 };
 
+/* tls_config_file and tls_config_name: OpenSSL's own configuration. "default": OpenSSL's;
+ * "none": nothing; else a file. Once, before the first context. */
+bool tls_library_init(struct str config_file, struct str config_name,
+		      struct err *err) MUST_CHECK;
+
 struct tls_server_settings {
 	struct tls_protocols protocols;
 	struct str ciphers; /* tls_ciphers_make() */
@@ -66,8 +71,8 @@ struct tls_server_settings {
 	struct str
 		session_context; /* sessions are good for this name only (the service) */
 	int64_t session_seconds; /* life of sessions and tickets; 0: neither */
-	bool tickets;            /* else sessions go to the cache, if there is one */
-	bool always_session_ids; /* smtpd_tls_always_issue_session_ids */
+	bool tickets;
+	bool keeps_sessions; /* sessions without tickets go to a struct tls_store */
 };
 
 /* What there is to say about a failed or odd start, as complete texts for the log. */

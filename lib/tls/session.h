@@ -17,6 +17,10 @@
  * No fiber yields inside OpenSSL: functions given here that may yield are called between
  * its calls, the others say so. A memory stream works as well, and needs no fiber.
  *
+ * What Postfix logs about a handshake is told to log.fn here: "Anonymous TLS connection
+ * established from N[A]: ...", the peer's certificate, why it is not trusted, as the bits
+ * say; and failures always.
+ *
  * Renegotiation is refused. Memory: about 64 KiB per idle session at most.
  */
 
@@ -82,6 +86,7 @@ struct tls_log {
 	void (*fn)(void *arg, enum log_level level, struct str text); /* does not yield */
 	void *arg;
 	struct str peer; /* "N[A]" of a client, "N[A]:PORT" of a server */
+			 /* fn's arg and peer must live as long as the stream. */
 };
 
 /* ---- server ---- */
@@ -165,7 +170,3 @@ bool tls_connect(struct stream *stream, struct tls_context *context, struct aren
 /* How many of the records DANE could use: with 0 the level is as ENCRYPT (records, but
  * none usable: RFC 7672 section 2.1.3). */
 size_t tls_tlsa_usable(const struct tls_tlsa *tlsa, size_t n, struct str dane_digests);
-
-/* Does the pattern of a certificate ("*.example.com") match the wanted name ("a.b", or
- * ".b" for all below b)? For tests and explanations. */
-bool tls_name_matches(struct str pattern, struct str wanted, bool wildcard_many_labels);
