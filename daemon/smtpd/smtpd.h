@@ -17,6 +17,7 @@
 
 struct daemon;
 struct maps;
+struct tls_service;
 struct match;
 
 /* smtpd_forbid_bare_newline: what lines are worth that end in LF alone. */
@@ -40,6 +41,7 @@ struct smtpd {
 	struct match *newline_exclusions;
 	struct match *forbidden_commands;
 	struct match *noop_commands;
+	struct tls_service *tls;
 	enum newline_mode newlines;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;  /* a server on the side is reached by TCP */

@@ -99,10 +99,7 @@ command_xclient(struct session *s, const struct smtp_words *words)
 		return false;
 	set_peer(s, &a);
 	/* As if it had just connected. */
-	session_reset(s);
-	access_end_session(s->access);
-	session_set_helo(s, STR_EMPTY);
-	s->has_helo = s->is_esmtp = false;
+	session_forget(s);
 	if (a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID) {
 		session_set_helo(s, a.value[SMTP_ATTRIBUTE_HELO]);
 		s->has_helo = true;
@@ -110,7 +107,6 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	if (a.known[SMTP_ATTRIBUTE_PROTO] == SMTP_SAID)
 		s->is_esmtp = str_ieq(a.value[SMTP_ATTRIBUTE_PROTO], STR("ESMTP"));
 	/* For log and queue file; it permits nothing while AUTH is not offered. */
-	s->sasl_method = s->sasl_username = STR_EMPTY;
 	if (a.known[SMTP_ATTRIBUTE_LOGIN] == SMTP_SAID) {
 		s->sasl_method = STR("XCLIENT");
 		s->sasl_username = str_dup(s->mem, a.value[SMTP_ATTRIBUTE_LOGIN]);

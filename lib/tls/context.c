@@ -295,8 +295,7 @@ load_server(struct tls_context *c, const struct tls_settings *s,
 	if (SSL_CTX_set_min_proto_version(c->ssl, p->min) != 1 ||
 	    SSL_CTX_set_max_proto_version(c->ssl, p->max) != 1)
 		return err_set(err, ERR_CONFIG, "unsupported TLS protocol version");
-	c->keeps_sessions =
-		!c->tickets && server->session_seconds > 0 && server->always_session_ids;
+	c->keeps_sessions = server->keeps_sessions && server->session_seconds > 0;
 	SSL_CTX_set_verify(c->ssl,
 			   server->ask_ccert ? SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE
 					     : SSL_VERIFY_NONE,

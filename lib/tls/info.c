@@ -96,25 +96,31 @@ read_signatures(const struct tls_conn *conn, struct arena *mem, struct tls_info 
 	}
 }
 
-static void
-clear(struct tls_info *out)
-{
-	const struct tls_signature none = {STR_EMPTY, STR_EMPTY, 0, STR_EMPTY};
+#define NO_TEXT STR_INIT("")
+#define NO_SIGNATURE                                                                     \
+	{                                                                                \
+		.name = NO_TEXT, .curve = NO_TEXT, .digest = NO_TEXT                     \
+	}
 
-	*out = (struct tls_info){
-		.protocol = STR_EMPTY,
-		.cipher = STR_EMPTY,
-		.key_exchange = STR_EMPTY,
-		.key_curve = STR_EMPTY,
-		.server_signature = none,
-		.client_signature = none,
-		.server_name = STR_EMPTY,
-		.subject = STR_EMPTY,
-		.issuer = STR_EMPTY,
-		.certificate_fingerprint = STR_EMPTY,
-		.key_fingerprint = STR_EMPTY,
-		.untrusted_why = STR_EMPTY,
+const struct tls_info *
+tls_info_none(void)
+{
+	static const struct tls_info none = {
+		.protocol = NO_TEXT,
+		.cipher = NO_TEXT,
+		.key_exchange = NO_TEXT,
+		.key_curve = NO_TEXT,
+		.server_signature = NO_SIGNATURE,
+		.client_signature = NO_SIGNATURE,
+		.server_name = NO_TEXT,
+		.subject = NO_TEXT,
+		.issuer = NO_TEXT,
+		.certificate_fingerprint = NO_TEXT,
+		.key_fingerprint = NO_TEXT,
+		.untrusted_why = NO_TEXT,
 	};
+
+	return &none;
 }
 
 void
@@ -124,7 +130,7 @@ tls_info_read(const struct tls_conn *conn, struct arena *mem, struct tls_info *o
 	X509 *peer = SSL_get0_peer_certificate(conn->ssl);
 	long result = SSL_get_verify_result(conn->ssl);
 
-	clear(out);
+	*out = *tls_info_none();
 	out->protocol = str_dup(mem, str_from(SSL_get_version(conn->ssl)));
 	out->cipher = str_dup(mem, str_from(SSL_CIPHER_get_name(cipher)));
 	out->used_bits = SSL_CIPHER_get_bits(cipher, &out->algorithm_bits);

@@ -72,6 +72,9 @@ struct tls_info {
 	struct str untrusted_why; /* OpenSSL's text where it is not trusted; or empty */
 };
 
+/* Nothing was negotiated: all empty. */
+const struct tls_info *tls_info_none(void);
+
 /* "Anonymous", "Untrusted", "Trusted", "Verified" */
 const char *tls_info_trust(const struct tls_info *info);
 
@@ -97,7 +100,6 @@ struct tls_store {
 	bool (*load)(void *arg, struct arena *mem, struct str id,
 		     struct str *session_out);
 	void (*save)(void *arg, struct str id, struct str session);
-	void (*forget)(void *arg, struct str id);
 	void *arg;
 };
 
