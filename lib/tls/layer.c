@@ -16,12 +16,12 @@
 /* ---- below ---- */
 
 static int
-below(BIO *bio, struct tls_conn *conn, enum stream_io io, size_t n)
+below(BIO *bio, struct tls_conn *conn, enum stream_io io, const size_t *n)
 {
 	conn->want = io;
 	switch (io) {
 	case STREAM_IO_DONE:
-		return (int)n;
+		return (int)*n;
 	case STREAM_IO_WANT_READ:
 		BIO_set_retry_read(bio);
 		return -1;
@@ -47,7 +47,7 @@ bio_read(BIO *bio, char *p, int n)
 	BIO_clear_retry_flags(bio);
 	if (n <= 0)
 		return 0;
-	return below(bio, conn, layer->ops->read(layer, p, (size_t)n, &got), got);
+	return below(bio, conn, layer->ops->read(layer, p, (size_t)n, &got), &got);
 }
 
 static int
@@ -61,7 +61,7 @@ bio_write(BIO *bio, const char *p, int n)
 	BIO_clear_retry_flags(bio);
 	if (n <= 0)
 		return 0;
-	return below(bio, conn, layer->ops->write(layer, &v, 1, &put), put);
+	return below(bio, conn, layer->ops->write(layer, &v, 1, &put), &put);
 }
 
 static long
