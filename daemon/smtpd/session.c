@@ -531,7 +531,7 @@ session_forget(struct session *s)
 	session_reset(s);
 	access_end_session(s->access);
 	session_set_helo(s, STR_EMPTY);
-	s->has_helo = s->is_esmtp = false;
+	s->has_helo = false;
 	s->sasl_method = s->sasl_username = STR_EMPTY;
 }
 

@@ -26,18 +26,17 @@ write_log(void *arg, enum log_level level, struct str text)
 }
 
 /* smtpd_tls_req_ccert: nothing more without a certificate that is trusted. */
-static bool
-accept_certificate(struct session *s)
+static void
+check_certificate(struct session *s)
 {
 	const char *why = s->tls->has_certificate ? "Client certificate not trusted"
 						  : "No client certificate presented";
 
 	if (!s->smtpd->tls->config.smtpd_tls_req_ccert || s->tls->is_trusted)
-		return true;
+		return;
 	log_tls_abort(s->smtpd->daemon->log, s->peer.text, why);
 	session_reply(s, str_printf(s->now, "421 4.7.1 " PRI_STR " Error: %s",
 				    STR_ARG(s->smtpd->common.myhostname), why));
-	return false;
 }
 
 static bool
@@ -63,7 +62,8 @@ shake_hands(struct session *s, struct tls_context *context)
 	}
 	s->is_tls = true;
 	s->tls = info;
-	return accept_certificate(s);
+	check_certificate(s);
+	return true;
 }
 
 bool
@@ -87,7 +87,7 @@ starttls_wrap(struct session *s)
 		s->end = SESSION_CLOSED;
 		return false;
 	}
-	return shake_hands(s, context);
+	return shake_hands(s, context) && s->end == SESSION_RUNS;
 }
 
 /* The reply goes out alone; what has come already is dropped. */
@@ -128,7 +128,7 @@ command_starttls(struct session *s, const struct smtp_words *words)
 		session_reply_c(s, "454 4.7.0 TLS not available due to local problem");
 		return false;
 	}
-	if (!session_check_pipelining(s) || !agree(s))
+	if (!agree(s))
 		return false;
 	session_forget(s);
 	return shake_hands(s, context);

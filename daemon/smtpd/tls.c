@@ -181,8 +181,11 @@ check_settings(struct smtpd *d)
 		log_warning(log, "Can't require client certs unless TLS is required");
 		c->smtpd_tls_req_ccert = false;
 	}
-	if (c->smtpd_tls_req_ccert)
+	if (c->smtpd_tls_req_ccert) {
 		t->server.ask_ccert = c->smtpd_tls_ask_ccert = true;
+		/* Who is turned away is told of. */
+		t->log |= TLS_LOG_UNTRUSTED;
+	}
 	if (!has && c->smtpd_tls_ask_ccert)
 		log_warning(log, "Need a server cert to request client certs");
 	if (has || (t->server.cert_optional && !c->smtpd_tls_ask_ccert))
@@ -198,10 +201,7 @@ make_context(struct smtpd *d, struct tls_context **out)
 	const struct tls_told told = {.fn = tell, .arg = d->daemon->log};
 	struct err err;
 
-	if (tls_server_context_new(&t->settings, &t->server, &told, out, &err))
-		return true;
-	log_warning(d->daemon->log, "%s", err.text);
-	return false;
+	return tls_server_context_new(&t->settings, &t->server, &told, out, &err);
 }
 
 static bool
@@ -242,6 +242,10 @@ tls_service_load(struct smtpd *d, struct err *err)
 	    !smtpd_tls_config_load(mem, d->daemon->config, &t->config, err) ||
 	    !load_level(d, err))
 		return false;
+	t->enforces = t->enforces || t->config.smtpd_tls_wrappermode;
+	t->uses = t->uses || t->enforces;
+	/* Where nothing goes without TLS, AUTH does not either. */
+	t->config.smtpd_tls_auth_only = t->config.smtpd_tls_auth_only || t->enforces;
 	if (!t->uses || d->daemon->stand_alone) {
 		t->uses = t->enforces = false;
 		return true;

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "received.h"
 #include "session.h"
+#include "tls.h"
 
 enum { CONNECT_MS = 10000, SPACE_MAX = RECORD_DATA_MAX + 65536, US_PER_S = 1000000 };
 
@@ -250,6 +251,7 @@ transaction_recipient(struct session *s, const struct smtp_rcpt_command *rcpt)
 static void
 send_received(struct session *s, struct transaction *tx)
 {
+	const struct tls_service *t = s->smtpd->tls;
 	const struct received received = {
 		.helo = s->helo,
 		.name = s->peer.name,
@@ -259,6 +261,9 @@ send_received(struct session *s, struct transaction *tx)
 		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
 		.smtputf8 = tx->mail.smtputf8,
 		.authenticated = s->sasl_username.len > 0,
+		.is_tls = s->is_tls,
+		.tls = s->is_tls && t->config.smtpd_tls_received_header ? s->tls : NULL,
+		.asks_ccert = t->server.ask_ccert,
 		.hide_client = s->smtpd->config.smtpd_hide_client_session,
 		.id = tx->id,
 		.recipient = tx->n_recipients == 1 ? tx->recipient : STR_EMPTY,

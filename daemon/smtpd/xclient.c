@@ -100,6 +100,7 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	set_peer(s, &a);
 	/* As if it had just connected. */
 	session_forget(s);
+	s->is_esmtp = false;
 	if (a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID) {
 		session_set_helo(s, a.value[SMTP_ATTRIBUTE_HELO]);
 		s->has_helo = true;

@@ -192,6 +192,7 @@ load_cas(struct tls_context *c, const struct tls_settings *s, const struct tls_t
 			folder != NULL ? "\"" : "");
 		tls_told_printf(told, LOG_LEVEL_INFO, "%s", err->text);
 		tls_tell_errors(told);
+		c->has_told = true;
 		return false;
 	}
 	if (c->is_server && c->ask_ccert && file != NULL)
@@ -269,7 +270,8 @@ set_ciphers(struct tls_context *c, struct str ciphers, struct err *err)
 {
 	if (ciphers.len == 0)
 		return true;
-	if (SSL_CTX_set_cipher_list(c->ssl, str_c(c->mem, ciphers)) == 1)
+	c->ciphers = str_dup(c->mem, ciphers);
+	if (SSL_CTX_set_cipher_list(c->ssl, c->ciphers.p) == 1)
 		return true;
 	return err_set(err, ERR_CONFIG, "invalid TLS cipher list: \"" PRI_STR "\"",
 		       STR_ARG(ciphers));
@@ -306,6 +308,15 @@ load_server(struct tls_context *c, const struct tls_settings *s,
 	return true;
 }
 
+/* Why it failed, unless that was told where it did. */
+static void
+tell_rest(const struct tls_context *c, const struct tls_told *told, const struct err *err)
+{
+	if (!c->has_told)
+		tls_told_printf(told, LOG_LEVEL_WARNING, "%s", err->text);
+	tls_tell_errors(told);
+}
+
 bool
 tls_server_context_new(const struct tls_settings *settings,
 		       const struct tls_server_settings *server,
@@ -315,8 +326,11 @@ tls_server_context_new(const struct tls_settings *settings,
 	struct tls_context *c = context_new(settings, true);
 
 	ERR_clear_error();
+	if ((settings->log & TLS_LOG_VERBOSE) != 0)
+		tls_told_printf(told, LOG_LEVEL_INFO,
+				"initializing the server-side TLS engine");
 	if (!load_server(c, settings, server, told, err)) {
-		ERR_clear_error();
+		tell_rest(c, told, err);
 		tls_context_free(&c);
 		return false;
 	}
@@ -331,8 +345,13 @@ tls_client_context_new(const struct tls_settings *settings, const struct tls_tol
 	struct tls_context *c = context_new(settings, false);
 
 	ERR_clear_error();
-	if (!load_common(c, settings, told, err) || SSL_CTX_dane_enable(c->ssl) <= 0) {
-		ERR_clear_error();
+	if ((settings->log & TLS_LOG_VERBOSE) != 0)
+		tls_told_printf(told, LOG_LEVEL_INFO,
+				"initializing the client-side TLS engine");
+	if (!load_common(c, settings, told, err) ||
+	    (SSL_CTX_dane_enable(c->ssl) <= 0 &&
+	     !err_set(err, ERR_TEMP, "DANE is not available"))) {
+		tell_rest(c, told, err);
 		tls_context_free(&c);
 		return false;
 	}

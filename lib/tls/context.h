@@ -81,8 +81,8 @@ struct tls_told {
 	void *arg;
 };
 
-/* ERR_CONFIG: the text that Postfix would log; the details (lines of OpenSSL's own) go to
- * told before. */
+/* False (ERR_CONFIG): all that Postfix would log, with OpenSSL's own lines, was told; err
+ * has the gist of it. */
 bool tls_server_context_new(const struct tls_settings *settings,
 			    const struct tls_server_settings *server,
 			    const struct tls_told *told, struct tls_context **out,

@@ -25,7 +25,8 @@ state_changed(const SSL *ssl, int where, int result)
 			(where & SSL_CB_READ) != 0 ? "read" : "write",
 			SSL_alert_type_string_long(result),
 			SSL_alert_desc_string_long(result));
-	else if ((where & SSL_CB_EXIT) != 0 && result <= 0)
+	else if ((where & SSL_CB_EXIT) != 0 && result <= 0 && !SSL_want_read(ssl) &&
+		 !SSL_want_write(ssl) && !SSL_want_client_hello_cb(ssl))
 		tls_say(&conn->log, LOG_LEVEL_INFO, "%s:%s in %s", name,
 			result == 0 ? "failed" : "error", SSL_state_string_long(ssl));
 }

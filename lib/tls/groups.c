@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Key exchange: curves by grade, Diffie-Hellman parameters. */
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -23,8 +25,7 @@ known_groups(struct tls_context *c, struct str list, const struct tls_told *told
 	while (scratch != NULL && str_token(&rest, ",: \t\r\n", &word)) {
 		if (SSL_CTX_set1_groups_list(scratch, str_c(c->mem, word)) != 1) {
 			tls_told_printf(told, LOG_LEVEL_WARNING,
-					"Unknown TLS group or curve \"" PRI_STR
-					"\", left out",
+					"ignoring unknown ECDHE curve \"" PRI_STR "\"",
 					STR_ARG(word));
 			continue;
 		}
@@ -49,10 +50,9 @@ set_curves(struct tls_context *c, const struct tls_settings *s,
 	else if (str_ieq(s->eecdh_grade, STR("ultra")))
 		list = s->ultra_curve;
 	else if (s->eecdh_grade.len > 0 && !str_ieq(s->eecdh_grade, STR("auto")))
-		return err_set(err, ERR_CONFIG,
-			       "Invalid TLS eecdh grade \"" PRI_STR "\": disabling TLS "
-			       "support",
-			       STR_ARG(s->eecdh_grade));
+		tls_told_printf(told, LOG_LEVEL_WARNING,
+				"unknown eecdh grade \"" PRI_STR "\", using \"auto\"",
+				STR_ARG(s->eecdh_grade));
 	if (list.len == 0)
 		return true;
 	list = known_groups(c, list, told);
@@ -75,12 +75,19 @@ set_dh(struct tls_context *c, const struct tls_settings *s, const struct tls_tol
 		return;
 	tls_watch_file(c, s->dh_param_file);
 	bio = BIO_new_file(str_c(c->mem, s->dh_param_file), "r");
-	if (bio != NULL)
-		params = PEM_read_bio_Parameters(bio, NULL);
+	if (bio == NULL) {
+		tls_told_printf(told, LOG_LEVEL_WARNING,
+				"error opening DH parameter file \"" PRI_STR
+				"\": %s -- using compiled-in defaults",
+				STR_ARG(s->dh_param_file), strerror(errno));
+		ERR_clear_error();
+		return;
+	}
+	params = PEM_read_bio_Parameters(bio, NULL);
 	if (params == NULL) {
 		tls_told_printf(told, LOG_LEVEL_WARNING,
-				"cannot load DH parameters from file " PRI_STR
-				" -- using compiled-in defaults",
+				"error reading DH parameters from file \"" PRI_STR
+				"\" -- using compiled-in defaults",
 				STR_ARG(s->dh_param_file));
 		tls_tell_errors(told);
 	} else if (SSL_CTX_set0_tmp_dh_pkey(c->ssl, params) == 1) {

@@ -78,13 +78,25 @@ shake_hands(struct tls_conn *conn, struct stream *stream, const struct tls_store
 /* ---- what is logged about it ---- */
 
 static void
+tell_names(const struct tls_conn *conn)
+{
+	X509 *peer = SSL_get0_peer_certificate(conn->ssl);
+	char name[256];
+
+	if (peer == NULL || (conn->log.bits & TLS_LOG_VERBOSE) == 0)
+		return;
+	X509_NAME_oneline(X509_get_subject_name(peer), name, sizeof(name));
+	tls_say(&conn->log, LOG_LEVEL_INFO, "subject=" PRI_STR,
+		STR_ARG(str_printable(conn->mem, str_from(name), false)));
+	X509_NAME_oneline(X509_get_issuer_name(peer), name, sizeof(name));
+	tls_say(&conn->log, LOG_LEVEL_INFO, "issuer=" PRI_STR,
+		STR_ARG(str_printable(conn->mem, str_from(name), false)));
+}
+
+static void
 tell_certificate(const struct tls_conn *conn, const struct tls_info *info)
 {
-	bool prints = (conn->log.bits & TLS_LOG_PEERCERT) != 0;
-
-	if (!info->has_certificate)
-		return;
-	if (prints)
+	if (info->has_certificate && (conn->log.bits & TLS_LOG_PEERCERT) != 0)
 		tls_say(&conn->log, LOG_LEVEL_INFO,
 			PRI_STR ": subject_CN=" PRI_STR ", issuer=" PRI_STR
 				", fingerprint=" PRI_STR ", pkey_fingerprint=" PRI_STR,
@@ -164,6 +176,7 @@ tls_accept(struct stream *stream, struct tls_context *context, struct arena *mem
 		return false;
 	tls_cache_save(conn, &options->store);
 	tls_info_read(conn, mem, info_out);
+	tell_names(conn);
 	if (info_out->has_certificate && !info_out->is_trusted &&
 	    (conn->log.bits & TLS_LOG_UNTRUSTED) != 0)
 		tls_verify_tell(conn);

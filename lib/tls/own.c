@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private keys and their certificates: from files into a context, from text into a session. */
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -23,6 +24,7 @@ struct chain {
 	EVP_PKEY *key;
 	X509 *leaf;
 	STACK_OF(X509) * others;
+	bool has_key; /* there is only one, and it is here already */
 };
 
 static void
@@ -31,7 +33,7 @@ chain_clear(struct chain *c)
 	EVP_PKEY_free(c->key);
 	X509_free(c->leaf);
 	sk_X509_pop_free(c->others, X509_free);
-	*c = (struct chain){NULL, NULL, NULL};
+	*c = (struct chain){.key = NULL};
 }
 
 static bool
@@ -51,7 +53,8 @@ chain_install(const struct place *to, struct chain *c, const char *source,
 		     : SSL_CTX_use_cert_and_key(to->context, c->leaf, c->key, c->others,
 						1);
 	chain_clear(c);
-	return ok == 1 || err_set(err, ERR_CONFIG, "error loading chain from %s", source);
+	return ok == 1 || err_set(err, ERR_CONFIG,
+				  "key in %s does not match next certificate", source);
 }
 
 static bool
@@ -98,6 +101,9 @@ take_object(const struct place *to, struct chain *c, const char *name,
 	X509 *x;
 
 	if (is_key(name)) {
+		/* It was found before, behind its certificate. */
+		if (c->has_key)
+			return true;
 		if (!chain_install(to, c, source, err))
 			return false;
 		c->key = d2i_AutoPrivateKey(NULL, &data, n);
@@ -153,7 +159,7 @@ bool
 tls_own_use(SSL *ssl, struct str pem, struct err *err)
 {
 	const struct place to = {.ssl = ssl};
-	struct chain c = {NULL, NULL, NULL};
+	struct chain c = {.key = NULL};
 	BIO *bio = BIO_new_mem_buf(pem.p, (int)MIN_OF(pem.len, (size_t)INT_MAX));
 	bool ok;
 
@@ -169,6 +175,13 @@ tls_own_use(SSL *ssl, struct str pem, struct err *err)
 /* ---- files ---- */
 
 static bool
+cannot_open(const char *path, struct err *err)
+{
+	ERR_clear_error();
+	return err_errno(err, ERR_CONFIG, "error opening chain file: %s", path);
+}
+
+static bool
 load_chain_file(struct tls_context *c, const char *path, struct chain *chain,
 		struct err *err)
 {
@@ -179,7 +192,7 @@ load_chain_file(struct tls_context *c, const char *path, struct chain *chain,
 	tls_watch_file(c, str_from(path));
 	bio = BIO_new_file(path, "r");
 	if (bio == NULL)
-		return err_set(err, ERR_CONFIG, "error opening chain file: %s", path);
+		return cannot_open(path, err);
 	ok = load_pem(&to, chain, bio, path, err);
 	BIO_free(bio);
 	return ok;
@@ -190,7 +203,7 @@ static bool
 load_chain_files(struct tls_context *c, struct str files, struct err *err)
 {
 	const struct place to = {.context = c->ssl};
-	struct chain chain = {NULL, NULL, NULL};
+	struct chain chain = {.key = NULL};
 	struct str rest = files;
 	struct str path;
 	bool ok = true;
@@ -207,8 +220,63 @@ load_chain_files(struct tls_context *c, struct str files, struct err *err)
 }
 
 static bool
+use_certificate(struct tls_context *c, const char *type, const char *path,
+		struct err *err)
+{
+	if (SSL_CTX_use_certificate_chain_file(c->ssl, path) > 0)
+		return true;
+	return err_set(
+		err, ERR_CONFIG,
+		"cannot get %s certificate from file \"%s\": disabling TLS support", type,
+		path);
+}
+
+static bool
+use_key(struct tls_context *c, const char *type, const char *path, struct err *err)
+{
+	if (SSL_CTX_use_PrivateKey_file(c->ssl, path, SSL_FILETYPE_PEM) > 0 &&
+	    SSL_CTX_check_private_key(c->ssl) == 1)
+		return true;
+	return err_set(
+		err, ERR_CONFIG,
+		"cannot get %s private key from file \"%s\": disabling TLS support", type,
+		path);
+}
+
+/* Key and chain in one file, in any order. */
+static bool
+use_one_file(struct tls_context *c, const char *path, struct err *err)
+{
+	const struct place to = {.context = c->ssl};
+	struct chain chain = {.key = NULL};
+	BIO *bio = BIO_new_file(path, "r");
+	EVP_PKEY *key;
+	bool ok;
+
+	if (bio == NULL)
+		return cannot_open(path, err);
+	key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+	BIO_free(bio);
+	ERR_clear_error();
+	if (key == NULL && SSL_CTX_use_certificate_chain_file(c->ssl, path) <= 0) {
+		ERR_clear_error();
+		return err_set(err, ERR_CONFIG, "No PEM data in %s", path);
+	}
+	if (key == NULL)
+		return err_set(err, ERR_CONFIG, "No private key found in %s", path);
+	chain.key = key;
+	chain.has_key = true;
+	bio = BIO_new_file(path, "r");
+	ok = bio != NULL ? load_pem(&to, &chain, bio, path, err) : cannot_open(path, err);
+	BIO_free(bio);
+	ok = ok && chain_install(&to, &chain, path, err);
+	chain_clear(&chain);
+	return ok;
+}
+
+static bool
 load_pair(struct tls_context *c, const char *type, struct str cert, struct str key,
-	  struct err *err)
+	  bool *is_chain_out, struct err *err)
 {
 	const char *cert_path = str_c(c->mem, cert);
 	const char *key_path = key.len > 0 ? str_c(c->mem, key) : cert_path;
@@ -216,53 +284,63 @@ load_pair(struct tls_context *c, const char *type, struct str cert, struct str k
 	if (cert.len == 0)
 		return true;
 	tls_watch_file(c, cert);
-	if (key.len > 0 && !str_eq(cert, key))
+	*is_chain_out = key.len == 0 || str_eq(cert, key);
+	if (!*is_chain_out)
 		tls_watch_file(c, key);
-	if (SSL_CTX_use_certificate_chain_file(c->ssl, cert_path) <= 0)
-		return err_set(
-			err, ERR_CONFIG,
-			"cannot get %s certificate from file \"%s\": disabling TLS "
-			"support",
-			type, cert_path);
-	if (SSL_CTX_use_PrivateKey_file(c->ssl, key_path, SSL_FILETYPE_PEM) <= 0)
-		return err_set(
-			err, ERR_CONFIG,
-			"cannot get %s private key from file \"%s\": disabling TLS "
-			"support",
-			type, key_path);
-	if (!SSL_CTX_check_private_key(c->ssl))
-		return err_set(err, ERR_CONFIG,
-			       "%s private key in %s does not match public key in %s: "
-			       "disabling TLS support",
-			       type, key_path, cert_path);
-	c->has_own = true;
-	return true;
+	c->has_own = *is_chain_out ? use_one_file(c, cert_path, err)
+				   : use_certificate(c, type, cert_path, err) &&
+					     use_key(c, type, key_path, err);
+	return c->has_own;
 }
 
 static bool
-load(struct tls_context *c, const struct tls_own *own, struct err *err)
+load(struct tls_context *c, const struct tls_own *own, bool *is_chain_out,
+     struct err *err)
 {
-	struct err why;
-
 	SSL_CTX_set_default_passwd_cb(c->ssl, no_password);
+	*is_chain_out = true;
 	if (own->chain_files.len == 0)
-		return load_pair(c, "DSA", own->dcert_file, own->dkey_file, err) &&
-		       load_pair(c, "RSA", own->cert_file, own->key_file, err) &&
-		       load_pair(c, "ECDSA", own->eccert_file, own->eckey_file, err);
-	c->has_own = load_chain_files(c, own->chain_files, &why);
-	if (c->has_own)
-		return true;
-	return err_set(err, ERR_CONFIG, "%s: disabling TLS support", why.text);
+		return load_pair(c, "DSA", own->dcert_file, own->dkey_file, is_chain_out,
+				 err) &&
+		       load_pair(c, "RSA", own->cert_file, own->key_file, is_chain_out,
+				 err) &&
+		       load_pair(c, "ECDSA", own->eccert_file, own->eckey_file,
+				 is_chain_out, err);
+	c->has_own = load_chain_files(c, own->chain_files, err);
+	return c->has_own;
+}
+
+/* The files that a chain was to come from. */
+static struct str
+chain_source(struct tls_context *c, const struct tls_own *own)
+{
+	const struct str files[] = {own->dcert_file, own->cert_file, own->eccert_file};
+	struct str text = own->chain_files;
+
+	for (size_t i = 0; text.len == 0 && i < ARRAY_LEN(files); i++)
+		text = files[i];
+	return str_dup(c->mem, text);
 }
 
 bool
 tls_own_load(struct tls_context *c, const struct tls_own *own,
 	     const struct tls_told *told, struct err *err)
 {
-	if (load(c, own, err))
+	bool is_chain = false;
+	bool is_there;
+
+	if (load(c, own, &is_chain, err))
 		return true;
-	/* The parameter's meaning first, then OpenSSL's words, as Postfix has it. */
+	/* In Postfix's order: what is wrong, OpenSSL's words, what follows from it. */
+	is_there = err->errnum != ENOENT;
 	tls_told_printf(told, LOG_LEVEL_WARNING, "%s", err->text);
 	tls_tell_errors(told);
+	if (is_chain && is_there)
+		tls_told_printf(
+			told, LOG_LEVEL_WARNING,
+			"error loading private keys and certificates from: " PRI_STR
+			": disabling TLS support",
+			STR_ARG(chain_source(c, own)));
+	c->has_told = true;
 	return false;
 }

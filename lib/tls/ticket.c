@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Session tickets with keys that all processes of a service share (RFC 5077, RFC 8446). */
+#include <inttypes.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>
@@ -61,6 +62,16 @@ use_mac(EVP_MAC_CTX *mac, const struct tls_ticket_key *key)
 	return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
+static void
+tell_key(const struct tls_conn *conn, const struct tls_ticket_key *key, bool encrypts)
+{
+	if ((conn->log.bits & TLS_LOG_CACHE) != 0)
+		tls_say(&conn->log, LOG_LEVEL_INFO,
+			PRI_STR ": %s session ticket, key expiration: %" PRId64,
+			STR_ARG(conn->log.peer), encrypts ? "Issuing" : "Decrypting",
+			encrypts ? key->encrypts_until : key->decrypts_until);
+}
+
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb(3). */
 static int
 ticket_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -74,6 +85,7 @@ ticket_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ci
 
 	if (key == NULL || !use_mac(mac, key))
 		return 0;
+	tell_key(SSL_get_app_data(ssl), key, encrypts != 0);
 	if (!encrypts) {
 		if (EVP_DecryptInit_ex(cipher, aes, NULL, key->cipher, iv) != 1)
 			return -1;

@@ -48,6 +48,7 @@ struct tls_context {
 	bool legacy_keys;
 	bool many_labels;
 	bool fast_shutdown;
+	bool has_told;       /* why it could not be made */
 	bool keeps_sessions; /* a server's, not in tickets */
 	unsigned log;
 	struct tls_protocols protocols;
