@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+#include "config/value.h"
 #include "daemon/daemon.h"
 #include "fiber/loop.h"
 #include "table/maps.h"
@@ -135,7 +136,8 @@ fill_settings(struct smtpd *d)
 	}
 	t->server.ask_ccert = c->smtpd_tls_ask_ccert;
 	t->server.session_seconds = c->smtpd_tls_session_cache_timeout;
-	t->server.tickets = t->shared.tls_session_ticket_cipher.len > 0;
+	t->server.tickets = t->shared.tls_session_ticket_cipher.len > 0 &&
+			    !list_has(t->shared.tls_ssl_options, STR("NO_TICKET"));
 	t->server.keeps_sessions =
 		c->smtpd_tls_session_cache_database.len > 0 ||
 		(!t->server.tickets && c->smtpd_tls_always_issue_session_ids);

@@ -95,10 +95,9 @@ void tls_context_free(struct tls_context **context);
 
 /* ---- renewed files ---- */
 
-/* Have the files of keys, certificates and CAs been changed since they were read? Looks
- * at the disk (lstat() and fstat() by descriptors that were opened when the context was
- * made, so that it works without the right to search their directories): to be called
- * at most once a minute or so. */
+/* Have the files of keys, certificates and CAs been changed since they were read? Asks
+ * the kernel by descriptors that were opened when the context was made, so that it works
+ * without the right to search their folders: to be called at most once a minute or so. */
 bool tls_context_is_stale(const struct tls_context *context);
 
 /* The folders that a process must be allowed to read to make the same context again, for

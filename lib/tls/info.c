@@ -136,7 +136,10 @@ tls_info_read(const struct tls_conn *conn, struct arena *mem, struct tls_info *o
 	out->used_bits = SSL_CIPHER_get_bits(cipher, &out->algorithm_bits);
 	out->is_reused = SSL_session_reused(conn->ssl) == 1;
 	out->is_ticketed =
-		out->is_reused && SSL_SESSION_has_ticket(SSL_get_session(conn->ssl)) == 1;
+		out->is_reused &&
+		(conn->context->is_server
+			 ? conn->ticket_used
+			 : SSL_SESSION_has_ticket(SSL_get_session(conn->ssl)) == 1);
 	out->server_name = str_dup(mem, conn->server_name);
 	if (SSL_version(conn->ssl) >= TLS1_3_VERSION) {
 		read_key_exchange(conn, mem, out);

@@ -768,6 +768,7 @@ test_cache(void **state UNUSED)
 	assert_talked(m);
 	assert_int_equal(m->stored_id.len, 64);
 	assert_true(m->stored.len > 0);
+	m->n_loaded = 0;
 	m->connect.session = m->saved;
 	meet(m);
 	assert_talked(m);

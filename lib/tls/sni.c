@@ -103,7 +103,6 @@ name_came(SSL *ssl, int *alert UNUSED, void *arg UNUSED)
 	}
 	if (found == LOOKUP_FAILED)
 		tls_say(&conn->log, LOG_LEVEL_WARNING, "%s", err.text);
-	conn->sni_refused = true;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

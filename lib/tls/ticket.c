@@ -77,7 +77,8 @@ static int
 ticket_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
 	    EVP_MAC_CTX *mac, int encrypts)
 {
-	const struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	struct tls_conn *conn = SSL_get_app_data(ssl);
+	const struct tls_context *c = conn->context;
 	const EVP_CIPHER *aes = EVP_aes_256_cbc();
 	int64_t now = time(NULL);
 	const struct tls_ticket_key *key =
@@ -85,10 +86,11 @@ ticket_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ci
 
 	if (key == NULL || !use_mac(mac, key))
 		return 0;
-	tell_key(SSL_get_app_data(ssl), key, encrypts != 0);
+	tell_key(conn, key, encrypts != 0);
 	if (!encrypts) {
 		if (EVP_DecryptInit_ex(cipher, aes, NULL, key->cipher, iv) != 1)
 			return -1;
+		conn->ticket_used = true;
 		/* An old key: it is time for a new ticket. */
 		return now < key->encrypts_until ? 1 : 2;
 	}

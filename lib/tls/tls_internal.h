@@ -27,10 +27,7 @@ enum {
 
 /* One step on the way to a file. */
 struct tls_watched {
-	int folder;      /* O_PATH; -1: not there */
-	struct str name; /* in it */
-	int file;        /* O_PATH of what was there, if it was no link; or -1 */
-	bool is_there;
+	int fd; /* O_PATH of the file or link; -1: not there */
 	uint64_t device, inode;
 	int64_t size, mtime_ns, ctime_ns;
 };
@@ -78,8 +75,8 @@ struct tls_conn {
 	int verify_error;
 	int verify_depth;
 	X509 *verify_certificate;
-	bool sni_refused;
 	struct str server_name;
+	bool ticket_used; /* server: a session came in a ticket */
 	/* Server: a session that was asked for outside, by a client's id. */
 	bool hello_seen, hello_answered;
 	struct str asked_id;

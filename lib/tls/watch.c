@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Has a file been renewed? Its folder and the file itself are opened when it is read, with
- * the rights of that moment; later lstat() of the name in the folder finds a new file or
- * link, fstat() of the file one that was written over. Links are followed one by one, so
- * that a change of any of them is seen.
+ * Has a file been renewed? It is opened (O_PATH) when it is read, with the rights of that
+ * moment, and so is each link on the way to it; later fstat() shows that one was written
+ * over, or unlinked because another took its place (that changes the time of the last
+ * change of its inode). So nobody needs the right to search the folders then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,6 @@ differs(const struct tls_watched *w, const struct stat *st)
 static void
 remember(struct tls_watched *w, const struct stat *st)
 {
-	w->is_there = true;
 	w->device = (uint64_t)st->st_dev;
 	w->inode = (uint64_t)st->st_ino;
 	w->size = (int64_t)st->st_size;
@@ -70,15 +69,14 @@ watch_step(struct tls_context *c, int folder, struct str name, struct str *targe
 	struct stat st;
 	ssize_t n;
 
-	*w = (struct tls_watched){.folder = folder, .name = str_from(text), .file = -1};
-	if (folder < 0 || sys_fstatat(folder, text, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	*w = (struct tls_watched){
+		.fd = sys_openat(folder, text, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)};
+	if (w->fd < 0 || sys_fstat(w->fd, &st) != 0)
 		return false;
 	remember(w, &st);
-	if (!S_ISLNK(st.st_mode)) {
-		w->file = sys_openat(folder, text, O_PATH | O_CLOEXEC, 0);
+	if (!S_ISLNK(st.st_mode))
 		return false;
-	}
-	n = readlinkat(folder, text, target, sizeof(target));
+	n = readlinkat(w->fd, "", target, sizeof(target));
 	if (n <= 0 || n >= (ssize_t)sizeof(target))
 		return false;
 	*target_out = str_dup(c->mem, str_from_mem(target, (size_t)n));
@@ -98,13 +96,20 @@ tls_watch_file(struct tls_context *c, struct str path)
 		struct str name = slash == path.len ? path : str_skip(path, slash + 1);
 		int fd = sys_openat(from, str_c(c->mem, folder),
 				    O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		bool is_link = false;
 
-		if (fd >= 0)
-			add_folder(c, fd);
-		if (!watch_step(c, fd, name, &path))
-			return;
+		if (from != AT_FDCWD)
+			sys_close(from);
 		from = fd;
+		if (fd < 0)
+			return;
+		add_folder(c, fd);
+		is_link = watch_step(c, fd, name, &path);
+		if (!is_link)
+			break;
 	}
+	if (from != AT_FDCWD)
+		sys_close(from);
 }
 
 static bool
@@ -112,14 +117,7 @@ is_stale(const struct tls_watched *w)
 {
 	struct stat st;
 
-	if (w->folder < 0)
-		return false;
-	if (sys_fstatat(w->folder, w->name.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		/* Being replaced, or gone: the sessions to come would have nothing. */
-		return false;
-	if (!w->is_there || differs(w, &st))
-		return true;
-	return w->file >= 0 && sys_fstat(w->file, &st) == 0 && differs(w, &st);
+	return w->fd >= 0 && sys_fstat(w->fd, &st) == 0 && differs(w, &st);
 }
 
 bool
@@ -144,12 +142,9 @@ tls_context_folders(const struct tls_context *context, struct arena *mem)
 void
 tls_watch_close(struct tls_context *c)
 {
-	for (size_t i = 0; i < c->n_watched; i++) {
-		if (c->watched[i].folder >= 0)
-			sys_close(c->watched[i].folder);
-		if (c->watched[i].file >= 0)
-			sys_close(c->watched[i].file);
-	}
+	for (size_t i = 0; i < c->n_watched; i++)
+		if (c->watched[i].fd >= 0)
+			sys_close(c->watched[i].fd);
 }
 
 static bool
