@@ -9,8 +9,8 @@
  * the old ones), it reads them. If not, because only root may read the key, it asks the
  * master for a successor (daemon_ask_successor()), which reads them with root's rights at
  * its start; the sessions of this one go on to their end. A file that is broken is logged
- * and the old context stays, also in the second case: the successor then ends before it is
- * ready, and the master leaves this process in place.
+ * and the old context stays, also in the second case: the successor then ends before it
+ * is ready, and the master leaves this process in place.
  */
 
 #include <stdbool.h>

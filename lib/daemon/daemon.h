@@ -111,11 +111,11 @@ bool daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms
 		    struct stream **stream_out, struct err *err)
 	__attribute__((warn_unused_result));
 
-/* Ask the master to start this process anew, with the rights of the start (files that only
- * root may read have changed). When the successor is ready this one is told to finish as
- * in a reload, so that its sessions go on to their end. A successor that ends before (the
- * new files are broken; it should log why) changes nothing. While one is being started,
- * further wishes have no effect. */
+/* Ask the master to start this process anew, with the rights of the start (files that
+ * only root may read have changed). When the successor is ready this one is told to
+ * finish as in a reload, so that its sessions go on to their end. A successor that ends
+ * before (the new files are broken; it should log why) changes nothing. While one is
+ * being started, further wishes have no effect. */
 void daemon_ask_successor(struct daemon *d);
 
 /* Is this such a successor, before it is ready? Then init() should fail where a first

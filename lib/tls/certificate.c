@@ -8,7 +8,7 @@
 
 #include "tls_internal.h"
 
-/* One part of a name as text; empty: not there, doubtful or with bytes that print badly. */
+/* One part of a name as text; empty: not there, or doubtful. */
 static struct str
 name_part(struct arena *mem, const X509_NAME *name, int nid)
 {

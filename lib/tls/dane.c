@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who a server must be: names, CAs of its own, TLSA records (RFC 6698, RFC 7672) are given
- * to OpenSSL before the handshake; fingerprints are compared after it.
+ * Who a server must be: names, CAs of its own, TLSA records (RFC 6698, RFC 7672) are
+ * given to OpenSSL before the handshake; fingerprints are compared after it.
  */
 #include <openssl/bio.h>
 #include <openssl/err.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private keys and their certificates: from files into a context, from text into a session. */
+/* Private keys and their certificates: from files into a context, from text into a
+ * session. */
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * TLS on a stream: the handshake, which pushes a layer on the stream (fiber/stream.h), and
- * what came of it. After a handshake that succeeded the stream is read and written as
+ * TLS on a stream: the handshake, which pushes a layer on the stream (fiber/stream.h),
+ * and what came of it. After a handshake that succeeded the stream is read and written as
  * before; stream_close() says goodbye to the peer and ends the layer.
  *
  *	struct tls_info info;
@@ -147,16 +147,16 @@ struct tls_connect_options {
 	size_t n_tlsa;
 	struct str dane_digests; /* tls_dane_digests */
 
-	/* VERIFY and SECURE: PEM files of CAs that take the place of the context's, as the
-	 * policy's tafile= says. */
+	/* VERIFY and SECURE: PEM files of CAs that take the place of the context's, as
+	 * the policy's tafile= says. */
 	const struct str *anchor_files;
 	size_t n_anchor_files;
 
 	/* A session that was got from `session`, for the same peer and the same options;
 	 * one that does not fit is left out. Empty: none. */
 	struct str session;
-	/* A session worth keeping has come (TLS 1.3: later, while reading). Not called for
-	 * peers that failed the check. Must not yield. May be NULL. */
+	/* A session worth keeping has come (TLS 1.3: later, while reading). Not called
+	 * for peers that failed the check. Must not yield. May be NULL. */
 	void (*save_session)(void *arg, struct str session);
 	void *save_arg;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Session tickets with keys that all processes of a service share (RFC 5077, RFC 8446). */
+/* Session tickets with keys that all processes of a service share (RFC 5077, 8446). */
 #include <inttypes.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>

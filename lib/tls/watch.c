@@ -154,7 +154,7 @@ can_read(struct str path)
 	int fd = path.len == 0 ? -1
 			       : sys_openat(AT_FDCWD, str_c(mem, path),
 					    O_RDONLY | O_CLOEXEC, 0);
-	/* One that is not there cannot be read by anybody: that is for the loader to say. */
+	/* What is not there nobody can read: that is for the loader to say. */
 	bool ok = path.len == 0 || fd >= 0 || errno != EACCES;
 
 	if (fd >= 0)
