@@ -16,7 +16,7 @@
 static struct str
 id_text(struct arena *mem, const unsigned char *id, size_t n)
 {
-	struct buf *out = buf_new(mem, 2 * SSL_MAX_SSL_SESSION_ID_LENGTH);
+	struct buf *out = buf_new(mem, (size_t)2 * SSL_MAX_SSL_SESSION_ID_LENGTH);
 
 	for (size_t i = 0; i < n && i < SSL_MAX_SSL_SESSION_ID_LENGTH; i++)
 		buf_printf(out, "%02X", (unsigned)id[i]);

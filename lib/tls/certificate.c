@@ -53,7 +53,7 @@ static struct str
 fingerprint(struct arena *mem, const EVP_MD *digest, const unsigned char *p, int n)
 {
 	unsigned char value[EVP_MAX_MD_SIZE];
-	struct buf *out = buf_new(mem, 3 * EVP_MAX_MD_SIZE);
+	struct buf *out = buf_new(mem, (size_t)3 * EVP_MAX_MD_SIZE);
 	unsigned size = 0;
 
 	if (n <= 0 || EVP_Digest(p, (size_t)n, value, &size, digest, NULL) != 1)

@@ -170,6 +170,20 @@ tls_protocols_apply(SSL *ssl, const struct tls_protocols *p)
 
 /* ---- certification authorities ---- */
 
+/* Where they were to come from: CAfile="F" CApath="P". */
+static struct str
+ca_text(struct tls_context *c, const struct tls_settings *s)
+{
+	struct buf *out = buf_new(c->mem, TLS_TEXT_MAX);
+
+	if (s->ca_file.len > 0)
+		buf_printf(out, "CAfile=\"" PRI_STR "\"", STR_ARG(s->ca_file));
+	if (s->ca_path.len > 0)
+		buf_printf(out, "%sCApath=\"" PRI_STR "\"", out->len > 0 ? " " : "",
+			   STR_ARG(s->ca_path));
+	return buf_str(out);
+}
+
 static bool
 load_cas(struct tls_context *c, const struct tls_settings *s, const struct tls_told *told,
 	 struct err *err)
@@ -183,13 +197,9 @@ load_cas(struct tls_context *c, const struct tls_settings *s, const struct tls_t
 		tls_watch_file(c, s->ca_file);
 	if (SSL_CTX_load_verify_locations(c->ssl, file, folder) != 1) {
 		err_set(err, ERR_CONFIG,
-			"cannot load Certification Authority data, %s%s%s%s%s%s%s: "
-			"disabling TLS support",
-			file != NULL ? "CAfile=\"" : "", file != NULL ? file : "",
-			file != NULL ? "\"" : "",
-			file != NULL && folder != NULL ? " " : "",
-			folder != NULL ? "CApath=\"" : "", folder != NULL ? folder : "",
-			folder != NULL ? "\"" : "");
+			"cannot load Certification Authority data, " PRI_STR
+			": disabling TLS support",
+			STR_ARG(ca_text(c, s)));
 		tls_told_printf(told, LOG_LEVEL_INFO, "%s", err->text);
 		tls_tell_errors(told);
 		c->has_told = true;

@@ -37,7 +37,7 @@ dump(const struct tls_log *log, const unsigned char *p, size_t n)
 	for (size_t at = 0; at < n && at < DUMP_MAX; at += DUMP_LINE) {
 		struct buf line;
 
-		buf_init(&line, 2 * TLS_TEXT_MAX);
+		buf_init(&line, (size_t)2 * TLS_TEXT_MAX);
 		buf_printf(&line, "%04x ", (unsigned)at);
 		for (size_t i = at; i < at + DUMP_LINE; i++)
 			if (i < n)

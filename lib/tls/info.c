@@ -181,7 +181,7 @@ add_signature(struct buf *out, const char *side, const struct tls_signature *s)
 struct str
 tls_info_summary(struct arena *mem, const struct tls_info *info)
 {
-	struct buf *out = buf_new(mem, 2 * TLS_TEXT_MAX);
+	struct buf *out = buf_new(mem, (size_t)2 * TLS_TEXT_MAX);
 
 	buf_printf(out, PRI_STR " with cipher " PRI_STR " (%d/%d bits)",
 		   STR_ARG(info->protocol), STR_ARG(info->cipher), info->used_bits,

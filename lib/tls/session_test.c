@@ -106,7 +106,7 @@ make_all(void **state UNUSED)
 	make(&ca, "ca", "Test CA", NULL, -DAY, DAY);
 	make(&server_id, "server", "mx.example", &ca, -DAY, DAY);
 	make(&other_id, "other", "*.other.example", &ca, -DAY, DAY);
-	make(&expired_id, "expired", "mx.example", &ca, -2 * DAY, -DAY);
+	make(&expired_id, "expired", "mx.example", &ca, -2L * DAY, -DAY);
 	make(&client_id, "client", "client.example", &ca, -DAY, DAY);
 	make(&stranger_id, "stranger", "mx.example", NULL, -DAY, DAY);
 	rsa_id.key = EVP_RSA_gen(2048);
