@@ -195,6 +195,10 @@ load_cas(struct tls_context *c, const struct tls_settings *s, const struct tls_t
 		return true;
 	if (file != NULL)
 		tls_watch_file(c, s->ca_file);
+	if (folder != NULL)
+		tls_watch_folder(c, folder);
+	if (s->append_default_ca)
+		tls_watch_folder(c, X509_get_default_cert_dir());
 	if (SSL_CTX_load_verify_locations(c->ssl, file, folder) != 1) {
 		err_set(err, ERR_CONFIG,
 			"cannot load Certification Authority data, " PRI_STR

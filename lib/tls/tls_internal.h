@@ -118,6 +118,9 @@ bool tls_groups_set(struct tls_context *c, const struct tls_settings *s,
 /* ---- watch.c ---- */
 
 void tls_watch_file(struct tls_context *c, struct str path);
+/* A folder whose files are read when they are needed (CApath): only to be permitted, with
+ * those that links in it lead to. */
+void tls_watch_folder(struct tls_context *c, const char *path);
 void tls_watch_close(struct tls_context *c);
 
 /* ---- ticket.c ---- */

@@ -5,9 +5,11 @@
  * over, or unlinked because another took its place (that changes the time of the last
  * change of its inode). So nobody needs the right to search the folders then.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +18,7 @@
 
 #include "tls_internal.h"
 
-enum { LINKS_MAX = 16 };
+enum { LINKS_MAX = 16, ENTRIES_MAX = 2000 };
 
 static int64_t
 in_ns(struct timespec t)
@@ -43,20 +45,48 @@ remember(struct tls_watched *w, const struct stat *st)
 }
 
 static void
+add_path(struct tls_context *c, struct str path)
+{
+	if (c->n_folders >= TLS_WATCH_MAX)
+		return;
+	for (size_t i = 0; i < c->n_folders; i++)
+		if (str_eq(str_from(c->folders[i]), path))
+			return;
+	c->folders[c->n_folders++] = str_c(c->mem, path);
+}
+
+static void
 add_folder(struct tls_context *c, int fd)
 {
 	char name[PATH_MAX];
 	struct str link = str_printf(c->mem, "/proc/self/fd/%d", fd);
 	ssize_t n = readlink(link.p, name, sizeof(name));
-	struct str path;
 
-	if (n <= 0 || n >= (ssize_t)sizeof(name) || c->n_folders >= TLS_WATCH_MAX)
+	if (n > 0 && n < (ssize_t)sizeof(name))
+		add_path(c, str_from_mem(name, (size_t)n));
+}
+
+void
+tls_watch_folder(struct tls_context *c, const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+	char real[PATH_MAX];
+
+	if (dir == NULL)
 		return;
-	path = str_from_mem(name, (size_t)n);
-	for (size_t i = 0; i < c->n_folders; i++)
-		if (str_eq(str_from(c->folders[i]), path))
-			return;
-	c->folders[c->n_folders++] = str_c(c->mem, path);
+	add_path(c, str_from(path));
+	for (int i = 0; i < ENTRIES_MAX && (e = readdir(dir)) != NULL; i++) {
+		struct str name;
+
+		if (e->d_type != DT_LNK ||
+		    realpath(str_printf(c->mem, "%s/%s", path, e->d_name).p, real) ==
+			    NULL)
+			continue;
+		name = str_from(real);
+		add_path(c, str_head(name, str_rindex(name, '/')));
+	}
+	closedir(dir);
 }
 
 /* One step: a name in a folder. True: it is a link, to what *target_out says. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS of smtpd beside Debian's: the same dialogues, what is offered before and after, the
 replies, what was negotiated, log lines, the Received: header, who may relay."""
+import os
 import re
 import shutil
 import ssl
@@ -120,6 +121,10 @@ VARIANTS = {
         ("trusted 1.2", [*START, Tls(certificate="client.pem", highest=V12), EHLO, *MESSAGE, QUIT]),
         ("stranger 1.2", [*START, Tls(certificate="stranger.pem", highest=V12), EHLO, *MESSAGE, QUIT]),
     ]),
+    "folder of authorities": (f"{MAY} -o smtpd_tls_ask_ccert=yes -o smtpd_tls_CApath={FOLDER}/authorities", [
+        ("trusted", [*START, TRUSTED, EHLO, *MESSAGE, QUIT]),
+        ("stranger", [*START, STRANGER, EHLO, *MESSAGE, QUIT]),
+    ]),
     "require": (f"{ENCRYPT} {ASK} -o smtpd_tls_req_ccert=yes", [
         ("nobody", [*START, Tls(), EHLO, QUIT]),
         ("trusted", [*START, TRUSTED, EHLO, *MESSAGE, QUIT]),
@@ -185,6 +190,11 @@ def make_certificates():
     c = CERTIFICATES
     c.authority("ca")
     c.leaf("rsa", "ca", "mx.example", kind="rsa")
+    os.mkdir(c.path("authorities"))
+    os.mkdir(c.path("real"))
+    shutil.copy(c.path("ca.pem"), c.path("real"))
+    os.symlink("../real/ca.pem", c.path("authorities/ca.pem"))
+    c.openssl("rehash", "authorities")
     c.leaf("ec", "ca", "mx.example")
     c.leaf("client", "ca", "client.example")
     c.leaf("stranger", None, "stranger.example", kind="rsa")
