@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that are not about a message: greeting, HELO, EHLO, RSET, NOOP, VRFY, ETRN,
- * QUIT, HELP, and AUTH, which needs what is not there.
+ * QUIT, HELP. AUTH is in auth.c, STARTTLS in starttls.c.
  */
 #include <string.h>
 
@@ -15,6 +15,7 @@
 #include "ipc/messages.h"
 #include "mail/address.h"
 
+#include "auth.h"
 #include "ehlo.h"
 #include "log.h"
 #include "session.h"
@@ -103,6 +104,7 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	unsigned offer = EHLO_PIPELINING | EHLO_SIZE | EHLO_ETRN |
 			 EHLO_ENHANCEDSTATUSCODES | EHLO_8BITMIME | EHLO_DSN |
 			 EHLO_CHUNKING;
+	struct ehlo_offer offered;
 
 	if (!hello(s, words, true))
 		return false;
@@ -111,8 +113,14 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	offer |= s->may_xclient ? EHLO_XCLIENT : 0u;
 	offer |= s->may_xforward ? EHLO_XFORWARD : 0u;
 	offer |= d->common.smtputf8_enable ? EHLO_SMTPUTF8 : 0u;
-	session_reply(s, ehlo_format(s->now, d->common.myhostname, offer & ~s->discarded,
-				     d->common.message_size_limit));
+	offer |= auth_is_offered(s) ? EHLO_AUTH : 0u;
+	offered = (struct ehlo_offer){
+		.keywords = offer & ~s->discarded,
+		.size = d->common.message_size_limit,
+		.mechanisms = s->sasl_names,
+		.old_auth = d->sasl_config.broken_sasl_auth_clients,
+	};
+	session_reply(s, ehlo_format(s->now, d->common.myhostname, &offered));
 	return true;
 }
 
@@ -151,7 +159,8 @@ command_help(struct session *s, const struct smtp_words *words UNUSED)
 	buf_add_c(out, "214 2.0.0 Commands:");
 	for (size_t i = 0; i < SMTP_VERBS; i++) {
 		bool off = (i == SMTP_VERB_STARTTLS && !s->smtpd->tls->uses) ||
-			   i == SMTP_VERB_AUTH ||
+			   (i == SMTP_VERB_AUTH &&
+			    (!auth_is_active(s) || (s->discarded & EHLO_AUTH) != 0)) ||
 			   (i == SMTP_VERB_XCLIENT && !s->may_xclient) ||
 			   (i == SMTP_VERB_XFORWARD && !s->may_xforward);
 
@@ -160,13 +169,6 @@ command_help(struct session *s, const struct smtp_words *words UNUSED)
 	}
 	session_reply(s, buf_str(out));
 	return true;
-}
-
-bool
-command_auth(struct session *s, const struct smtp_words *words UNUSED)
-{
-	session_reply_c(s, "503 5.5.1 Error: authentication not enabled");
-	return false;
 }
 
 /* ---- VRFY ---- */

@@ -26,13 +26,14 @@ struct received {
 	const struct tls_info *tls;
 	bool is_tls;      /* for the protocol's name */
 	bool asks_ccert;  /* smtpd_tls_ask_ccert */
+	struct str login; /* smtpd_sasl_authenticated_header; empty: not to be told */
 	bool hide_client; /* smtpd_hide_client_session: two lines */
 	struct str id;
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;
 };
 
-enum { RECEIVED_LINES = 7 };
+enum { RECEIVED_LINES = 8 };
 
 /* How many lines it has. */
 size_t received_format(struct arena *mem, const struct received *r,

@@ -11,6 +11,7 @@
 #include "fiber/loop.h"
 #include "tls/session.h"
 
+#include "auth.h"
 #include "ehlo.h"
 #include "log.h"
 #include "session.h"
@@ -131,5 +132,11 @@ command_starttls(struct session *s, const struct smtp_words *words)
 	if (!agree(s))
 		return false;
 	session_forget(s);
-	return shake_hands(s, context);
+	if (!shake_hands(s, context))
+		return false;
+	if (s->end == SESSION_RUNS && !auth_start(s))
+		session_reply(s, str_printf(s->now,
+					    "421 4.3.0 " PRI_STR " Server local error",
+					    STR_ARG(s->smtpd->common.myhostname)));
+	return true;
 }

@@ -246,8 +246,6 @@ tls_service_load(struct smtpd *d, struct err *err)
 		return false;
 	t->enforces = t->enforces || t->config.smtpd_tls_wrappermode;
 	t->uses = t->uses || t->enforces;
-	/* Where nothing goes without TLS, AUTH does not either. */
-	t->config.smtpd_tls_auth_only = t->config.smtpd_tls_auth_only || t->enforces;
 	if (!t->uses || d->daemon->stand_alone) {
 		t->uses = t->enforces = false;
 		return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Has a file been renewed? It is opened (O_PATH) when it is read, with the rights of that
+ * Has a file been renewed? It is opened (O_PATH) when it is read, with the rights of the
  * moment, and so is each link on the way to it; later fstat() shows that one was written
  * over, or unlinked because another took its place (that changes the time of the last
  * change of its inode). So nobody needs the right to search the folders then.
