@@ -6,7 +6,7 @@
  * of pieces that arrive one after the other, each when the server waits; cleanup is a
  * script that keeps what it was sent.
  *
- * Defines daemon_connect(), so it is included by one file of a program.
+ * Defines daemon_connect() and its kin, so it is included by one file of a program.
  */
 
 #include <stdlib.h>
@@ -231,6 +231,17 @@ talk_next_cleanup(const struct talk *t)
 	if (t->n_cleanups == 0)
 		return TALK_TAKES;
 	return t->cleanups[MIN_OF(t->connections, t->n_cleanups - 1)];
+}
+
+void
+daemon_ask_successor(struct daemon *d UNUSED)
+{
+}
+
+bool
+daemon_is_successor(const struct daemon *d UNUSED)
+{
+	return false;
 }
 
 bool

@@ -21,6 +21,7 @@
 
 struct daemon;
 struct maps;
+struct tls_service;
 struct match;
 struct sasl_server;
 
@@ -45,6 +46,7 @@ struct smtpd {
 	struct match *newline_exclusions;
 	struct match *forbidden_commands;
 	struct match *noop_commands;
+	struct tls_service *tls;
 	/* AUTH (auth.h); sasl is NULL without it. */
 	struct sasl_config sasl_config;
 	struct sasl_server *sasl;
