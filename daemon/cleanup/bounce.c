@@ -11,6 +11,7 @@
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "mail/delay.h"
+#include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
 #include "queue/file.h"
@@ -32,9 +33,28 @@ ask(struct ipc *ipc, struct arena *mem, const struct ipc_message *message,
 	return done.ok != 0 || err_set(err, ERR_TEMP, PRI_STR, STR_ARG(done.reason));
 }
 
+/* Why: a rule of the checks has words and a status code of its own. */
+struct reason {
+	struct dsn_status status;
+	struct str text;
+};
+
+static struct reason
+reason_of(const struct message *m)
+{
+	const struct cleanup_text *usual = cleanup_text_find(m->status);
+	struct reason r = {.text = str_from(usual->text)};
+
+	if (usual->status == CLEANUP_CONT && m->why.len > 0)
+		r.status = dsn_status_split(usual->dsn, m->why, &r.text);
+	else
+		r.status = dsn_status_split(usual->dsn, STR_EMPTY, &(struct str){0});
+	return r;
+}
+
 static bool
 append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
-       const struct cleanup_text *why, struct err *err)
+       const struct reason *why, struct err *err)
 {
 	const struct msg_bounce_append entry = {
 		.queue_id = m->id,
@@ -43,9 +63,9 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 		.offset = r->offset,
 		.dsn_orcpt = r->dsn_orcpt,
 		.dsn_notify = r->dsn_notify,
-		.dsn = str_from(why->dsn),
+		.dsn = str_from(why->status.text),
 		.action = STR("failed"),
-		.reason = str_from(why->text),
+		.reason = why->text,
 		.mta_type = STR_EMPTY,
 		.mta_name = STR_EMPTY,
 		.diag_type = STR_EMPTY,
@@ -56,7 +76,7 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 	if (!ask(ipc, m->mem, &ipc_bounce_append, &entry, err))
 		return false;
 	log_bounced(m->cleanup->daemon->log, m->id, r->address, r->original, delay,
-		    why->dsn, why->text);
+		    why->status.text, str_c(m->mem, why->text));
 	return true;
 }
 
@@ -70,7 +90,7 @@ return_what(const struct message *m, const struct queue_file *f)
 static bool
 report(struct message *m, struct ipc *ipc, struct err *err)
 {
-	const struct cleanup_text *why = cleanup_text_find(m->status);
+	const struct reason why = reason_of(m);
 	struct queue_file f;
 	int64_t offset;
 
@@ -84,7 +104,7 @@ report(struct message *m, struct ipc *ipc, struct err *err)
 					   err))
 			return false;
 		for (size_t i = 0; i < n; i++) {
-			if (!append(m, ipc, &list[i], why, err))
+			if (!append(m, ipc, &list[i], &why, err))
 				return false;
 		}
 	}

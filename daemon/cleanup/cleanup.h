@@ -21,6 +21,8 @@
 #include "queue/writer.h"
 #include "rewrite/rules.h"
 
+#include "checks.h"
+
 struct daemon;
 struct map;
 struct maps;
@@ -40,6 +42,7 @@ struct cleanup {
 	bool qmgr_is_full;     /* what qmgr said last */
 	struct maps *sender_bcc;
 	struct maps *recipient_bcc;
+	struct checks checks;
 };
 
 struct message {
@@ -62,6 +65,8 @@ struct message {
 	struct str full_name;
 	bool has_full_name;
 	bool envelope_written;
+	struct str origin, proto, helo; /* for the log; empty: nobody said */
+	struct str last_recipient;
 	/* of the next recipient */
 	struct str original;
 	struct str dsn_orcpt;
@@ -79,6 +84,13 @@ struct message {
 	struct str encoding; /* "7bit", "8bit"; empty: nobody said */
 	uint64_t seen_headers;
 	int64_t hops;
+	int64_t part_offset; /* bytes of body in this part of the message */
+
+	/* what the checks asked for */
+	struct str filter;
+	struct str redirect;
+	struct str *bcc; /* up to CHECKS_BCC_MAX */
+	size_t n_bcc;
 };
 
 /* Set a status bit and remember the first explanation. */
@@ -97,3 +109,6 @@ void content_begin(struct message *m);
 /* A line, or a piece of one. */
 void content_text(struct message *m, struct str text, bool whole);
 void content_end(struct message *m);
+/* Write a field of one or more lines, and a body line. */
+void content_header(struct message *m, struct str text);
+void content_body(struct message *m, struct str text, bool whole);

@@ -48,7 +48,8 @@ static const char config[] =
 	"smtpd_data_restrictions = check_sender_access "
 	"inline:{{nodata@s.example=REJECT}}\n"
 	"smtpd_end_of_data_restrictions = "
-	"check_sender_access inline:{{noend@s.example=REJECT}}\n";
+	"check_sender_access inline:{{noend@s.example=REJECT}}\n"
+	"smtpd_sasl_auth_enable = yes\n";
 
 /* ---- chance ---- */
 
@@ -85,6 +86,10 @@ struct model {
 	enum talk_cleanup cleanups[TALK_MESSAGES_MAX];
 	size_t n_cleanups;
 	bool connected;
+
+	bool logged_in;
+	enum talk_login logins[COMMANDS_MAX]; /* by number of log-in */
+	size_t n_logins;
 
 	/* What cleanup must have taken. */
 	struct str envelopes[COMMANDS_MAX];
@@ -237,6 +242,21 @@ connect_cleanup(struct model *m)
 	return m->connected;
 }
 
+/* code: what the command would get if nothing stood against it. */
+static int
+rcpt_code(struct model *m, int code)
+{
+	if (!m->mail || m->in_chunks || m->throws)
+		return 503;
+	if (code == 501 || code == 555)
+		return code;
+	if (m->n_recipients == RECIPIENTS_MAX)
+		return 452;
+	if (code == 250 && !connect_cleanup(m))
+		return 451;
+	return code;
+}
+
 static void
 do_rcpt(struct model *m)
 {
@@ -256,26 +276,18 @@ do_rcpt(struct model *m)
 		{"", NULL, 501},
 	};
 	size_t i = pick(m, chance(m, 70) ? 3 : ARRAY_LEN(rows));
-	int code = rows[i].code;
+	int code;
 
 	buf_printf(&m->text, "RCPT %s\r\n", rows[i].text);
-	if (!m->mail || m->in_chunks || m->throws) {
-		expect_error(m, 503);
-	} else if (code != 250 && code != 554 && code != 450) {
+	code = rcpt_code(m, rows[i].code);
+	/* The first recipients beyond the limit are forgiven. */
+	if (code == 250 || (code == 452 && m->overshoot++ < 1))
+		expect(m, code);
+	else
 		expect_error(m, code);
-	} else if (m->n_recipients == RECIPIENTS_MAX) {
-		if (m->overshoot++ < 1)
-			expect(m, 452);
-		else
-			expect_error(m, 452);
-	} else if (rows[i].recipient == NULL) {
-		expect_error(m, code);
-	} else if (!connect_cleanup(m)) {
-		expect_error(m, 451);
-	} else {
+	if (code == 250) {
 		m->n_recipients++;
 		buf_printf(&m->envelope, " %s", rows[i].recipient);
-		expect(m, 250);
 	}
 }
 
@@ -298,28 +310,34 @@ static const char large[] =
 	"123456789012345678901234567890123456789012345678901234567890\r\n"
 	"123456789012345678901234567890123456789012345678901234567890\r\n";
 
+static int
+data_code(const struct model *m, bool has_argument)
+{
+	if (m->throws || m->in_chunks || !m->mail)
+		return 503;
+	if (m->n_recipients == 0)
+		return 554;
+	if (has_argument)
+		return 501;
+	return strcmp(m->sender, "nodata@s.example") == 0 ? 554 : 354;
+}
+
 static void
 do_data(struct model *m)
 {
 	bool is_large = chance(m, 10);
 	bool has_argument = chance(m, 5);
+	int code = data_code(m, has_argument);
 
 	say(m, has_argument ? "DATA x" : "DATA");
-	if (m->throws || m->in_chunks || !m->mail) {
-		expect_error(m, 503);
-	} else if (m->n_recipients == 0) {
-		expect_error(m, 554);
-	} else if (has_argument) {
-		expect_error(m, 501);
-	} else if (strcmp(m->sender, "nodata@s.example") == 0) {
-		expect_error(m, 554);
-	} else {
-		expect(m, 354);
-		buf_add_c(&m->text,
-			  is_large ? large : contents[pick(m, ARRAY_LEN(contents))]);
-		say(m, ".");
-		end_message(m, is_large ? SIZE_LIMIT + 1 : 0);
+	if (code != 354) {
+		expect_error(m, code);
+		return;
 	}
+	expect(m, 354);
+	buf_add_c(&m->text, is_large ? large : contents[pick(m, ARRAY_LEN(contents))]);
+	say(m, ".");
+	end_message(m, is_large ? SIZE_LIMIT + 1 : 0);
 }
 
 /* Refused: this chunk and those that follow, up to the last. */
@@ -333,12 +351,27 @@ refuse_chunk(struct model *m, bool last, int code)
 		m->throws = true;
 }
 
+static int
+chunk_code(const struct model *m, size_t size, bool last)
+{
+	if ((size == 0 && !last) || m->throws)
+		return 551;
+	if (!m->mail)
+		return 503;
+	if (m->n_recipients == 0)
+		return 554;
+	if (m->chunked + size > SIZE_LIMIT)
+		return 552;
+	return strcmp(m->sender, "nodata@s.example") == 0 ? 554 : 250;
+}
+
 static void
 do_bdat(struct model *m)
 {
 	const char *chunk = contents[pick(m, ARRAY_LEN(contents))];
 	bool last = chance(m, 40);
 	size_t size = strlen(chunk);
+	int code;
 
 	if (chance(m, 2)) {
 		say(m, "BDAT x");
@@ -350,29 +383,18 @@ do_bdat(struct model *m)
 		size = strlen(large);
 	}
 	buf_printf(&m->text, "BDAT %zu%s\r\n%s", size, last ? " LAST" : "", chunk);
-	if (size == 0 && !last) {
-		refuse_chunk(m, last, 551);
-	} else if (m->throws) {
-		refuse_chunk(m, last, 551);
-	} else if (!m->mail) {
-		refuse_chunk(m, last, 503);
-	} else if (m->n_recipients == 0) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 554);
-	} else if (m->chunked + size > SIZE_LIMIT) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 552);
-	} else if (strcmp(m->sender, "nodata@s.example") == 0) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 554);
-	} else {
-		m->in_chunks = true;
-		m->chunked += size;
-		if (last)
-			end_message(m, 0);
-		else
-			expect(m, 250);
+	code = chunk_code(m, size, last);
+	/* From here on it is a mail in chunks, even if this one is not taken. */
+	m->in_chunks = m->in_chunks || (m->mail && !m->throws && (size > 0 || last));
+	if (code != 250) {
+		refuse_chunk(m, last, code);
+		return;
 	}
+	m->chunked += size;
+	if (last)
+		end_message(m, 0);
+	else
+		expect(m, 250);
 }
 
 static void
@@ -419,9 +441,8 @@ do_other(struct model *m)
 		int code;
 		bool is_error;
 	} rows[] = {
-		{"NOOP", 250, false},    {"NOOP x y", 250, false},  {"HELP", 214, false},
-		{"STARTTLS", 502, true}, {"AUTH PLAIN", 503, true}, {"FOO", 500, true},
-		{"", 500, true},
+		{"NOOP", 250, false},    {"NOOP x y", 250, false}, {"HELP", 214, false},
+		{"STARTTLS", 502, true}, {"FOO", 500, true},       {"", 500, true},
 	};
 	size_t i = pick(m, ARRAY_LEN(rows));
 
@@ -430,6 +451,56 @@ do_other(struct model *m)
 		expect_error(m, rows[i].code);
 	else
 		expect(m, rows[i].code);
+}
+
+/* What saslauth says in the end. */
+static void
+end_login(struct model *m, enum talk_login how)
+{
+	if (how == TALK_KNOWN || how == TALK_ASKS_KNOWN) {
+		m->logged_in = true;
+		expect(m, 235);
+		return;
+	}
+	expect_error(m, how == TALK_WRONG || how == TALK_ASKS_WRONG ? 535 : 454);
+}
+
+static void
+do_auth(struct model *m)
+{
+	static const struct {
+		const char *line;
+		int code; /* 0: saslauth is asked */
+	} rows[] = {
+		{"AUTH PLAIN AHUAcA==", 0}, {"auth plain", 0},      {"AUTH LOGIN", 0},
+		{"AUTH LOGIN dXNlcg==", 0}, {"AUTH CRAM-MD5", 535}, {"AUTH", 501},
+		{"AUTH PLAIN a b", 501},
+	};
+	size_t i = pick(m, ARRAY_LEN(rows));
+	enum talk_login how;
+
+	say(m, rows[i].line);
+	if (!m->helo || m->mail || m->logged_in) {
+		expect_error(m, 503);
+		return;
+	}
+	if (rows[i].code != 0) {
+		expect_error(m, rows[i].code);
+		return;
+	}
+	how = m->logins[m->n_logins++];
+	if (how != TALK_ASKS_KNOWN && how != TALK_ASKS_WRONG) {
+		end_login(m, how);
+		return;
+	}
+	expect(m, 334);
+	if (chance(m, 20)) {
+		say(m, "*");
+		expect_error(m, 501);
+		return;
+	}
+	say(m, "cGFzcw==");
+	end_login(m, how);
 }
 
 static void
@@ -455,8 +526,8 @@ typedef void action_fn(struct model *m);
 static action_fn *
 choose(struct model *m)
 {
-	static action_fn *const rare[] = {do_rset,  do_vrfy,    do_etrn,
-					  do_other, do_xclient, do_hello};
+	static action_fn *const rare[] = {do_rset,    do_vrfy, do_etrn, do_other,
+					  do_xclient, do_auth, do_hello};
 
 	/* Most sequences should get somewhere. */
 	if (chance(m, 3))
@@ -483,6 +554,8 @@ plan(struct model *m)
 		m->cleanups[i] = chance(m, 70)
 					 ? TALK_TAKES
 					 : (enum talk_cleanup)pick(m, TALK_CLEANUPS);
+	for (size_t i = 0; i < ARRAY_LEN(m->logins); i++)
+		m->logins[i] = (enum talk_login)pick(m, TALK_LOGINS);
 	expect(m, 220);
 	for (size_t i = 0; i < n && !m->over; i++) {
 		choose(m)(m);
@@ -589,6 +662,8 @@ run_one(struct talk_server *server, uint64_t seed, const char **why)
 	talk_init(&t, mem, pieces, n);
 	t.cleanups = m.cleanups;
 	t.n_cleanups = TALK_MESSAGES_MAX;
+	t.logins = m.logins;
+	t.n_logins = ARRAY_LEN(m.logins);
 	talk_run(server, &t);
 	*why = difference(&m, &t);
 	if (*why == NULL && !none_whole_but_these(&m, &t))

@@ -158,9 +158,10 @@ received_format(struct arena *mem, const struct received *r,
 		lines_out[n++] = str_printf(mem, "\t(Authenticated sender: " PRI_STR ")",
 					    STR_ARG(comment_text(mem, r->login)));
 	lines_out[n++] = str_printf(
-		mem, "\tby " PRI_STR " (" PRI_STR ") with " PRI_STR " id " PRI_STR "%s",
+		mem, "\tby " PRI_STR " (" PRI_STR ") with " PRI_STR "%s" PRI_STR "%s",
 		STR_ARG(r->myhostname), STR_ARG(r->mail_name),
-		STR_ARG(protocol_name(mem, r)), STR_ARG(r->id), end);
+		STR_ARG(protocol_name(mem, r)), r->id.len > 0 ? " id " : "",
+		STR_ARG(r->id), end);
 	lines_out[n++] = last_line(mem, r);
 	return n;
 }

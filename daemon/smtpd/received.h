@@ -24,11 +24,11 @@ struct received {
 	bool authenticated;
 	/* What smtpd_tls_received_header tells; NULL: nothing. */
 	const struct tls_info *tls;
-	bool is_tls;      /* for the protocol's name */
-	bool asks_ccert;  /* smtpd_tls_ask_ccert */
-	struct str login; /* smtpd_sasl_authenticated_header; empty: not to be told */
-	bool hide_client; /* smtpd_hide_client_session: two lines */
-	struct str id;
+	bool is_tls;          /* for the protocol's name */
+	bool asks_ccert;      /* smtpd_tls_ask_ccert */
+	struct str login;     /* smtpd_sasl_authenticated_header; empty: not to be told */
+	bool hide_client;     /* smtpd_hide_client_session: two lines */
+	struct str id;        /* empty: there is no queue file here */
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;
 };

@@ -482,6 +482,7 @@ take_line(struct session *s, struct str line)
 		s->errors++;
 		return;
 	}
+	s->line = line;
 	smtp_words_split(s->now, line, &words);
 	if (words.n == 0) {
 		session_reply_c(s, "500 5.5.2 Error: bad syntax");
@@ -650,7 +651,8 @@ prepare(struct session *s, struct stream *client)
 	s->tls = tls_info_none();
 	auth_forget(s);
 	s->where = "CONNECT";
-	s->world = (struct access_world){.dns = {.ask = ask_dns, .arg = s},
+	s->world = (struct access_world){.has_proxy = d->has_filter,
+					 .dns = {.ask = ask_dns, .arg = s},
 					 .log = write_log,
 					 .log_arg = s,
 					 .sleep = sleep_for,
