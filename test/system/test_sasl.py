@@ -9,9 +9,9 @@ import re
 import shutil
 import smtplib
 import socket
-import time
 import subprocess
 import threading
+import time
 import unittest
 
 from . import world
