@@ -78,16 +78,19 @@ static char **
 make_argv(struct arena *mem, const struct child_start *start, int sockets)
 {
 	size_t n = 0;
+	size_t at = 3;
 	char **argv;
 
 	while (start->service->argv[n] != NULL)
 		n++;
-	argv = arena_alloc_array(mem, n + 3, sizeof(*argv));
+	argv = arena_alloc_array(mem, n + 4, sizeof(*argv));
 	argv[0] = start->service->argv[0];
 	argv[1] = arena_strdup(mem, "-s");
 	argv[2] = str_c(mem, str_printf(mem, "%d", sockets));
+	if (start->is_successor)
+		argv[at++] = arena_strdup(mem, "-N");
 	for (size_t i = 1; i < n; i++)
-		argv[i + 2] = start->service->argv[i];
+		argv[at++] = start->service->argv[i];
 	return argv;
 }
 

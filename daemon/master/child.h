@@ -17,6 +17,7 @@ struct child_start {
 	const struct plan_service *service;
 	char *const *environment;
 	const int *sockets; /* service->socket_count of them, some may be -1 */
+	bool is_successor;  /* of a process that runs and asked for one */
 	int null_fd;        /* open on /dev/null */
 	int output_fd;      /* becomes standard output; -1: null_fd */
 	int error_fd;       /* becomes standard error */

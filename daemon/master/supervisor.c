@@ -56,6 +56,8 @@ struct process {
 	int64_t started_ms;
 	bool ready;
 	bool wake_when_ready;
+	struct process *predecessor; /* whom it replaces when it is ready, or NULL */
+	bool has_successor;          /* one is being started */
 };
 
 struct supervisor {
@@ -100,6 +102,37 @@ tell(struct process *c, char what)
 		IGNORE(sys_send(c->control, &what, 1, MSG_NOSIGNAL) < 0);
 }
 
+static bool spawn(struct service *v, struct process *predecessor, struct err *err);
+
+/* A process wants to be started anew, because files that only we may read have changed.
+ * It goes on until the new one is ready. */
+static void
+start_successor(struct process *c)
+{
+	struct err err;
+
+	if (c->service == NULL || c->has_successor || !c->ready ||
+	    c->s->stopping != WAVE_NONE || (c->service->plan->flags & SERVICE_ALONE) != 0)
+		return;
+	c->has_successor = spawn(c->service, c, &err);
+	if (!c->has_successor)
+		log_warning(c->s->o.log, "%s", err.text);
+}
+
+/* It is ready: whom it replaces may finish. */
+static void
+replace_predecessor(struct process *c)
+{
+	struct process *old = c->predecessor;
+
+	c->predecessor = NULL;
+	if (old == NULL || old->service == NULL)
+		return;
+	old->service->processes--;
+	old->service = NULL;
+	hang_up(old);
+}
+
 static void
 control_ready(struct watch *w UNUSED, unsigned ready UNUSED, void *arg)
 {
@@ -119,13 +152,16 @@ control_ready(struct watch *w UNUSED, unsigned ready UNUSED, void *arg)
 		if (c->wake_when_ready)
 			tell(c, 'W');
 		c->wake_when_ready = false;
+		replace_predecessor(c);
 		if (c->wave == WAVE_LOG)
 			c->s->o.logger_settled(c->s->o.arg);
 	}
+	if (memchr(bytes, 'N', (size_t)n) != NULL)
+		start_successor(c);
 }
 
 static void
-process_add(struct service *v, pid_t pid, int control)
+process_add(struct service *v, struct process *predecessor, pid_t pid, int control)
 {
 	struct process *c = mem_alloc(sizeof(*c));
 
@@ -135,6 +171,7 @@ process_add(struct service *v, pid_t pid, int control)
 	c->program = mem_strdup(v->plan->program);
 	c->wave = wave_of(v->plan);
 	c->control = control;
+	c->predecessor = predecessor;
 	c->started_ms = loop_now_ms(v->s->o.loop);
 	watch_init(&c->watch, v->s->o.loop, control, WATCH_READ, control_ready, c);
 	watch_start(&c->watch);
@@ -146,6 +183,14 @@ static void
 process_free(struct process *c)
 {
 	hang_up(c);
+	if (c->predecessor != NULL)
+		c->predecessor->has_successor = false;
+	list_foreach (at, &c->s->processes) {
+		struct process *other = CONTAINER_OF(at, struct process, link);
+
+		if (other->predecessor == c)
+			other->predecessor = NULL;
+	}
 	list_remove(&c->link);
 	mem_free(c->program);
 	mem_free(c);
@@ -163,14 +208,16 @@ process_find(struct supervisor *s, pid_t pid)
 	return NULL;
 }
 
+/* predecessor: whom it replaces, or NULL. */
 static bool
-spawn(struct service *v, struct err *err)
+spawn(struct service *v, struct process *predecessor, struct err *err)
 {
 	struct supervisor *s = v->s;
 	struct child_start start = {
 		.service = v->plan,
 		.environment = s->plan->environment,
 		.sockets = v->fds,
+		.is_successor = predecessor != NULL,
 		.null_fd = s->o.null_fd,
 		.output_fd = wave_of(v->plan) == WAVE_LOG ? s->o.output_fd : -1,
 		.error_fd = errors_fd(s->errors),
@@ -180,7 +227,7 @@ spawn(struct service *v, struct err *err)
 
 	if (!child_spawn(s->o.loop, &start, &pid, &control, err))
 		return false;
-	process_add(v, pid, control);
+	process_add(v, predecessor, pid, control);
 	return true;
 }
 
@@ -224,7 +271,7 @@ start_service(struct service *v)
 	timer_stop(&v->restart);
 	v->state = SERVICE_UP;
 	while (v->processes < v->plan->workers) {
-		if (!spawn(v, &err)) {
+		if (!spawn(v, NULL, &err)) {
 			log_warning(v->s->o.log, "%s", err.text);
 			pause_service(v, v->s->plan->master.service_throttle_time * 1000);
 			return;
@@ -467,7 +514,11 @@ process_ended(struct supervisor *s, struct process *c, int status)
 		s->o.logger_settled(s->o.arg);
 	if (v != NULL && s->stopping == WAVE_NONE) {
 		v->processes--;
-		if (failed)
+		if (failed && c->predecessor != NULL)
+			/* Whom it should have replaced runs on. */
+			log_warning(s->o.log, "%s pid %d stays in place", c->program,
+				    (int)c->predecessor->pid);
+		else if (failed)
 			process_failed(v, c, status);
 		else if (v->processes == 0 && v->state == SERVICE_UP)
 			rest_service(v);

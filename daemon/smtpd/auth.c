@@ -14,6 +14,7 @@
 #include "limits.h"
 #include "log.h"
 #include "session.h"
+#include "tls.h"
 
 /* Challenges in one log-in; no mechanism needs more than a few. */
 enum { CHALLENGES_MAX = 50, NAMES_MAX = 4096, LOGIN_MAX = 255 };
@@ -128,6 +129,13 @@ filter_names(struct session *s, struct str names)
 	return buf_str(out);
 }
 
+/* Where nothing goes without TLS, AUTH does not either. */
+static bool
+needs_tls(const struct smtpd *d)
+{
+	return d->sasl_config.smtpd_tls_auth_only || d->tls->enforces;
+}
+
 bool
 auth_start(struct session *s)
 {
@@ -138,7 +146,7 @@ auth_start(struct session *s)
 
 	auth_forget(s);
 	s->sasl_names = STR_EMPTY;
-	if (d->sasl == NULL || (d->sasl_config.smtpd_tls_auth_only && !peer.is_tls))
+	if (d->sasl == NULL || (needs_tls(d) && !peer.is_tls))
 		return true;
 	if (!sasl_server_mechanisms(d->sasl, s->now, &peer, &names, &err)) {
 		log_warning(log_of(s), "%s", err.text);

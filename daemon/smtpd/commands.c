@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that are not about a message: greeting, HELO, EHLO, RSET, NOOP, VRFY, ETRN,
- * QUIT, HELP, and one that needs what is not there (STARTTLS). AUTH is in auth.c.
+ * QUIT, HELP. AUTH is in auth.c, STARTTLS in starttls.c.
  */
 #include <string.h>
 
@@ -19,6 +19,7 @@
 #include "ehlo.h"
 #include "log.h"
 #include "session.h"
+#include "tls.h"
 #include "transaction.h"
 
 enum { FLUSH_MS = 10000 };
@@ -111,6 +112,7 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	if (!hello(s, words, true))
 		return false;
 	offer |= d->config.disable_vrfy_command ? 0u : EHLO_VRFY;
+	offer |= starttls_is_offered(s) ? EHLO_STARTTLS : 0u;
 	offer |= s->may_xclient ? EHLO_XCLIENT : 0u;
 	offer |= s->may_xforward ? EHLO_XFORWARD : 0u;
 	offer |= d->common.smtputf8_enable ? EHLO_SMTPUTF8 : 0u;
@@ -159,7 +161,7 @@ command_help(struct session *s, const struct smtp_words *words UNUSED)
 
 	buf_add_c(out, "214 2.0.0 Commands:");
 	for (size_t i = 0; i < SMTP_VERBS; i++) {
-		bool off = i == SMTP_VERB_STARTTLS ||
+		bool off = (i == SMTP_VERB_STARTTLS && !s->smtpd->tls->uses) ||
 			   (i == SMTP_VERB_AUTH &&
 			    (!auth_is_active(s) || (s->discarded & EHLO_AUTH) != 0)) ||
 			   (i == SMTP_VERB_XCLIENT && !s->may_xclient) ||
@@ -170,14 +172,6 @@ command_help(struct session *s, const struct smtp_words *words UNUSED)
 	}
 	session_reply(s, buf_str(out));
 	return true;
-}
-
-bool
-command_starttls(struct session *s, const struct smtp_words *words)
-{
-	session_reply_c(s, words->n == 1 ? "502 5.5.1 Error: command not implemented"
-					 : "501 5.5.4 Syntax: STARTTLS");
-	return false;
 }
 
 /* ---- VRFY ---- */

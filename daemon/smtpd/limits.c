@@ -165,6 +165,14 @@ is_counted(const struct session *s)
 	return false;
 }
 
+void
+limits_begin(struct session *s)
+{
+	s->limits.counts = is_counted(s);
+	/* XCLIENT may change the peer's. */
+	s->limits.address = s->peer.address;
+}
+
 bool
 limits_connect(struct session *s)
 {
@@ -174,9 +182,6 @@ limits_connect(struct session *s)
 	const char *what = NULL;
 	int64_t n = 0;
 
-	s->limits.counts = is_counted(s);
-	/* XCLIENT may change the peer's. */
-	s->limits.address = s->peer.address;
 	if (!s->limits.counts || !tell(s, ANVIL_CONNECT, &counts))
 		return true;
 	s->limits.generation = s->smtpd->limits->generation;
@@ -260,14 +265,12 @@ limits_auth(struct session *s)
 }
 
 bool
-limits_new_tls(struct session *s, bool is_wrapped)
+limits_new_tls(struct session *s)
 {
 	int limit = s->smtpd->config.smtpd_client_new_tls_session_rate_limit;
 
 	if (check(s, rate_of(s, ANVIL_NEW_TLS, limit), limit, "New TLS session rate"))
 		return true;
-	if (!is_wrapped)
-		return refuse(s, "454 4.7.0 Error: too many new TLS sessions");
 	session_reply(s, str_printf(s->now,
 				    "421 4.7.0 " PRI_STR
 				    " Error: too many new TLS sessions from " PRI_STR,

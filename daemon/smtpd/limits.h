@@ -42,13 +42,16 @@ void limits_start(struct smtpd *smtpd);
 /* No session is left. */
 void limits_release(struct smtpd *smtpd);
 
+/* Who is it? Before all others. */
+void limits_begin(struct session *s);
+
 /* A new session. False: one too many; it has been told and logged, and is to end. */
 bool limits_connect(struct session *s);
 void limits_disconnect(struct session *s);
 
-/* MAIL, RCPT, AUTH, STARTTLS. False: too many; the reply is said, and logged. */
+/* MAIL, RCPT, AUTH. False: too many; the reply is said, and logged. */
 bool limits_mail(struct session *s);
 bool limits_recipient(struct session *s);
 bool limits_auth(struct session *s);
-/* is_wrapped: TLS begins without STARTTLS, so the reply ends the session. */
-bool limits_new_tls(struct session *s, bool is_wrapped);
+/* A handshake has made a new TLS session. False: as above, and the session ends. */
+bool limits_new_tls(struct session *s);

@@ -273,3 +273,19 @@ log_cleanup(struct log *log, struct str id, const char *why)
 {
 	log_warning(log, PRI_STR ": %s", STR_ARG(id.len > 0 ? id : STR("NOQUEUE")), why);
 }
+
+void
+log_tls_abort(struct log *log, struct str who, const char *why)
+{
+	log_info(log, "NOQUEUE: abort: TLS from " PRI_STR ": %s", STR_ARG(who), why);
+}
+
+void
+log_tls_wrapper(struct log *log, struct str who, const char *service)
+{
+	log_warning(log,
+		    "Wrapper-mode request dropped from " PRI_STR
+		    " for service %s. TLS context initialization failed. For details see "
+		    "earlier warnings in your logs.",
+		    STR_ARG(who), service);
+}

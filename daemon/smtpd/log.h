@@ -52,4 +52,8 @@ void log_size(struct log *log, struct str id);
 void log_space(struct log *log, int64_t bytes);
 /* text: what came instead of a proxy's header. */
 void log_proxy(struct log *log, const char *why, struct str text);
+/* A session that ends for want of a client certificate. */
+void log_tls_abort(struct log *log, struct str who, const char *why);
+/* smtpd_tls_wrappermode, and TLS cannot be had. */
+void log_tls_wrapper(struct log *log, struct str who, const char *service);
 void log_cleanup(struct log *log, struct str id, const char *why);

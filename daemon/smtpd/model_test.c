@@ -48,7 +48,8 @@ static const char config[] =
 	"smtpd_data_restrictions = check_sender_access "
 	"inline:{{nodata@s.example=REJECT}}\n"
 	"smtpd_end_of_data_restrictions = "
-	"check_sender_access inline:{{noend@s.example=REJECT}}\n";
+	"check_sender_access inline:{{noend@s.example=REJECT}}\n"
+	"smtpd_sasl_auth_enable = yes\n";
 
 /* ---- chance ---- */
 
@@ -85,6 +86,10 @@ struct model {
 	enum talk_cleanup cleanups[TALK_MESSAGES_MAX];
 	size_t n_cleanups;
 	bool connected;
+
+	bool logged_in;
+	enum talk_login logins[COMMANDS_MAX]; /* by number of log-in */
+	size_t n_logins;
 
 	/* What cleanup must have taken. */
 	struct str envelopes[COMMANDS_MAX];
@@ -436,9 +441,8 @@ do_other(struct model *m)
 		int code;
 		bool is_error;
 	} rows[] = {
-		{"NOOP", 250, false},    {"NOOP x y", 250, false},  {"HELP", 214, false},
-		{"STARTTLS", 502, true}, {"AUTH PLAIN", 503, true}, {"FOO", 500, true},
-		{"", 500, true},
+		{"NOOP", 250, false},    {"NOOP x y", 250, false}, {"HELP", 214, false},
+		{"STARTTLS", 502, true}, {"FOO", 500, true},       {"", 500, true},
 	};
 	size_t i = pick(m, ARRAY_LEN(rows));
 
@@ -447,6 +451,56 @@ do_other(struct model *m)
 		expect_error(m, rows[i].code);
 	else
 		expect(m, rows[i].code);
+}
+
+/* What saslauth says in the end. */
+static void
+end_login(struct model *m, enum talk_login how)
+{
+	if (how == TALK_KNOWN || how == TALK_ASKS_KNOWN) {
+		m->logged_in = true;
+		expect(m, 235);
+		return;
+	}
+	expect_error(m, how == TALK_WRONG || how == TALK_ASKS_WRONG ? 535 : 454);
+}
+
+static void
+do_auth(struct model *m)
+{
+	static const struct {
+		const char *line;
+		int code; /* 0: saslauth is asked */
+	} rows[] = {
+		{"AUTH PLAIN AHUAcA==", 0}, {"auth plain", 0},      {"AUTH LOGIN", 0},
+		{"AUTH LOGIN dXNlcg==", 0}, {"AUTH CRAM-MD5", 535}, {"AUTH", 501},
+		{"AUTH PLAIN a b", 501},
+	};
+	size_t i = pick(m, ARRAY_LEN(rows));
+	enum talk_login how;
+
+	say(m, rows[i].line);
+	if (!m->helo || m->mail || m->logged_in) {
+		expect_error(m, 503);
+		return;
+	}
+	if (rows[i].code != 0) {
+		expect_error(m, rows[i].code);
+		return;
+	}
+	how = m->logins[m->n_logins++];
+	if (how != TALK_ASKS_KNOWN && how != TALK_ASKS_WRONG) {
+		end_login(m, how);
+		return;
+	}
+	expect(m, 334);
+	if (chance(m, 20)) {
+		say(m, "*");
+		expect_error(m, 501);
+		return;
+	}
+	say(m, "cGFzcw==");
+	end_login(m, how);
 }
 
 static void
@@ -472,8 +526,8 @@ typedef void action_fn(struct model *m);
 static action_fn *
 choose(struct model *m)
 {
-	static action_fn *const rare[] = {do_rset,  do_vrfy,    do_etrn,
-					  do_other, do_xclient, do_hello};
+	static action_fn *const rare[] = {do_rset,    do_vrfy, do_etrn, do_other,
+					  do_xclient, do_auth, do_hello};
 
 	/* Most sequences should get somewhere. */
 	if (chance(m, 3))
@@ -500,6 +554,8 @@ plan(struct model *m)
 		m->cleanups[i] = chance(m, 70)
 					 ? TALK_TAKES
 					 : (enum talk_cleanup)pick(m, TALK_CLEANUPS);
+	for (size_t i = 0; i < ARRAY_LEN(m->logins); i++)
+		m->logins[i] = (enum talk_login)pick(m, TALK_LOGINS);
 	expect(m, 220);
 	for (size_t i = 0; i < n && !m->over; i++) {
 		choose(m)(m);
@@ -606,6 +662,8 @@ run_one(struct talk_server *server, uint64_t seed, const char **why)
 	talk_init(&t, mem, pieces, n);
 	t.cleanups = m.cleanups;
 	t.n_cleanups = TALK_MESSAGES_MAX;
+	t.logins = m.logins;
+	t.n_logins = ARRAY_LEN(m.logins);
 	talk_run(server, &t);
 	*why = difference(&m, &t);
 	if (*why == NULL && !none_whole_but_these(&m, &t))

@@ -2,20 +2,93 @@
 #include "received.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 #include "mail/address.h"
+#include "tls/session.h"
+
+enum { LINE_MAX_BYTES = 1000 };
 
 /* RFC 3848, RFC 6531 section 4.3. */
-static const char *
-protocol_name(const struct received *r)
+static struct str
+protocol_name(struct arena *mem, const struct received *r)
 {
-	bool esmtp = str_eq(r->protocol, STR("ESMTP"));
+	const char *base = r->smtputf8 ? "UTF8SMTP" : "ESMTP";
 
-	if (r->smtputf8)
-		return r->authenticated ? "UTF8SMTPA" : "UTF8SMTP";
-	if (esmtp && r->authenticated)
-		return "ESMTPA";
-	return esmtp ? "ESMTP" : "SMTP";
+	if (!r->smtputf8 && !str_eq(r->protocol, STR("ESMTP")))
+		return STR("SMTP");
+	return str_printf(mem, "%s%s%s", base, r->is_tls ? "S" : "",
+			  r->authenticated ? "A" : "");
+}
+
+/* ---- TLS ---- */
+
+static struct str
+signature(struct arena *mem, const char *side, const struct tls_signature *s)
+{
+	struct buf *out = buf_new(mem, LINE_MAX_BYTES);
+
+	buf_printf(out, " %s-signature " PRI_STR, side, STR_ARG(s->name));
+	if (s->curve.len > 0)
+		buf_printf(out, " (" PRI_STR ")", STR_ARG(s->curve));
+	else if (s->bits > 0)
+		buf_printf(out, " (%d bits)", s->bits);
+	if (s->digest.len > 0)
+		buf_printf(out, " %s-digest " PRI_STR, side, STR_ARG(s->digest));
+	return buf_str(out);
+}
+
+static struct str
+key_exchange(struct arena *mem, const struct tls_info *t)
+{
+	if (t->key_curve.len > 0)
+		return str_printf(mem, " key-exchange " PRI_STR " (" PRI_STR ")",
+				  STR_ARG(t->key_exchange), STR_ARG(t->key_curve));
+	if (t->key_bits > 0)
+		return str_printf(mem, " key-exchange " PRI_STR " (%d bits)",
+				  STR_ARG(t->key_exchange), t->key_bits);
+	return str_printf(mem, " key-exchange " PRI_STR, STR_ARG(t->key_exchange));
+}
+
+static struct str
+certificate(struct arena *mem, const struct received *r)
+{
+	const struct tls_info *t = r->tls;
+
+	if (t->has_certificate)
+		return str_printf(
+			mem, "\t(Client CN \"" PRI_STR "\", Issuer \"" PRI_STR "\" (%s))",
+			STR_ARG(t->subject), STR_ARG(t->issuer),
+			t->is_trusted ? "verified OK" : "not verified");
+	return r->asks_ccert ? STR("\t(Client did not present a certificate)")
+			     : STR("\t(No client certificate requested)");
+}
+
+/* At most four lines. */
+static size_t
+tls_lines(struct arena *mem, const struct received *r, struct str *out)
+{
+	const struct tls_info *t = r->tls;
+	struct str middle = STR_EMPTY;
+	size_t n = 0;
+
+	out[n++] = str_printf(mem,
+			      "\t(using " PRI_STR " with cipher " PRI_STR " (%d/%d bits)",
+			      STR_ARG(t->protocol), STR_ARG(t->cipher), t->used_bits,
+			      t->algorithm_bits);
+	if (t->key_exchange.len > 0)
+		middle = key_exchange(mem, t);
+	if (t->server_signature.name.len > 0)
+		middle = str_concat(mem, middle,
+				    signature(mem, "server", &t->server_signature));
+	if (middle.len > 0)
+		out[n++] = str_concat(mem, STR("\t"), middle);
+	if (t->client_signature.name.len > 0)
+		out[n++] = str_concat(mem, STR("\t"),
+				      signature(mem, "client", &t->client_signature));
+	out[n - 1] = str_concat(mem, out[n - 1], STR(")"));
+	out[n++] = certificate(mem, r);
+	return n;
 }
 
 /* For whom and when. */
@@ -66,7 +139,7 @@ received_format(struct arena *mem, const struct received *r,
 	const char *end = r->recipient.len > 0 ? "" : ";";
 	struct str helo = r->helo.len > 0 ? r->helo : r->name;
 	bool v6 = str_contains(r->address, ':');
-	size_t n = 1;
+	size_t n = 0;
 
 	if (r->hide_client) {
 		lines_out[0] = str_printf(
@@ -76,16 +149,19 @@ received_format(struct arena *mem, const struct received *r,
 		lines_out[1] = last_line(mem, r);
 		return 2;
 	}
-	lines_out[0] = str_printf(
+	lines_out[n++] = str_printf(
 		mem, "Received: from " PRI_STR " (" PRI_STR " [%s" PRI_STR "])",
 		STR_ARG(helo), STR_ARG(r->name), v6 ? "IPv6:" : "", STR_ARG(r->address));
+	if (r->tls != NULL)
+		n += tls_lines(mem, r, lines_out + n);
 	if (r->login.len > 0)
 		lines_out[n++] = str_printf(mem, "\t(Authenticated sender: " PRI_STR ")",
 					    STR_ARG(comment_text(mem, r->login)));
 	lines_out[n++] = str_printf(
-		mem, "\tby " PRI_STR " (" PRI_STR ") with %s%s" PRI_STR "%s",
-		STR_ARG(r->myhostname), STR_ARG(r->mail_name), protocol_name(r),
-		r->id.len > 0 ? " id " : "", STR_ARG(r->id), end);
+		mem, "\tby " PRI_STR " (" PRI_STR ") with " PRI_STR "%s" PRI_STR "%s",
+		STR_ARG(r->myhostname), STR_ARG(r->mail_name),
+		STR_ARG(protocol_name(mem, r)), r->id.len > 0 ? " id " : "",
+		STR_ARG(r->id), end);
 	lines_out[n++] = last_line(mem, r);
 	return n;
 }

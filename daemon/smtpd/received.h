@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 struct arena;
+struct tls_info;
 
 struct received {
 	struct str helo;    /* empty: none was given */
@@ -21,6 +22,10 @@ struct received {
 	struct str protocol; /* "SMTP" or "ESMTP" */
 	bool smtputf8;
 	bool authenticated;
+	/* What smtpd_tls_received_header tells; NULL: nothing. */
+	const struct tls_info *tls;
+	bool is_tls;          /* for the protocol's name */
+	bool asks_ccert;      /* smtpd_tls_ask_ccert */
 	struct str login;     /* smtpd_sasl_authenticated_header; empty: not to be told */
 	bool hide_client;     /* smtpd_hide_client_session: two lines */
 	struct str id;        /* empty: there is no queue file here */
@@ -28,7 +33,7 @@ struct received {
 	struct str date;
 };
 
-enum { RECEIVED_LINES = 4 };
+enum { RECEIVED_LINES = 8 };
 
 /* How many lines it has. */
 size_t received_format(struct arena *mem, const struct received *r,

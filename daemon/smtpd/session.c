@@ -12,6 +12,7 @@
 #include "fiber/fiber.h"
 #include "table/maps.h"
 #include "table/match.h"
+#include "tls/session.h"
 
 #include "auth.h"
 #include "delegate.h"
@@ -20,6 +21,7 @@
 #include "log.h"
 #include "peer.h"
 #include "stress.h"
+#include "tls.h"
 #include "transaction.h"
 
 enum { RESOLVER_MS = 60000, REPLY_CODE = 3, REPLY_CODE_421 = 421, REPLY_CODE_521 = 521 };
@@ -162,12 +164,16 @@ session_request(const struct session *s)
 		.is_esmtp = s->is_esmtp,
 		.helo = s->helo,
 		.protocol = session_protocol(s),
-		.tls_protocol = STR_EMPTY,
-		.tls_cipher = STR_EMPTY,
-		.ccert_subject = STR_EMPTY,
-		.ccert_issuer = STR_EMPTY,
-		.ccert_fingerprint = STR_EMPTY,
-		.ccert_key_fingerprint = STR_EMPTY,
+		.is_tls = s->is_tls,
+		.tls_protocol = s->tls->protocol,
+		.tls_cipher = s->tls->cipher,
+		.tls_cipher_bits = s->tls->used_bits,
+		.has_ccert = s->tls->has_certificate,
+		.ccert_is_trusted = s->tls->is_trusted,
+		.ccert_subject = s->tls->subject,
+		.ccert_issuer = s->tls->issuer,
+		.ccert_fingerprint = s->tls->certificate_fingerprint,
+		.ccert_key_fingerprint = s->tls->key_fingerprint,
 		.is_authenticated = auth_is_active(s) && s->sasl_username.len > 0,
 		.sasl_method = s->sasl_method,
 		.sasl_username = s->sasl_username,
@@ -453,6 +459,12 @@ run_command(struct session *s, enum smtp_verb verb, const struct smtp_words *wor
 
 	s->where = smtp_verb_name(verb);
 	s->counts[verb].total++;
+	if (s->smtpd->tls->enforces && !s->is_tls &&
+	    (smtp_verb_flags(verb) & SMTP_VERB_PLAIN) == 0) {
+		session_reply_c(s, "530 5.7.0 Must issue a STARTTLS command first");
+		s->errors++;
+		return;
+	}
 	if (waits && !session_check_pipelining(s)) {
 		s->errors++;
 		return;
@@ -500,6 +512,17 @@ take_line(struct session *s, struct str line)
 		run_command(s, verb, &words);
 }
 
+/* After the first words of a session, of each of its parts, clients often think. */
+static bool
+may_rest(const struct session *s)
+{
+	unsigned hellos =
+		s->counts[SMTP_VERB_EHLO].total + s->counts[SMTP_VERB_HELO].total;
+
+	return hellos == (s->is_tls ? 2 : 1) && s->tx == NULL &&
+	       stream_buffered(s->client) == 0;
+}
+
 static void
 converse(struct session *s)
 {
@@ -520,9 +543,7 @@ converse(struct session *s)
 		/* Nobody needs it while we wait. */
 		stream_close(&s->resolver);
 		arena_reset(s->now);
-		if (s->counts[SMTP_VERB_EHLO].total + s->counts[SMTP_VERB_HELO].total ==
-			    1 &&
-		    s->tx == NULL && stream_buffered(s->client) == 0)
+		if (may_rest(s))
 			stream_idle(s->client);
 	}
 }
@@ -537,6 +558,16 @@ session_set_helo(struct session *s, struct str helo)
 	if (cut.len > 0)
 		memcpy(s->helo_text, cut.p, cut.len);
 	s->helo = str_from_mem(s->helo_text, cut.len);
+}
+
+void
+session_forget(struct session *s)
+{
+	session_reset(s);
+	access_end_session(s->access);
+	session_set_helo(s, STR_EMPTY);
+	s->has_helo = false;
+	s->sasl_method = s->sasl_username = STR_EMPTY;
 }
 
 void
@@ -628,6 +659,7 @@ prepare(struct session *s, struct stream *client)
 	s->now = arena_new_child(s->mem);
 	s->client = client;
 	s->helo = s->sasl_names = STR_EMPTY;
+	s->tls = tls_info_none();
 	auth_forget(s);
 	s->where = "CONNECT";
 	s->world = (struct access_world){.has_proxy = d->has_filter,
@@ -656,7 +688,8 @@ session_run(struct daemon *d, struct stream *client)
 	session_know_client(&s);
 	/* Not again after XCLIENT: it is the peer that may speak for others. */
 	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
-	if (!known || !auth_start(&s))
+	limits_begin(&s);
+	if (!known || !starttls_wrap(&s) || !auth_start(&s))
 		session_reply(&s, str_printf(s.now,
 					     "421 4.3.0 " PRI_STR " Server local error",
 					     STR_ARG(smtpd->common.myhostname)));

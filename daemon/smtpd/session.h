@@ -27,6 +27,7 @@
 
 struct arena;
 struct daemon;
+struct tls_info;
 struct transaction;
 
 /* Longer names are cut: no host has one (RFC 1035 section 2.3.4), and queue files and
@@ -91,6 +92,9 @@ struct session {
 	bool noted_bare_lf;
 	/* From AUTH or XCLIENT LOGIN; empty: not logged in. */
 	struct str sasl_method, sasl_username;
+	/* TLS is active, and what was negotiated then (in mem). */
+	bool is_tls;
+	const struct tls_info *tls;
 	struct str sasl_names; /* mechanisms; empty: AUTH is not active */
 	unsigned discarded;    /* EHLO keywords */
 
@@ -134,8 +138,7 @@ bool session_accepts(struct session *s, const struct access_answer *answer);
 static inline bool
 session_is_tls(const struct session *s)
 {
-	(void)s;
-	return false;
+	return s->is_tls;
 }
 
 /* A line that is no command: an answer to a challenge (RFC 4954), without smtpd's filter,
@@ -165,6 +168,9 @@ void session_know_client(struct session *s);
 /* The name that HELO gave, or none. */
 void session_set_helo(struct session *s, struct str helo);
 
+/* As if the client had just connected: after XCLIENT and STARTTLS. */
+void session_forget(struct session *s);
+
 /* Forget sender and recipients. */
 void session_reset(struct session *s);
 
@@ -176,6 +182,12 @@ command_fn command_helo, command_ehlo, command_rset, command_noop, command_vrfy,
 command_fn command_mail, command_rcpt;
 command_fn command_data, command_bdat;
 command_fn command_xclient, command_xforward;
+
+/* smtpd_tls_wrappermode: the handshake before anything else. False: the session is over
+ * (also true when there is no such mode). */
+bool starttls_wrap(struct session *s);
+/* Is STARTTLS to be offered now? */
+bool starttls_is_offered(const struct session *s);
 
 /* Greeting: also after XCLIENT. */
 void command_greet(struct session *s);

@@ -6,7 +6,7 @@
  * of pieces that arrive one after the other, each when the server waits; cleanup is a
  * script that keeps what it was sent.
  *
- * Defines daemon_connect(), so it is included by one file of a program.
+ * Defines daemon_connect() and its kin, so it is included by one file of a program.
  */
 
 #include <stdlib.h>
@@ -29,6 +29,7 @@
 #include "ipc/messages.h"
 #include "queue/cleanup_status.h"
 #include "queue/record.h"
+#include "sasl/server.h"
 
 #include "session.h"
 #include "smtpd.h"
@@ -46,6 +47,17 @@ enum talk_cleanup {
 	TALK_CLEANUPS
 };
 
+/* What becomes of a log-in. */
+enum talk_login {
+	TALK_KNOWN, /* it is "user" */
+	TALK_WRONG,
+	TALK_NOT_NOW,
+	TALK_ASKS_KNOWN, /* after a challenge */
+	TALK_ASKS_WRONG,
+	TALK_NOBODY_THERE, /* saslauth breaks off */
+	TALK_LOGINS
+};
+
 /* One session: give `pieces`, run it, look at the rest. */
 struct talk {
 	struct arena *mem;
@@ -58,6 +70,10 @@ struct talk {
 	const enum talk_cleanup *cleanups;
 	size_t n_cleanups;
 	size_t connections;
+	/* The same of saslauth; none: TALK_WRONG. */
+	const enum talk_login *logins;
+	size_t n_logins;
+	size_t logins_seen;
 	/* What cleanup got, connection by connection: records. */
 	struct buf records[TALK_MESSAGES_MAX];
 };
@@ -68,6 +84,9 @@ struct talk_server {
 	struct arena *mem;
 	struct smtpd *smtpd;
 	struct str answers[TALK_CLEANUPS]; /* all that cleanup says */
+	struct str names;                  /* of mechanisms, from saslauth */
+	bool has_names;                    /* they have been asked for */
+	struct str verdicts[TALK_LOGINS];
 	struct talk *talk;
 };
 
@@ -140,12 +159,89 @@ talk_answer(struct arena *mem, enum talk_cleanup how)
 	return buf_str(out);
 }
 
+/* ---- saslauth ---- */
+
+static inline struct str
+talk_names(struct arena *mem)
+{
+	const struct msg_sasl_names names = {.names = STR("PLAIN LOGIN"),
+					     .trouble = STR_EMPTY};
+	struct buf *out = buf_new(mem, TALK_OUT_MAX);
+	struct stream *s = stream_from_memory(STR_EMPTY, out, 0);
+	struct ipc ipc;
+	struct err err;
+
+	ipc_init(&ipc, s);
+	ensure(ipc_send(&ipc, &ipc_sasl_names, &names, &err));
+	stream_close(&s);
+	return buf_str(out);
+}
+
+static inline void
+talk_say_login(struct ipc *ipc, enum sasl_status status, struct str text, struct str user)
+{
+	const struct msg_sasl_answer a = {.status = status, .text = text, .user = user};
+	struct err err;
+
+	ensure(ipc_send(ipc, &ipc_sasl_answer, &a, &err));
+}
+
+static inline struct str
+talk_verdict(struct arena *mem, enum talk_login how)
+{
+	struct buf *out = buf_new(mem, TALK_OUT_MAX);
+	struct stream *s = stream_from_memory(STR_EMPTY, out, 0);
+	struct ipc ipc;
+
+	ipc_init(&ipc, s);
+	if (how == TALK_ASKS_KNOWN || how == TALK_ASKS_WRONG)
+		talk_say_login(&ipc, SASL_ANSWER_MORE, STR("VXNlcjo="), STR_EMPTY);
+	if (how == TALK_KNOWN || how == TALK_ASKS_KNOWN)
+		talk_say_login(&ipc, SASL_ANSWER_DONE, STR_EMPTY, STR("user"));
+	if (how == TALK_WRONG || how == TALK_ASKS_WRONG)
+		talk_say_login(&ipc, SASL_ANSWER_FAIL, STR("no"), STR_EMPTY);
+	if (how == TALK_NOT_NOW)
+		talk_say_login(&ipc, SASL_ANSWER_LATER, STR("later"), STR_EMPTY);
+	stream_close(&s);
+	return buf_str(out);
+}
+
+/* Who asks first wants the names. */
+static inline struct stream *
+talk_saslauth(struct talk_server *server)
+{
+	struct talk *t = server->talk;
+	enum talk_login how = TALK_WRONG;
+
+	if (!server->has_names) {
+		server->has_names = true;
+		return stream_from_memory(server->names, NULL, 0);
+	}
+	if (t->n_logins > 0)
+		how = t->logins[MIN_OF(t->logins_seen, t->n_logins - 1)];
+	t->logins_seen++;
+	return stream_from_memory(server->verdicts[how], NULL, 0);
+}
+
+/* ---- connections ---- */
+
 static inline enum talk_cleanup
 talk_next_cleanup(const struct talk *t)
 {
 	if (t->n_cleanups == 0)
 		return TALK_TAKES;
 	return t->cleanups[MIN_OF(t->connections, t->n_cleanups - 1)];
+}
+
+void
+daemon_ask_successor(struct daemon *d UNUSED)
+{
+}
+
+bool
+daemon_is_successor(const struct daemon *d UNUSED)
+{
+	return false;
 }
 
 bool
@@ -157,6 +253,10 @@ daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms UNUS
 	enum talk_cleanup how;
 
 	*stream_out = NULL;
+	if (strcmp(class_and_name, "private/saslauth") == 0) {
+		*stream_out = talk_saslauth(server);
+		return true;
+	}
 	if (strcmp(class_and_name, "public/cleanup") != 0)
 		return err_set(err, ERR_TEMP, "%s is not in this test", class_and_name);
 	how = talk_next_cleanup(t);
@@ -221,6 +321,9 @@ talk_server_new(const char *config)
 	s->daemon.state = s->smtpd;
 	for (int i = 0; i < TALK_CLEANUPS; i++)
 		s->answers[i] = talk_answer(mem, (enum talk_cleanup)i);
+	s->names = talk_names(mem);
+	for (int i = 0; i < TALK_LOGINS; i++)
+		s->verdicts[i] = talk_verdict(mem, (enum talk_login)i);
 	return s;
 }
 

@@ -18,6 +18,7 @@
 #include "delegate.h"
 #include "proxy.h"
 #include "smtpd.h"
+#include "tls.h"
 
 static void
 warn(void *arg, const char *text)
@@ -136,6 +137,25 @@ check_sizes(const struct smtpd *s, struct err *err)
 	return limit >= 0 || err_set(err, ERR_CONFIG, "message_size_limit is negative");
 }
 
+static const char *const *
+join(struct arena *mem, const char *const *a, const char *const *b)
+{
+	const char **out;
+	size_t n = 0;
+	size_t m = 0;
+
+	while (a[n] != NULL)
+		n++;
+	while (b[m] != NULL)
+		m++;
+	out = arena_alloc_array(mem, n + m + 1, sizeof(*out));
+	for (size_t i = 0; i < n; i++)
+		out[i] = a[i];
+	for (size_t i = 0; i < m; i++)
+		out[n + i] = b[i];
+	return out;
+}
+
 bool
 settings_load(struct smtpd *s, struct err *err)
 {
@@ -153,16 +173,17 @@ settings_load(struct smtpd *s, struct err *err)
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
 	    !proxy_settings(s, err) || !limits_settings(s, err) || !check_sizes(s, err) ||
-	    !auth_load(s, err))
+	    !tls_service_load(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	delegate_settings(s);
+	s->starttls_s = s->tls->config.smtpd_starttls_timeout;
 	if ((s->overrides & RECEIVE_ANY_RECIPIENT) != 0)
 		access_rules_take_any_recipient(s->access);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 10, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 11, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
@@ -175,7 +196,9 @@ settings_load(struct smtpd *s, struct err *err)
 	all[n++] = s->sasl_config.smtpd_sasl_mechanism_filter;
 	all[n++] = s->sasl_config.smtpd_sasl_exceptions_networks;
 	all[n++] = s->config.smtpd_client_event_limit_exceptions;
-	d->tables = rewrite_rules_places(d->mem, &s->rewrite, all, n);
+	all[n++] = s->tls->shared.tls_server_sni_maps;
+	d->tables = join(d->mem, rewrite_rules_places(d->mem, &s->rewrite, all, n),
+			 tls_service_folders(s));
 	s->queue_fd = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	return s->queue_fd >= 0 || err_errno(err, ERR_TEMP, "open queue directory");
 }

@@ -23,6 +23,7 @@
 
 struct daemon;
 struct maps;
+struct tls_service;
 struct match;
 struct sasl_server;
 struct policy_pool;
@@ -48,6 +49,7 @@ struct smtpd {
 	struct match *newline_exclusions;
 	struct match *forbidden_commands;
 	struct match *noop_commands;
+	struct tls_service *tls;
 	/* AUTH (auth.h); sasl is NULL without it. */
 	struct sasl_config sasl_config;
 	struct sasl_server *sasl;
@@ -65,6 +67,7 @@ struct smtpd {
 	bool has_proxy;        /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;        /* a server on the side is reached by TCP */
 	bool ipv4, ipv6;       /* inet_protocols */
+	int64_t starttls_s;    /* smtpd_starttls_timeout */
 	int queue_fd;          /* of queue_directory, to ask how much is free */
 };
 

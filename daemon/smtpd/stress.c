@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "config/param.h"
+#include "config/smtpd_tls_config.h"
 #include "daemon/daemon.h"
 #include "dns/server_name.h"
 #include "fiber/loop.h"
@@ -141,14 +142,17 @@ stress_settings(struct smtpd *smtpd, const struct config *cfg, struct err *err)
 {
 	struct daemon *d = smtpd->daemon;
 	struct stress *s = ARENA_NEW(d->mem, struct stress);
+	struct smtpd_tls_config tls;
 
 	s->port = server_port(str_from(d->service));
 	s->limit = whole_limit(smtpd);
 	s->smtpd = ARENA_NEW(d->mem, struct smtpd);
 	s->smtpd->daemon = d;
 	if (!common_config_load(d->mem, cfg, &s->smtpd->common, err) ||
-	    !smtpd_config_load(d->mem, cfg, &s->smtpd->config, err))
+	    !smtpd_config_load(d->mem, cfg, &s->smtpd->config, err) ||
+	    !smtpd_tls_config_load(d->mem, cfg, &tls, err))
 		return false;
+	s->smtpd->starttls_s = tls.smtpd_starttls_timeout;
 	if (access_differs(d->config, cfg) && !load_access(s->smtpd, cfg, err))
 		return false;
 	if (s->smtpd->access != NULL && (smtpd->overrides & RECEIVE_ANY_RECIPIENT) != 0)
@@ -169,6 +173,7 @@ stress_start(struct smtpd *smtpd)
 	other = *smtpd;
 	other.common = s->smtpd->common;
 	other.config = s->smtpd->config;
+	other.starttls_s = s->smtpd->starttls_s;
 	if (s->smtpd->access != NULL) {
 		/* The access rules point to the rewriting rules where they are. */
 		other.rewrite = s->smtpd->rewrite;

@@ -22,6 +22,7 @@
 #include "proxy.h"
 #include "received.h"
 #include "session.h"
+#include "tls.h"
 
 enum { CONNECT_MS = 10000, SPACE_MAX = RECORD_DATA_MAX + 65536, US_PER_S = 1000000 };
 
@@ -276,6 +277,7 @@ transaction_recipient(struct session *s, const struct smtp_rcpt_command *rcpt)
 static void
 send_received(struct session *s, struct transaction *tx)
 {
+	const struct tls_service *t = s->smtpd->tls;
 	const struct received received = {
 		.helo = s->helo,
 		.name = s->peer.name,
@@ -285,6 +287,9 @@ send_received(struct session *s, struct transaction *tx)
 		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
 		.smtputf8 = tx->mail.smtputf8,
 		.authenticated = s->sasl_username.len > 0,
+		.is_tls = s->is_tls,
+		.tls = s->is_tls && t->config.smtpd_tls_received_header ? s->tls : NULL,
+		.asks_ccert = t->server.ask_ccert,
 		.login = s->smtpd->sasl_config.smtpd_sasl_authenticated_header
 				 ? s->sasl_username
 				 : STR_EMPTY,

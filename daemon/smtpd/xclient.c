@@ -100,10 +100,8 @@ command_xclient(struct session *s, const struct smtp_words *words)
 		return false;
 	set_peer(s, &a);
 	/* As if it had just connected. */
-	session_reset(s);
-	access_end_session(s->access);
-	session_set_helo(s, STR_EMPTY);
-	s->has_helo = s->is_esmtp = false;
+	session_forget(s);
+	s->is_esmtp = false;
 	if (a.known[SMTP_ATTRIBUTE_HELO] == SMTP_SAID) {
 		session_set_helo(s, a.value[SMTP_ATTRIBUTE_HELO]);
 		s->has_helo = true;

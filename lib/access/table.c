@@ -197,8 +197,8 @@ restrict_address_access(struct eval *e, const struct item *item)
 enum verdict
 restrict_certificate_access(struct eval *e, const struct item *item)
 {
-	struct speaker who = {eval_client_text(e->mem, e->request), "Client certificate"};
 	const struct access_request *r = e->request;
+	struct speaker who = {r->ccert_subject, "Client certificate"};
 	enum verdict verdict = GO_ON;
 
 	if (r->has_ccert &&

@@ -369,6 +369,7 @@ daemon_main(int argc, char **argv, const struct daemon_program *program)
 	p->d.args = p->options.args;
 	p->d.max_sessions = (size_t)p->options.max_sessions;
 	p->d.stand_alone = p->options.stand_alone;
+	p->d.successor = p->options.successor;
 	if (p->options.verbose > 0)
 		log_set_level(p->d.log, LOG_LEVEL_DEBUG);
 	if (p->options.stand_alone)
@@ -379,6 +380,19 @@ daemon_main(int argc, char **argv, const struct daemon_program *program)
 	tidy_up(p);
 	arena_free(&mem);
 	return 0;
+}
+
+void
+daemon_ask_successor(struct daemon *d)
+{
+	if (!d->stand_alone && !d->draining)
+		IGNORE(sys_send(CONTROL_FD, "N", 1, MSG_NOSIGNAL) < 0);
+}
+
+bool
+daemon_is_successor(const struct daemon *d)
+{
+	return d->successor;
 }
 
 /* -- other services ---------------------------------------------------------- */

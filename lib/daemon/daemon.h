@@ -14,6 +14,7 @@
  *		sockets already) nor its master. Also sent by the master: "H" = re-read
  *		your configuration in place (only programs with a reload function), "W" =
  *		wake-up time of the wakeup column
+ *		The daemon writes "N" to ask for a successor
  *	fd 4...	the listening sockets, -s N of them (default 1)
  *	SIGTERM	stop: finish at once; what still runs after 1.5 seconds is given up.
  *		Blocked until the loop runs
@@ -63,6 +64,7 @@ struct daemon {
 	size_t n_sessions;
 	bool draining;    /* finishing: end of file on the control socket, or stopping */
 	bool stopping;    /* SIGTERM */
+	bool successor;   /* started at the wish of one that runs */
 	bool stand_alone; /* run with -S: one session, on the socket at descriptor 0 */
 };
 
@@ -113,6 +115,17 @@ bool daemon_load_config(struct daemon *d, bool under_stress, const struct config
 bool daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms,
 		    struct stream **stream_out, struct err *err)
 	__attribute__((warn_unused_result));
+
+/* Ask the master to start this process anew, with the rights of the start (files that
+ * only root may read have changed). When the successor is ready this one is told to
+ * finish as in a reload, so that its sessions go on to their end. A successor that ends
+ * before (the new files are broken; it should log why) changes nothing. While one is
+ * being started, further wishes have no effect. */
+void daemon_ask_successor(struct daemon *d);
+
+/* Is this such a successor, before it is ready? Then init() should fail where a first
+ * start would rather go on with less. */
+bool daemon_is_successor(const struct daemon *d);
 
 /* Send trigger bytes to a service's socket; false when nobody listens. Does not wait. */
 bool daemon_trigger(struct daemon *d, const char *class_and_name, const char *bytes);

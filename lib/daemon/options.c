@@ -9,7 +9,7 @@
 
 /* Options that take a value, and those that do not. */
 static const char with_value[] = "nostmi";
-static const char flags[] = "cdDlruvVSz";
+static const char flags[] = "cdDlNruvVSz";
 
 static bool
 number(const char *what, const char *text, int64_t max, int *out, struct err *err)
@@ -67,6 +67,7 @@ take_flag(struct daemon_options *o, char letter)
 	o->unprivileged |= letter == 'u';
 	o->stderr_log |= letter == 'V';
 	o->stand_alone |= letter == 'S';
+	o->successor |= letter == 'N';
 	o->verbose += letter == 'v';
 }
 

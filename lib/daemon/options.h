@@ -10,6 +10,7 @@
  *	-m count	sessions at a time, 0 = no limit (Postfix: requests until exit)
  *	-o name=value	in place of main.cf's
  *	-v		log more (may be repeated); -V: log to standard error
+ *	-N		take the place of a process that runs (daemon_ask_successor())
  *	-S		one session on the socket at descriptor 0
  *	-c -d -D -l -r -z -i secs	Postfix's; accepted and without effect
  */
@@ -30,6 +31,7 @@ struct daemon_options {
 	bool unprivileged;
 	bool stderr_log;
 	bool stand_alone;
+	bool successor;
 	unsigned verbose;
 	int sockets;
 	int max_sessions;

@@ -29,6 +29,7 @@ enum smtp_verb {
 enum {
 	SMTP_VERB_LAST = 1u << 0, /* nothing may follow before its reply */
 	SMTP_VERB_JUNK = 1u << 1,
+	SMTP_VERB_PLAIN = 1u << 2, /* fine without the TLS that is required */
 };
 
 /* "MAIL"; for SMTP_VERBS "UNKNOWN". */

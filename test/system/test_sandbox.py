@@ -30,6 +30,7 @@ DENIED = {
     "smtpd": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "error": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "discard": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
+    "tlsmgr": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "postlogd": FILES + ("tcp_connect", "udp_socket"),
     "pickup": ("tcp_connect", "udp_socket", "change_incoming", "change_active",
                "list_deferred", "read_config", "read_passwd"),

@@ -11,6 +11,7 @@ import smtplib
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 from . import world
@@ -184,6 +185,10 @@ class Dovecot(Case):
             client.docmd("AUTH", "LOGIN")
             self.assertEqual(client.docmd("*")[0], 501)
         number = next(r for r in auth.requests if r.startswith("AUTH")).split("\t")[1]
+        # The client has its answer before the server may have read this.
+        end = time.monotonic() + 10
+        while f"CANCEL\t{number}" not in auth.requests and time.monotonic() < end:
+            time.sleep(0.01)
         self.assertIn(f"CANCEL\t{number}", auth.requests)
         with socket.create_connection(("127.0.0.1", PORT), 30) as s:
             lines = s.makefile("rb")
