@@ -2,10 +2,15 @@
 """Limits per client: counted over all processes of smtpd, kept over a reload, forgotten with
 a process that dies; and without anvil mail goes on. What is said is compared with Debian's in
 test/compat/test_limits.py."""
+import shutil
+import smtplib
 import socket
+import ssl
+import tempfile
 import time
 import unittest
 
+from .certificates import Certificates
 from .harness import Instance
 
 SERVICES = """\
@@ -74,6 +79,24 @@ class Limits(unittest.TestCase):
         with self.instance(services) as mta:
             self.assertEqual(self.taken(self.open(6)), 6)
             mta.log.wait("smtpd: warning: no limits per client for now: anvil: ")
+
+    def test_new_tls_sessions(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        certificates = Certificates(folder)
+        certificates.leaf("server", None, "mx.example")
+        context = ssl._create_unverified_context()
+        with self.instance(smtpd_tls_security_level="may", smtpd_client_connection_count_limit="0",
+                           smtpd_tls_chain_files=certificates.path("server.pem"),
+                           smtpd_client_new_tls_session_rate_limit="1") as mta:
+            replies = []
+            for _ in range(2):
+                client = smtplib.SMTP("127.0.0.1", 2525, timeout=20)
+                self.addCleanup(client.close)
+                client.starttls(context=context)
+                replies.append(client.docmd("NOOP")[0])
+            self.assertEqual(replies, [250, 421])
+            mta.log.wait(r"New TLS session rate limit exceeded: 2 from \S+ for service 2525")
 
 
 if __name__ == "__main__":
