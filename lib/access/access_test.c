@@ -228,6 +228,7 @@ static void
 encrypted(struct access_request *r)
 {
 	r->is_tls = true;
+	r->ccert_subject = STR("me");
 	r->has_ccert = true;
 	r->ccert_fingerprint = STR("AA:BB");
 	r->ccert_key_fingerprint = STR("CC:DD");
@@ -318,8 +319,7 @@ static const struct row rows[] = {
 	 "450 4.3.2 <bob@mine.test>: Recipient address rejected: Try again later",
 	 ACCESS_RCPT, encrypted},
 	{R "check_ccert_access inline:{{AA:BB=REJECT 5.1.1 no}}",
-	 "554 5.0.0 <c.test[192.0.2.7]>: Client certificate rejected: no", ACCESS_RCPT,
-	 encrypted},
+	 "554 5.0.0 <me>: Client certificate rejected: no", ACCESS_RCPT, encrypted},
 	{R "check_ccert_access inline:{{AA:BB=REJECT}}", "", ACCESS_RCPT, NULL},
 	{R "permit_sasl_authenticated, reject", "", ACCESS_RCPT, logged_in},
 	{R "check_sasl_access inline:{{bob=REJECT no}}",
