@@ -29,7 +29,7 @@ struct group *group_new(struct loop *loop, size_t bytes_max, group_commit_fn *co
 /* Nobody may be waiting. Before loop_free(). */
 void group_free(struct group **g);
 
-/* Blocks until a commit that began after this call has ended. False with its error when it
- * failed, with ERR_TEMP when the fiber was cancelled: the bytes may be on disk
+/* Blocks until a commit that began after this call has ended. False with its error when
+ * it failed, with ERR_TEMP when the fiber was cancelled: the bytes may be on disk
  * nevertheless. */
 bool group_join(struct group *g, struct str bytes, struct err *err) MUST_CHECK;

@@ -5,32 +5,31 @@
  * for many of them at once, and not each queue file for itself (facts: durability).
  *
  * Files
- *	journal/NAME.N below queue_directory, written by one process, that holds an exclusive
- *	flock on it as long as it lives: "live"; without a lock: "dead". A block with the
- *	head (sequence number, boot, sync mark), then records, each with length, sequence
- *	number and CRC32C. The file is filled with zeros when it is made, so that syncing
- *	what is written later changes no metadata. When it is full it begins anew under the
- *	next sequence number.
+ *	journal/NAME.N below queue_directory, written by one process, which holds an
+ *	exclusive flock on it as long as it lives: "live"; without a lock: "dead". A
+ *	block with the head (sequence number, boot, sync mark), then records, each with
+ *	length, sequence number and CRC32C. The file is filled with zeros when it is
+ *	made, so that syncing what is written later changes no metadata. When it is
+ *	full it begins anew under the next sequence number.
  *
  * Records
  *	message	the whole queue file, as it was when it was accepted (cleanup)
  *	removed	this id is done with: written before the file is removed (qmgr)
  *
  * Sync marks
- *	A process that has called syncfs() without an error knows: whatever the file system
- *	said when the call began is on disk, new files and removed ones alike. It writes the
- *	time of that moment into the head of its file. Records of the same boot, in all
- *	files, that are older than the newest mark are void. So a full file is not searched
- *	for what is still needed, and a tool that takes messages away (postsuper) makes a
- *	mark afterwards.
+ *	A process that has called syncfs() without an error knows: whatever the file
+ *	system said when the call began is on disk, new files and removed ones alike.
+ *	It writes the time of that moment into the head of its file. Records of the
+ *	same boot, in all files, that are older than the newest mark are void. So a
+ *	full file is not searched for what is still needed, and a tool that takes
+ *	messages away (postsuper) makes a mark afterwards.
  *
  * Replay
- *	Before the first program of a run uses the queue, the dead files are read: a message
- *	that has a record, no later `removed`, and that no directory holds whole, is written
- *	again under its id. Then the file system is synced, and the dead files go. After a
- *	kill -9 there is nothing to write, because `removed` is written first. No order of
- *	the messages of one file system is assumed but that.
- *	After an orderly stop there are no files.
+ *	Before the first program of a run uses the queue, the dead files are read: a
+ *	message that has a record, no later `removed`, and that no directory holds
+ *	whole, is written again under its id. Then the file system is synced, and the
+ *	dead files go. After a kill -9 there is nothing to write, because `removed` is
+ *	written first. After an orderly stop there are no files.
  *
  * A failed write or sync ends the use of a file: it is neither written nor synced again,
  * and stays for the next replay. A new one is begun.
@@ -80,9 +79,9 @@ void journal_add_message(struct buf *batch, enum queue_name q, struct str id,
 			 struct str file);
 void journal_add_removed(struct buf *batch, struct str id);
 
-/* Write a batch (not more than JOURNAL_BATCH_MAX bytes) and, with `sync`, wait until it is
- * on disk. Begins a file where there is none, and anew where it is full. Blocks. False:
- * nothing of the batch may be relied on. ERR_PERM: the journal cannot be used now (dead
+/* Write a batch (not more than JOURNAL_BATCH_MAX bytes) and, with `sync`, wait until it
+ * is on disk. Begins a file where there is none, and anew where it is full. Blocks.
+ * False: nothing of the batch may be relied on. ERR_PERM: the journal cannot be used now (dead
  * files wait for the replay, nobody keeps the removals, too many files given up). */
 bool journal_write(struct journal *j, struct str batch, bool sync,
 		   struct err *err) MUST_CHECK;

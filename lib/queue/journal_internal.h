@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What journal.c writes and replay.c reads. Numbers are the machine's own: the files never
- * leave it. */
+/* What journal.c writes and replay.c reads. Numbers are the machine's own: the files
+ * never leave it. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -270,7 +270,7 @@ test_each_call(void **state)
 	arena_free(&mem);
 }
 
-/* Nothing is accepted that was not synced: each sync there is, is missed when it fails. */
+/* Nothing is accepted that was not synced: each sync is missed when it fails. */
 static void
 test_each_sync(void **state)
 {
