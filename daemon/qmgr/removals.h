@@ -3,8 +3,8 @@
 /*
  * The journal and the queue manager: what an earlier run left in it is put right at the
  * start, and each message that goes is noted before its file goes, so that the next
- * replay does not bring it back. Nobody waits for a note to be on disk: what a power cut takes
- * is delivered again, as it is where a file's removal is lost.
+ * replay does not bring it back. Nobody waits for a note to be on disk: what a power cut
+ * takes is delivered again, as it is where a file's removal is lost.
  */
 
 #include <stdbool.h>

@@ -81,8 +81,9 @@ void journal_add_removed(struct buf *batch, struct str id);
 
 /* Write a batch (not more than JOURNAL_BATCH_MAX bytes) and, with `sync`, wait until it
  * is on disk. Begins a file where there is none, and anew where it is full. Blocks.
- * False: nothing of the batch may be relied on. ERR_PERM: the journal cannot be used now (dead
- * files wait for the replay, nobody keeps the removals, too many files given up). */
+ * False: nothing of the batch may be relied on. ERR_PERM: the journal cannot be used now
+ * (dead files wait for the replay, nobody keeps the removals, too many files given up).
+ */
 bool journal_write(struct journal *j, struct str batch, bool sync,
 		   struct err *err) MUST_CHECK;
 /* Sync what was written without; false: the file was given up. Blocks. */
