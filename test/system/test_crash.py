@@ -147,14 +147,14 @@ class Crash(unittest.TestCase):
                 self.assertLess(time.monotonic(), end, "does not start")
                 time.sleep(0.1)
 
-    def flow(self, **parameters):
+    def test_kills_during_a_flow(self):
         ledger = Ledger()
         rounds = MESSAGES // 1000
         plan = [what for _ in range(rounds) for what in
                 (*self.DAEMONS, "master", "qmgr", "smtp", "cleanup", "all")]
         kills = []
         with Sink() as sink, DNSServer(port=0) as dns, Instance(
-                relayhost=f"[relay.example.com]:{sink.port}", services=PICKUP, **QUICK, **parameters,
+                relayhost=f"[relay.example.com]:{sink.port}", services=PICKUP, **QUICK,
                 resolver_nameservers=dns.nameserver) as mta:
             dns.host("relay.example.com", sink.host)
             greylisting(sink)
@@ -175,12 +175,6 @@ class Crash(unittest.TestCase):
             # A half-written file stays when its writer is killed; its source was kept.
             self.assertLessEqual(mta.unfinished(), 10 * rounds)
             self.assertEqual(mta.queue_files("corrupt")["corrupt"], [])
-
-    def test_kills_during_a_flow(self):
-        self.flow()
-
-    def test_kills_with_a_journal(self):
-        self.flow(queue_sync="journal", journal_size="2097152")
 
 
 def cpu_seconds(pids):
