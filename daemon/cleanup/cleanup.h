@@ -27,7 +27,7 @@ struct daemon;
 struct map;
 struct maps;
 struct mime;
-struct offload;
+struct durable;
 struct stream;
 
 struct cleanup {
@@ -36,7 +36,7 @@ struct cleanup {
 	struct cleanup_config config;
 	struct rewrite_rules rules;
 	struct queue_dirs dirs;
-	struct offload *offload; /* fsync */
+	struct durable *durable; /* how messages get to disk */
 	int64_t delay_warning_s; /* delay_warning_time */
 	struct stream *notice; /* to qmgr: the last one, until it is answered; or NULL */
 	bool qmgr_is_full;     /* what qmgr said last */

@@ -7,13 +7,11 @@
 
 #include "config/config.h"
 #include "daemon/daemon.h"
-#include "fiber/offload.h"
 #include "fiber/stream.h"
 
 #include "cleanup.h"
+#include "durable.h"
 #include "session.h"
-
-enum { SYNC_THREADS = 8 };
 
 static void
 warn(void *arg, const char *text)
@@ -66,7 +64,8 @@ init(struct daemon *d, struct err *err)
 			     c->common.hash_queue_depth, c->common.enable_long_queue_ids,
 			     err))
 		return false;
-	c->offload = offload_new(d->loop, SYNC_THREADS);
+	if (!durable_new(c, &c->durable, err))
+		return false;
 	d->state = c;
 	return true;
 }
@@ -77,7 +76,7 @@ release(struct daemon *d)
 	struct cleanup *c = d->state;
 
 	stream_close(&c->notice);
-	offload_free(&c->offload);
+	durable_free(&c->durable);
 }
 
 int

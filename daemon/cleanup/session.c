@@ -13,7 +13,6 @@
 
 #include "daemon/daemon.h"
 #include "fiber/fiber.h"
-#include "fiber/offload.h"
 #include "fiber/stream.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
@@ -21,6 +20,7 @@
 
 #include "bounce.h"
 #include "cleanup.h"
+#include "durable.h"
 #include "log.h"
 
 /* In the size record: what delivery agents must tell or ask the next server. */
@@ -138,20 +138,6 @@ read_message(struct message *m, struct stream *s)
 
 /* ---- finishing ---- */
 
-struct commit {
-	int fd;
-	bool ok;
-	struct err err;
-};
-
-static void
-commit(void *arg)
-{
-	struct commit *c = arg;
-
-	c->ok = queue_writer_commit(c->fd, QUEUE_MODE_READY, &c->err);
-}
-
 /* Where a message turns out to need SMTPUTF8 (RFC 6531). */
 static int64_t
 sendopts(const struct message *m)
@@ -174,7 +160,7 @@ sendopts(const struct message *m)
 static void
 finish_file(struct message *m)
 {
-	struct commit c = {.fd = m->fd};
+	struct err err;
 
 	if (m->encoding.len > 0)
 		queue_writer_attribute(&m->writer, "encoding", m->encoding);
@@ -183,9 +169,8 @@ finish_file(struct message *m)
 		note_writer(m);
 		return;
 	}
-	offload_run(m->cleanup->offload, commit, &c);
-	if (!c.ok) {
-		log_write_error(m->cleanup->daemon->log, m->id, c.err.text);
+	if (!durable_commit(m, &err)) {
+		log_write_error(m->cleanup->daemon->log, m->id, err.text);
 		message_fail(m, CLEANUP_WRITE, STR_EMPTY);
 	}
 }

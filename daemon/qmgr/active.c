@@ -26,6 +26,7 @@
 #include "notify.h"
 #include "qmgr.h"
 #include "recipients.h"
+#include "removals.h"
 
 enum { RETRY_MS = 60000 };
 
@@ -453,6 +454,7 @@ remove_message(struct message *m)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(message_logs); i++)
 		IGNORE(!queue_remove(&q->dirs, message_logs[i], m->id, &err));
+	removals_note(q, m->id);
 	if (!queue_remove(&q->dirs, QUEUE_ACTIVE, m->id, &err))
 		log_error(q->daemon->log, PRI_STR ": %s", STR_ARG(m->id), err.text);
 	else

@@ -18,6 +18,7 @@
 #include "table/table.h"
 
 #include "qmgr.h"
+#include "removals.h"
 
 static void
 warn(void *arg, const char *text)
@@ -76,7 +77,7 @@ init(struct daemon *d, struct err *err)
 	event_init(&q->dispatch, d->loop);
 	event_init(&q->scan, d->loop);
 	d->state = q;
-	return true;
+	return removals_init(q, err);
 }
 
 static void
@@ -85,7 +86,7 @@ start(struct daemon *d)
 	struct qmgr *q = d->state;
 	struct err err;
 
-	if (!scan_recover(q, &err))
+	if (!removals_start(q, &err) || !scan_recover(q, &err))
 		log_fatal(d->log, 1, "%s", err.text);
 	if (fiber_spawn(d->loop, "dispatch", deliver_run, q) == NULL ||
 	    fiber_spawn(d->loop, "scan", scan_run, q) == NULL)
@@ -222,6 +223,13 @@ drain(struct daemon *d)
 	deliver_forget_agents(q);
 	event_signal_all(&q->dispatch);
 	event_signal_all(&q->scan);
+	removals_drain(q);
+}
+
+static void
+release(struct daemon *d)
+{
+	removals_free(d->state);
 }
 
 int
@@ -236,6 +244,7 @@ main(int argc, char **argv)
 		.wakeup = wakeup,
 		.reload = reload,
 		.drain = drain,
+		.release = release,
 	};
 
 	return daemon_main(argc, argv, &program);

@@ -20,6 +20,7 @@
 #include "fiber/event.h"
 #include "queue/dir.h"
 #include "queue/file.h"
+#include "queue/journal.h"
 #include "rewrite/rules.h"
 
 #include "sched.h"
@@ -46,6 +47,11 @@ struct qmgr {
 	int64_t n_recipients;  /* in memory, of all messages */
 	int64_t next_deferred_scan_ms;
 	uint64_t generation; /* of the configuration */
+	struct journal journal;
+	struct offload *offload;
+	struct event removals; /* something to sync in the journal */
+	bool removals_dirty;
+	bool keeps_journal; /* as it was at the start */
 };
 
 struct message {

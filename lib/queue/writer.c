@@ -112,6 +112,23 @@ queue_writer_extracted(struct queue_writer *w)
 	queue_writer_record(w, RECORD_LETTER(EXTRACTED), STR_EMPTY);
 }
 
+/* Nothing has been written yet: the size record is put right in memory. */
+static void
+write_whole(struct queue_writer *w, struct str size)
+{
+	ensure(size.len <= w->out->len);
+	for (size_t i = 0; i < size.len; i++)
+		w->out->p[i] = size.p[i];
+	w->failed = !io_write_all(w->fd, buf_str(w->out), "queue file", &w->err);
+	w->is_whole = !w->failed;
+}
+
+struct str
+queue_writer_whole(const struct queue_writer *w)
+{
+	return w->is_whole ? buf_str(w->out) : STR_EMPTY;
+}
+
 bool
 queue_writer_end(struct queue_writer *w)
 {
@@ -120,9 +137,12 @@ queue_writer_end(struct queue_writer *w)
 
 	ensure(w->content_end > 0);
 	queue_writer_record(w, RECORD_LETTER(END), STR_EMPTY);
-	flush(w);
 	write_size_record(w, size);
-	if (!w->failed && !w->too_large) {
+	if (w->flushed == 0 && !w->failed && !w->too_large)
+		write_whole(w, buf_str(size));
+	else
+		flush(w);
+	if (!w->is_whole && !w->failed && !w->too_large) {
 		ssize_t n = sys_pwrite(w->fd, size->p, size->len, 0);
 
 		if (n < 0)

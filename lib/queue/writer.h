@@ -22,6 +22,7 @@ struct queue_writer {
 	struct buf *out;
 	int64_t flushed;   /* bytes in the file */
 	int64_t max_bytes; /* of the file; 0 = no limit */
+	bool is_whole;     /* out still has all of the file */
 	int64_t content_start;
 	int64_t content_end;
 	int64_t content_size; /* what the message is long, each line with CR and LF */
@@ -49,6 +50,10 @@ void queue_writer_content(struct queue_writer *w);
 void queue_writer_extracted(struct queue_writer *w);
 /* E, then the size record. False: could not be written (w->err). */
 bool queue_writer_end(struct queue_writer *w) MUST_CHECK;
+
+/* After queue_writer_end(): the whole file, if it was small enough to be written in one
+ * piece; else empty. Valid as long as the arena. */
+struct str queue_writer_whole(const struct queue_writer *w);
 
 /* Position of the next record: for pointers and marks. */
 int64_t queue_writer_offset(const struct queue_writer *w);

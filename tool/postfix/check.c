@@ -30,6 +30,7 @@ static const struct directory others[] = {
 	{"public", 0710, OWNER_MAIL, true},
 	{"private", 0700, OWNER_MAIL, false},
 	{"pid", 0755, OWNER_ROOT, false},
+	{"journal", 0700, OWNER_MAIL, false},
 };
 
 enum { DIRECTORIES = QUEUE_NAMES + ARRAY_LEN(others) };

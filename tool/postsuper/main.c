@@ -21,6 +21,7 @@
 #include "command/command.h"
 #include "daemon/privilege.h"
 #include "queue/id.h"
+#include "queue/journal.h"
 
 #include "act.h"
 #include "walk.h"
@@ -238,6 +239,35 @@ release_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* ---- the journal ---- */
+
+/* What a crash left must be in the queue before we look into it. */
+static void
+replay_journal(struct postsuper *p)
+{
+	struct journal_replayed told;
+	struct err err;
+
+	if (!journal_replay(&p->dirs, &told, &err))
+		log_fatal(p->command.log, 1, "%s", err.text);
+	if (told.files > 0)
+		log_info(p->command.log,
+			 "journal: %d files of an earlier run, %d messages, %d restored",
+			 told.files, told.messages, told.restored);
+	if (told.damaged > 0)
+		log_error(p->command.log, "journal: %d damaged places", told.damaged);
+}
+
+/* No replay shall bring back what we took away. */
+static void
+mark_journal(struct postsuper *p)
+{
+	struct err err;
+
+	if (!journal_mark(p->dirs.root, &err))
+		log_warning(p->command.log, "%s", err.text);
+}
+
 /* ---- the work ---- */
 
 static void
@@ -361,6 +391,7 @@ main(int argc, char **argv)
 	take_queues(&p, argv + optind);
 	enter_queue(&p);
 	hold_signals();
+	replay_journal(&p);
 	repair(&p);
 	/* Input may be a person who thinks: then a signal may end us at once. */
 	release_signals();
@@ -373,6 +404,7 @@ main(int argc, char **argv)
 	}
 	hold_signals();
 	act_on_all(&p);
+	mark_journal(&p);
 	tell_totals(&p);
 	log_free(&p.command.log);
 	arena_free(&mem);
