@@ -31,6 +31,8 @@ DENIED = {
     "error": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "discard": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "tlsmgr": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
+    # Its helper process is another matter: it is there to become others.
+    "local": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "postlogd": FILES + ("tcp_connect", "udp_socket"),
     "pickup": ("tcp_connect", "udp_socket", "change_incoming", "change_active",
                "list_deferred", "read_config", "read_passwd"),
@@ -80,7 +82,7 @@ class Place:
                     f"maillog_file_prefixes = {self.dir}\n"
                     "myhostname = probe.example.net\ncompatibility_level = 3.6\n"
                     # Where tables lie may be read: by default all of /etc, for aliases.
-                    "local_recipient_maps =\n")
+                    "local_recipient_maps =\nalias_maps =\n")
         with open(os.path.join(self.dir, "etc/master.cf"), "w", encoding="ascii") as f:
             f.write("smtp unix - - n - - smtp\n")
 

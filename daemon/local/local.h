@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * local(8): from a recipient of ours to mailboxes, commands, files and further
+ * recipients. See deliver/helper.h for who acts as whom.
+ */
+
+#include "base/str.h"
+
+#include "config/access_config.h"
+#include "config/common_config.h"
+#include "config/local_config.h"
+#include "deliver/helper.h"
+#include "rewrite/rules.h"
+
+struct agent_recipient;
+struct agent_request;
+struct daemon;
+struct dsn;
+struct maps;
+
+struct local {
+	struct daemon *daemon;
+	struct common_config common;
+	struct local_config config;
+	struct rewrite_rules rules;
+	struct maps *aliases;
+	struct maps *transports;          /* mailbox_transport_maps */
+	struct maps *fallback_transports; /* fallback_transport_maps */
+	struct maps *commands;            /* mailbox_command_maps */
+	struct str environment;           /* export_environment, as a list with NULs */
+	struct helper *helper;
+};
+
+/* One request of qmgr. */
+void deliver(struct agent_request *r);
+
+/* Hand the message to cleanup for other recipients, with Delivered-To: delivered. False:
+ * not done (err). */
+bool forward(struct local *l, struct agent_request *r, struct str sender,
+	     struct str delivered, const struct str *recipients, size_t n,
+	     struct str *queue_id_out, struct err *err) MUST_CHECK;

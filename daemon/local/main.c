@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/macros.h"
+
+#include "agent/agent.h"
+#include "daemon/daemon.h"
+#include "daemon/privilege.h"
+#include "table/maps.h"
+
+#include "local.h"
+
+enum { ENVIRONMENT_MAX = 65536 };
+
+static bool
+open_maps(struct local *l, const char *name, struct str value, unsigned flags,
+	  struct maps **out, struct err *err)
+{
+	const char *const *texts;
+	size_t n;
+
+	if (!maps_open(l->daemon->mem, name, value, flags, out, err))
+		return false;
+	n = maps_warnings(*out, &texts);
+	for (size_t i = 0; i < n; i++)
+		log_warning(l->daemon->log, "%s", texts[i]);
+	return true;
+}
+
+/* Names, of which the environment says what they are, or NAME=VALUE. */
+static void
+load_environment(struct local *l)
+{
+	struct buf *b = buf_new(l->daemon->mem, ENVIRONMENT_MAX);
+	struct str rest = l->config.export_environment;
+	struct str item;
+
+	buf_add_c(b, "PATH=/usr/bin:/bin");
+	buf_add_char(b, '\0');
+	while (str_token(&rest, ", \t\r\n", &item)) {
+		const char *value = getenv(str_c(l->daemon->mem, item));
+
+		if (!str_contains(item, '=') && value == NULL)
+			continue;
+		buf_add(b, item);
+		if (!str_contains(item, '='))
+			buf_printf(b, "=%s", value);
+		buf_add_char(b, '\0');
+	}
+	l->environment = buf_str(b);
+}
+
+static bool
+open_tables(struct local *l, struct err *err)
+{
+	struct access_config access;
+	struct str values[4];
+
+	if (!access_config_load(l->daemon->mem, l->daemon->config, &access, err))
+		return false;
+	values[0] = access.alias_maps;
+	values[1] = l->config.mailbox_transport_maps;
+	values[2] = l->config.fallback_transport_maps;
+	values[3] = l->config.mailbox_command_maps;
+	if (!open_maps(l, "alias_maps", values[0], TABLE_DEFAULT | TABLE_NO_REGSUB,
+		       &l->aliases, err) ||
+	    !open_maps(l, "mailbox_transport_maps", values[1],
+		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->transports, err) ||
+	    !open_maps(l, "fallback_transport_maps", values[2],
+		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->fallback_transports, err) ||
+	    !open_maps(l, "mailbox_command_maps", values[3],
+		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->commands, err))
+		return false;
+	l->daemon->tables = rewrite_rules_places(l->daemon->mem, &l->rules, values,
+						 ARRAY_LEN(values));
+	return true;
+}
+
+static bool
+init(struct daemon *d, struct err *err)
+{
+	struct local *l = ARENA_NEW(d->mem, struct local);
+
+	l->daemon = d;
+	if (!common_config_load(d->mem, d->config, &l->common, err) ||
+	    !local_config_load(d->mem, d->config, &l->config, err) ||
+	    !helper_start(d, str_c(d->mem, l->config.mail_spool_directory), &l->helper,
+			  err) ||
+	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &l->rules, err) ||
+	    !open_tables(l, err))
+		return false;
+	load_environment(l);
+	d->state = l;
+	/* From here on only the helper has them. */
+	return privilege_drop(str_c(d->mem, l->common.mail_owner), err);
+}
+
+static void
+session(struct daemon *d, struct stream *client)
+{
+	agent_session(d, client, deliver);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = "local",
+		.profile = SANDBOX_local,
+		.init = init,
+		.session = session,
+	};
+
+	return daemon_main(argc, argv, &program);
+}

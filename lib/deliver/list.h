@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The right-hand side of aliases(5), and the lines of .forward and :include: files: what
+ * each entry of a line names. Pure.
+ */
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+struct arena;
+
+enum { LIST_ENTRIES_MAX = 10000 };
+
+/* fn for each entry, in internal form: "user", "user@example.org", "|command",
+ * "/file", ":include:/file". False when fn said so. */
+bool list_parse(struct arena *mem, struct str line,
+		bool (*fn)(void *arg, struct str entry), void *arg);
