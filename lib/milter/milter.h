@@ -33,6 +33,7 @@
 
 struct arena;
 struct dns_asker;
+struct ipc;
 struct loop;
 struct stream;
 
@@ -113,15 +114,18 @@ void milters_disconnect(struct milters *m);
 
 /* ---- handing over ---- */
 
-/* Where a milter stands with a message, as text for an IPC field. */
-struct str milters_export(const struct milters *m, struct arena *mem, size_t which,
-			  int *fd_out);
 size_t milters_count(const struct milters *m);
-/* A conversation that another process began. Takes the descriptor (-1: none). */
-bool milters_import(struct milters *m, struct str state, int fd,
-		    struct err *err) MUST_CHECK;
-/* The other process has told the message to its end. */
-void milters_message_done(struct milters *m);
+
+/* Give each connection, with what was agreed and the values of the macros that go with the
+ * content, to another process; ours stay open. Between milters_data() and the other
+ * process's word that it is done nothing may be told here. */
+bool milters_send(struct milters *m, struct arena *mem, struct ipc *ipc,
+		  struct err *err) MUST_CHECK;
+/* The n connections of another process, for milters_message(). world: as for
+ * milters_new(), without macros. */
+bool milters_receive(struct arena *mem, const struct milter_settings *settings, size_t n,
+		     const struct milter_world *world, struct ipc *ipc,
+		     struct milters **out, struct err *err) MUST_CHECK;
 
 /* ---- content ---- */
 
@@ -129,9 +133,9 @@ enum milter_read { MILTER_READ_GOT, MILTER_READ_END, MILTER_READ_FAILED };
 
 /* Where the message comes from. Views are valid until the next call. */
 struct milter_source {
-	/* From the beginning. */
-	void (*rewind)(void *arg);
-	/* The next header field: without the line end, LF between its lines. */
+	/* From the beginning, as it is now. */
+	bool (*rewind)(void *arg);
+	/* The next header field: its value is all after the colon, LF between its lines. */
 	enum milter_read (*header)(void *arg, struct str *name_out, struct str *value_out);
 	/* After the last one: the next bytes of the body, with CR LF. */
 	enum milter_read (*body)(void *arg, struct str *text_out);
@@ -139,7 +143,7 @@ struct milter_source {
 };
 
 /* What a milter wants changed. False: it cannot be done (the caller knows why and fails
- * the message). */
+ * the message). Values of header fields begin with the blank after the colon. */
 struct milter_changes {
 	bool (*add_header)(void *arg, struct str name, struct str value);
 	/* position: 0 is before the first that the milter saw. */
