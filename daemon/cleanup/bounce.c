@@ -109,11 +109,7 @@ complete_file(struct message *m, struct err *err)
 	m->writer.too_large = false;
 	if (m->segment == SEGMENT_CONTENT)
 		content_end(m);
-	if (!queue_writer_end(&m->writer)) {
-		*err = m->writer.err;
-		return false;
-	}
-	return true;
+	return message_end_file(m, err);
 }
 
 bool

@@ -20,6 +20,17 @@ void log_table_problem(struct log *log, struct str id, const char *text);
 void log_too_large(struct log *log, struct str id);
 void log_write_error(struct log *log, struct str id, const char *text);
 void log_bad_client(struct log *log, struct str id, struct str text);
+/* What milters decide. */
+struct log_milter {
+	const char *stage; /* "END-OF-MESSAGE" */
+	struct str client_name, client_address;
+	struct str sender;
+	struct str recipient, protocol, helo; /* empty: not logged */
+};
+void log_milter(struct log *log, struct str id, const char *what,
+		const struct log_milter *about, struct str text);
+void log_milter_recipient(struct log *log, struct str id);
+
 /* A recipient of a message that is bounced at once. */
 void log_bounced(struct log *log, struct str id, struct str to, struct str original,
 		 struct str delay, const char *dsn, const char *text);

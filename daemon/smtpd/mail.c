@@ -13,6 +13,7 @@
 
 #include "ehlo.h"
 #include "log.h"
+#include "milter.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -133,11 +134,13 @@ command_mail(struct session *s, const struct smtp_words *words)
 	request.size = MAX_OF(mail.size, (int64_t)0);
 	request.smtputf8 = mail.smtputf8;
 	if (!check_size(s, &request, mail.size) || !check_address(s, &request, true) ||
-	    !check_lists(s, ACCESS_MAIL, &request) || !check_space(s, &request)) {
+	    !check_lists(s, ACCESS_MAIL, &request) || !check_space(s, &request) ||
+	    !milter_tell_mail(s, words, &mail)) {
 		access_end_transaction(s->access);
 		return false;
 	}
 	transaction_begin(s, &mail);
+	s->milter_sender = s->tx->mail.address;
 	s->tx->local_rewrite =
 		s->forward.source != FORWARD_SOURCE_NONE
 			? s->forward.source == FORWARD_SOURCE_LOCAL
@@ -186,9 +189,15 @@ command_rcpt(struct session *s, const struct smtp_words *words)
 		return s->tx->overshoot++ < c->smtpd_recipient_overshoot_limit;
 	}
 	request = session_request(s);
+	s->refusal = STR_EMPTY;
 	request.has_recipient = true;
 	request.recipient = rcpt.address;
-	if (!check_address(s, &request, false) || !check_lists(s, ACCESS_RCPT, &request))
+	if (!check_address(s, &request, false) ||
+	    !check_lists(s, ACCESS_RCPT, &request)) {
+		milter_tell_refused(s, words, &rcpt);
+		return false;
+	}
+	if (!milter_tell_rcpt(s, words, &rcpt))
 		return false;
 	if (!transaction_open(s)) {
 		session_reply_c(s, "451 4.3.0 Error: queue file write error");

@@ -15,6 +15,7 @@
 
 #include "ehlo.h"
 #include "log.h"
+#include "milter.h"
 #include "peer.h"
 #include "transaction.h"
 
@@ -121,6 +122,7 @@ session_accepts(struct session *s, const struct access_answer *answer)
 	case ACCESS_OK:
 		return true;
 	case ACCESS_REFUSED:
+		s->refusal = answer->reply;
 		session_reply(s, answer->reply);
 		if (answer->closes)
 			s->end = SESSION_CLOSED;
@@ -409,7 +411,8 @@ unknown_command(struct session *s, struct str line, struct str word)
 		s->end = SESSION_CLOSED;
 		return;
 	}
-	session_reply_c(s, "500 5.5.2 Error: command not recognized");
+	if (milter_tell_unknown(s, word))
+		session_reply_c(s, "500 5.5.2 Error: command not recognized");
 }
 
 static void
@@ -507,6 +510,8 @@ session_set_helo(struct session *s, struct str helo)
 void
 session_reset(struct session *s)
 {
+	if (s->tx != NULL)
+		milter_abort(s);
 	transaction_end(&s->tx);
 	access_end_transaction(s->access);
 	s->bdat_failed = false;
@@ -593,6 +598,7 @@ prepare(struct session *s, struct stream *client)
 	s->now = arena_new_child(s->mem);
 	s->client = client;
 	s->helo = s->sasl_method = s->sasl_username = STR_EMPTY;
+	s->milter_greeting = s->milter_sender = s->milter_rcpt = s->refusal = STR_EMPTY;
 	s->where = "CONNECT";
 	s->world = (struct access_world){.dns = {.ask = ask_dns, .arg = s},
 					 .log = write_log,
@@ -618,9 +624,11 @@ session_run(struct daemon *d, struct stream *client)
 	session_know_client(&s);
 	/* Not again after XCLIENT: it is the peer that may speak for others. */
 	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
-	if (known)
+	if (known) {
+		milter_session_start(&s);
 		command_greet(&s);
-	else
+	}
+	if (!known)
 		session_reply(&s, str_printf(s.now,
 					     "421 4.3.0 " PRI_STR " Server local error",
 					     STR_ARG(smtpd->common.myhostname)));
@@ -628,7 +636,10 @@ session_run(struct daemon *d, struct stream *client)
 	IGNORE(stream_flush(client) == STREAM_OK);
 	say_end(&s);
 	log_disconnect(d->log, s.peer.text, port, s.counts, s.noted_bare_lf);
-	transaction_end(&s.tx);
+	session_reset(&s);
+	if (s.has_helo && s.milters != NULL)
+		milter_abort(&s);
+	milter_leave(&s);
 	stream_close(&s.resolver);
 	arena_free(&s.mem);
 }

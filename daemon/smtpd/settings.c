@@ -13,6 +13,7 @@
 #include "table/maps.h"
 #include "table/match.h"
 
+#include "milter.h"
 #include "smtpd.h"
 
 static void
@@ -61,6 +62,8 @@ open_lists(struct smtpd *s, struct err *err)
 			 err) &&
 	       open_maps(s, "smtpd_command_filter", c->smtpd_command_filter,
 			 &s->command_filter, err) &&
+	       open_maps(s, "smtpd_milter_maps", c->smtpd_milter_maps, &s->milter_maps,
+			 err) &&
 	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xclient_hosts",
 			  c->smtpd_authorized_xclient_hosts, &s->xclient_hosts, err) &&
 	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
@@ -145,17 +148,18 @@ settings_load(struct smtpd *s, struct err *err)
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !check_sizes(s, err))
+	    !check_sizes(s, err) || !milter_load(s, err))
 		return false;
 	load_protocols(s);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 7, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 8, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
 	all[n++] = s->config.smtpd_command_filter;
+	all[n++] = s->config.smtpd_milter_maps;
 	all[n++] = s->config.smtpd_authorized_xclient_hosts;
 	all[n++] = s->config.smtpd_authorized_xforward_hosts;
 	all[n++] = s->config.smtpd_forbid_bare_newline_exclusions;

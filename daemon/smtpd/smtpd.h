@@ -13,6 +13,7 @@
 #include "access/access.h"
 #include "config/common_config.h"
 #include "config/smtpd_config.h"
+#include "milter/settings.h"
 #include "rewrite/rules.h"
 
 struct daemon;
@@ -35,6 +36,9 @@ struct smtpd {
 	struct access_rules *access;
 	struct maps *discard_maps;
 	struct maps *command_filter;
+	struct maps *milter_maps;
+	struct milter_settings milter_settings;
+	struct milter_list milters; /* smtpd_milters */
 	struct match *xclient_hosts;
 	struct match *xforward_hosts;
 	struct match *newline_exclusions;

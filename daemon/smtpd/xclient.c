@@ -10,6 +10,7 @@
 
 #include "smtp/server_attribute.h"
 
+#include "milter.h"
 #include "peer.h"
 #include "session.h"
 
@@ -97,6 +98,9 @@ command_xclient(struct session *s, const struct smtp_words *words)
 
 	if (!may_use(s, words, true, &a))
 		return false;
+	if (s->has_helo && a.known[SMTP_ATTRIBUTE_HELO] == SMTP_NOT_SAID)
+		milter_abort(s);
+	milter_leave(s);
 	set_peer(s, &a);
 	/* As if it had just connected. */
 	session_reset(s);
@@ -116,6 +120,7 @@ command_xclient(struct session *s, const struct smtp_words *words)
 		s->sasl_username = str_dup(s->mem, a.value[SMTP_ATTRIBUTE_LOGIN]);
 	}
 	session_know_client(s);
+	milter_session_start(s);
 	s->restarted = true;
 	command_greet(s);
 	return s->end == SESSION_RUNS;

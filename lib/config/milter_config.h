@@ -18,4 +18,4 @@ struct milter_config {
 
 /* Texts live in mem. Fails at the first bad value; *out is then partly filled. */
 bool milter_config_load(struct arena *mem, const struct config *cfg,
-			 struct milter_config *out, struct err *err) MUST_CHECK;
+			struct milter_config *out, struct err *err) MUST_CHECK;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -138,9 +139,8 @@ failed(struct milter *m)
 {
 	hang_up(m);
 	m->state = MILTER_FAILED;
-	m->standing =
-		default_action(m, "550 5.5.0 Service unavailable",
-			       "451 4.7.1 Service unavailable - try again later");
+	m->standing = default_action(m, "550 5.5.0 Service unavailable",
+				     "451 4.7.1 Service unavailable - try again later");
 	return m->standing;
 }
 
@@ -423,7 +423,8 @@ milter_put_macros(struct milter *m, struct arena *mem, enum milter_stage stage,
 	struct str name;
 
 	if (m->is_imported) {
-		rest = stage < MILTER_SYMBOL_LISTS ? m->values[stage] : STR_EMPTY;
+		rest = (size_t)stage < ARRAY_LEN(m->values) ? m->values[stage]
+							    : STR_EMPTY;
 		while (str_line(&rest, &name))
 			milter_put_text(out, name);
 		return;
@@ -546,9 +547,8 @@ milter_common_reply(struct milter *m, struct arena *mem, const struct milter_eve
 		*answer_out = refuse(m, event, "550 5.7.1 Command rejected");
 		return true;
 	case 't':
-		*answer_out =
-			refuse(m, event,
-			       "451 4.7.1 Service unavailable - try again later");
+		*answer_out = refuse(m, event,
+				     "451 4.7.1 Service unavailable - try again later");
 		return true;
 	case '4':
 		*answer_out = shut_down(m);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The content of a message, and what milters change in it. */
+#include <sys/socket.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/macros.h"
@@ -43,8 +45,7 @@ tell_field(struct telling *t, struct str name, struct str value)
 	struct buf *out = m->all->out;
 	size_t mark = milter_event_begin(m, t->now, &milter_header_event);
 
-	if ((m->flags & MILTER_LEADING_SPACE) == 0 && value.len > 0 &&
-	    value.p[0] == ' ')
+	if ((m->flags & MILTER_LEADING_SPACE) == 0 && value.len > 0 && value.p[0] == ' ')
 		value = str_skip(value, 1);
 	milter_put_text(out, name);
 	milter_put_text(out, value);
@@ -192,8 +193,7 @@ change_header(struct telling *t, char letter, struct str data)
 			c->insert_header(c->arg, number, name, spaced(t, value)));
 	if (value.len > 0)
 		value = spaced(t, value);
-	return result_of(
-		c->change_header(c->arg, number == 0 ? 1 : number, name, value));
+	return result_of(c->change_header(c->arg, number == 0 ? 1 : number, name, value));
 }
 
 static enum change_result
@@ -335,8 +335,8 @@ tell_message(struct telling *t)
 }
 
 struct milter_answer
-milters_message(struct milters *all, struct arena *mem, const struct milter_source *source,
-		const struct milter_changes *changes)
+milters_message(struct milters *all, struct arena *mem,
+		const struct milter_source *source, const struct milter_changes *changes)
 {
 	struct milter_answer answer = go_on;
 

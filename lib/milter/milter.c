@@ -196,7 +196,8 @@ put_client(struct buf *out, const void *arg)
 }
 
 struct milter_answer
-milters_connect(struct milters *all, struct arena *mem, const struct milter_client *client)
+milters_connect(struct milters *all, struct arena *mem,
+		const struct milter_client *client)
 {
 	struct milter_answer answer = {MILTER_CONTINUE, STR_EMPTY};
 

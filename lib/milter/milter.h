@@ -64,7 +64,8 @@ struct milter_world {
 	struct loop *loop; /* NULL: streams come from open (tests) */
 	const struct dns_asker *dns;
 	/* Value of a macro, by its name with braces if it has them; false: unknown. */
-	bool (*macro)(void *arg, struct arena *mem, struct str name, struct str *value_out);
+	bool (*macro)(void *arg, struct arena *mem, struct str name,
+		      struct str *value_out);
 	/* A warning for the log. */
 	void (*warn)(void *arg, struct str text);
 	/* Instead of a connection by the milter's name; NULL: that. */
@@ -136,7 +137,8 @@ struct milter_source {
 	/* From the beginning, as it is now. */
 	bool (*rewind)(void *arg);
 	/* The next header field: its value is all after the colon, LF between its lines. */
-	enum milter_read (*header)(void *arg, struct str *name_out, struct str *value_out);
+	enum milter_read (*header)(void *arg, struct str *name_out,
+				   struct str *value_out);
 	/* After the last one: the next bytes of the body, with CR LF. */
 	enum milter_read (*body)(void *arg, struct str *text_out);
 	void *arg;
@@ -157,7 +159,6 @@ struct milter_changes {
 	bool (*delete_recipient)(void *arg, struct str address);
 	/* A piece of the new body. */
 	bool (*replace_body)(void *arg, struct str piece);
-	bool (*quarantine)(void *arg, struct str reason);
 	/* The milter is through: keep what it has changed, or forget it. */
 	bool (*done)(void *arg, bool keep);
 	void *arg;

@@ -35,8 +35,8 @@ struct milter {
 	enum milter_state state;
 	int version;
 	uint32_t actions;
-	uint32_t flags;                        /* MILTER_NO_*, MILTER_NOREPLY_* ... */
-	struct str names[MILTER_STAGES];       /* of macros */
+	uint32_t flags;                         /* MILTER_NO_*, MILTER_NOREPLY_* ... */
+	struct str names[MILTER_STAGES];        /* of macros */
 	struct str values[MILTER_SYMBOL_LISTS]; /* imported: encoded values instead */
 	bool is_imported;
 	struct milter_answer standing; /* in DONE_CONNECTION and FAILED */

@@ -23,10 +23,10 @@ static const struct {
 	       {'y', "SMFIR_REPLYCODE"},   {'q', "SMFIR_QUARANTINE"},
 	       {'s', "SMFIR_SKIP"},        {'e', "SMFIR_CHGFROM"},
 	       {'2', "SMFIR_ADDRCPT_PAR"}, {'l', "SMFIR_SETSYMLIST"}},
-  commands[] = {{'A', "SMFIC_ABORT"}, {'B', "SMFIC_BODY"},    {'C', "SMFIC_CONNECT"},
-		{'D', "SMFIC_MACRO"}, {'E', "SMFIC_BODYEOB"}, {'H', "SMFIC_HELO"},
-		{'L', "SMFIC_HEADER"}, {'M', "SMFIC_MAIL"},   {'N', "SMFIC_EOH"},
-		{'O', "SMFIC_OPTNEG"}, {'Q', "SMFIC_QUIT"},   {'R', "SMFIC_RCPT"},
+  commands[] = {{'A', "SMFIC_ABORT"},  {'B', "SMFIC_BODY"},    {'C', "SMFIC_CONNECT"},
+		{'D', "SMFIC_MACRO"},  {'E', "SMFIC_BODYEOB"}, {'H', "SMFIC_HELO"},
+		{'L', "SMFIC_HEADER"}, {'M', "SMFIC_MAIL"},    {'N', "SMFIC_EOH"},
+		{'O', "SMFIC_OPTNEG"}, {'Q', "SMFIC_QUIT"},    {'R', "SMFIC_RCPT"},
 		{'T', "SMFIC_DATA"},   {'U', "SMFIC_UNKNOWN"}, {'K', "SMFIC_QUIT_NC"}};
 
 const char *

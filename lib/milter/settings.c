@@ -42,8 +42,9 @@ parse_version(struct str text, int *version_out, bool *no_header_reply_out,
 
 		if (str_ieq(word, STR("no_header_reply")))
 			*no_header_reply_out = true;
-		else if (version == 0 && str_to_i64(word, MILTER_VERSION_MIN,
-						    MILTER_VERSION_MAX, &number) &&
+		else if (version == 0 &&
+			 str_to_i64(word, MILTER_VERSION_MIN, MILTER_VERSION_MAX,
+				    &number) &&
 			 number != 5)
 			version = number;
 		else
