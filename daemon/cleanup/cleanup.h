@@ -111,5 +111,6 @@ void content_end(struct message *m);
 /* A blank for each byte that could end a line for somebody else. */
 struct str content_clean(struct arena *mem, struct str text);
 
-/* The end record: the file is complete, but not yet on disk. */
+/* The end record, and what milters have changed: the file is complete, but not yet on
+ * disk. */
 bool message_end_file(struct message *m, struct err *err) MUST_CHECK;

@@ -253,9 +253,8 @@ is_own(const struct message *m)
 void
 milter_sender(struct message *m)
 {
-	const struct milter_client client = {.name = STR("localhost"),
-					     .address = STR("127.0.0.1"),
-					     .family = AF_INET};
+	const struct milter_client client = {
+		.name = STR("localhost"), .address = STR("127.0.0.1"), .family = AF_INET};
 	struct milter_talk *t;
 	struct milter_answer answer;
 
@@ -308,8 +307,8 @@ milter_inspect(struct message *m)
 	struct milter_changes changes;
 	struct milter_answer answer;
 
-	if (t == NULL || t->milters == NULL || t->has_said ||
-	    m->status != CLEANUP_OK || (m->flags & CLEANUP_FLAG_DISCARD) != 0)
+	if (t == NULL || t->milters == NULL || t->has_said || m->status != CLEANUP_OK ||
+	    (m->flags & CLEANUP_FLAG_DISCARD) != 0)
 		return;
 	if (t->is_own) {
 		answer = milters_data(t->milters, m->mem);

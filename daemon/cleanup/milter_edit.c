@@ -147,10 +147,10 @@ next_field(struct milter_edit *e, struct str *field_out)
 			case HEADER_END_TEXT:
 			case HEADER_BODY:
 				e->header_over = true;
-				e->rest = str_concat(
-					e->read_mem, text,
-					got == QUEUE_CONTENT_LINE ? STR("\r\n")
-								  : STR_EMPTY);
+				e->rest =
+					str_concat(e->read_mem, text,
+						   got == QUEUE_CONTENT_LINE ? STR("\r\n")
+									     : STR_EMPTY);
 				break;
 			}
 		}
@@ -244,8 +244,7 @@ add_field(struct milter_edit *e, size_t at, struct str text, bool ours)
 		return fail(e, "header is too long for a change by a milter");
 	if (e->n_fields == e->room) {
 		size_t room = e->room * 2 + 64;
-		struct field *more =
-			arena_alloc_array(e->mem, room, sizeof(*e->fields));
+		struct field *more = arena_alloc_array(e->mem, room, sizeof(*e->fields));
 
 		for (size_t i = 0; i < e->n_fields; i++)
 			more[i] = e->fields[i];
@@ -254,8 +253,7 @@ add_field(struct milter_edit *e, size_t at, struct str text, bool ours)
 	}
 	for (size_t i = e->n_fields++; i > at; i--)
 		e->fields[i] = e->fields[i - 1];
-	e->fields[at] =
-		(struct field){.text = str_dup(e->mem, text), .is_ours = ours};
+	e->fields[at] = (struct field){.text = str_dup(e->mem, text), .is_ours = ours};
 	return true;
 }
 
@@ -297,7 +295,8 @@ make_field(struct milter_edit *e, struct str name, struct str value, struct str 
 	buf_add_char(text, ':');
 	if (header_name_length(buf_str(text)) != name.len || name.len == 0) {
 		log_warning(log_of(e),
-			    PRI_STR ": ignoring header field from Milter: bad name \"%s\"",
+			    PRI_STR
+			    ": ignoring header field from Milter: bad name \"%s\"",
 			    STR_ARG(e->m->id),
 			    str_printable(e->mem, str_head(name, SHOWN_MAX), false).p);
 		return false;
@@ -385,9 +384,8 @@ one_address(struct milter_edit *e, struct str text, const char *request)
 
 	address_list_parse_all(e->mem, text, TOKENS_MAX, &list);
 	if (list.count > 1)
-		log_warning(log_of(e), PRI_STR ": %s: \"" PRI_STR "\"",
-			    STR_ARG(e->m->id), request,
-			    STR_ARG(str_printable(e->mem, text, false)));
+		log_warning(log_of(e), PRI_STR ": %s: \"" PRI_STR "\"", STR_ARG(e->m->id),
+			    request, STR_ARG(str_printable(e->mem, text, false)));
 	return list.count == 0 ? STR_EMPTY : str_dup(e->mem, list.internal[0]);
 }
 
@@ -468,9 +466,9 @@ changes_add_recipient(void *arg, struct str address, struct str params)
 	struct milter_edit *e = arg;
 	struct recipient_change *r;
 	struct str word;
-	struct str form =
-		one_address(e, address,
-			    "Milter or header/body_checks request to add multi-recipient");
+	struct str form = one_address(
+		e, address,
+		"Milter or header/body_checks request to add multi-recipient");
 
 	if (form.len == 0) {
 		log_warning(log_of(e),
@@ -491,8 +489,8 @@ changes_delete_recipient(void *arg, struct str address)
 {
 	struct milter_edit *e = arg;
 
-	note_recipient(e, one_address(e, address,
-				      "Milter request to drop multi-recipient"));
+	note_recipient(e,
+		       one_address(e, address, "Milter request to drop multi-recipient"));
 	return true;
 }
 
@@ -830,8 +828,8 @@ milter_edit_new(struct message *m, struct milter_source *source_out,
 	return e;
 }
 
-bool
-milter_edit_settle(struct message *m, struct err *err)
+static bool
+settle(struct message *m, struct err *err)
 {
 	struct arena *mem = arena_new();
 	char *block = arena_alloc(mem, COPY_BYTES);
@@ -853,4 +851,20 @@ milter_edit_settle(struct message *m, struct err *err)
 	}
 	arena_free(&mem);
 	return ok || err_errno(err, ERR_TEMP, "write queue file");
+}
+
+bool
+message_end_file(struct message *m, struct err *err)
+{
+	struct queue_writer *w = &m->writer;
+
+	if (!queue_writer_end(w)) {
+		*err = w->err;
+		return false;
+	}
+	if (settle(m, err))
+		return true;
+	w->failed = true;
+	w->err = *err;
+	return false;
 }

@@ -5,17 +5,13 @@
  *
  * The file itself is not touched before all milters agree: what one of them changes in
  * sender, header or body makes a new complete file without a name, which the next one
- * reads; milter_edit_settle() copies the last one over the file under its own name. So a
+ * reads; message_end_file() copies the last one over the file under its own name. So a
  * process that dies leaves an incomplete file, which is no message, and never a mixture.
  * Recipients are added and struck out in place.
  *
  * Limits: a header that is changed has at most HEADER_MAX bytes together with what is
  * added, a new body message_size_limit.
  */
-
-#include <stdbool.h>
-
-#include "base/err.h"
 
 struct message;
 struct milter_changes;
@@ -25,6 +21,3 @@ struct milter_edit;
 /* Both ends live as long as the message. */
 struct milter_edit *milter_edit_new(struct message *m, struct milter_source *source_out,
 				    struct milter_changes *changes_out);
-
-/* After the end record: the file under the message's name gets what was written last. */
-bool milter_edit_settle(struct message *m, struct err *err) MUST_CHECK;

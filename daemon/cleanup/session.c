@@ -23,7 +23,6 @@
 #include "cleanup.h"
 #include "log.h"
 #include "milter.h"
-#include "milter_edit.h"
 
 /* In the size record: what delivery agents must tell or ask the next server. */
 enum { SENDOPT_UTF8 = 1, SENDOPT_UTF8_HEADER = 2, SENDOPT_UTF8_SENDER = 4 };
@@ -174,22 +173,6 @@ sendopts(const struct message *m)
 			       (opts != 0 || m->has_utf8_recipient)
 		       ? opts | SENDOPT_UTF8
 		       : opts;
-}
-
-bool
-message_end_file(struct message *m, struct err *err)
-{
-	struct queue_writer *w = &m->writer;
-
-	if (!queue_writer_end(w)) {
-		*err = w->err;
-		return false;
-	}
-	if (milter_edit_settle(m, err))
-		return true;
-	w->failed = true;
-	w->err = *err;
-	return false;
 }
 
 static void

@@ -75,10 +75,9 @@ route_macro(const struct session *s, struct arena *mem, struct str address,
 	    enum route_part part, struct str *out)
 {
 	const struct smtpd *d = s->smtpd;
-	struct str form = rewrite_form(mem, &d->rewrite,
-				       address.len > 0
-					       ? address
-					       : d->common.empty_address_recipient);
+	struct str form = rewrite_form(
+		mem, &d->rewrite,
+		address.len > 0 ? address : d->common.empty_address_recipient);
 	struct route route;
 	struct err err;
 
@@ -137,7 +136,8 @@ envelope_macro(const struct session *s, struct arena *mem, struct str name,
 	static const struct {
 		const char *name;
 		enum route_part part;
-	} rows[] = {{"addr", ROUTE_ADDRESS}, {"host", ROUTE_HOST}, {"mailer", ROUTE_MAILER}};
+	} rows[] = {
+		{"addr", ROUTE_ADDRESS}, {"host", ROUTE_HOST}, {"mailer", ROUTE_MAILER}};
 	bool is_mail = str_starts(name, STR("mail_"));
 
 	if (!is_mail && !str_starts(name, STR("rcpt_")))
@@ -162,9 +162,8 @@ find_macro(void *arg, struct arena *mem, struct str name, struct str *out)
 	const struct session *s = arg;
 	const struct smtpd *d = s->smtpd;
 	const struct access_request r = session_request(s);
-	struct str bits = r.tls_cipher_bits > 0
-				  ? str_printf(mem, "%d", r.tls_cipher_bits)
-				  : STR_EMPTY;
+	struct str bits = r.tls_cipher_bits > 0 ? str_printf(mem, "%d", r.tls_cipher_bits)
+						: STR_EMPTY;
 	const struct {
 		const char *name;
 		struct str value;
@@ -315,8 +314,8 @@ tell_connect(struct session *s)
 	if (str_to_i64(s->peer.port, 0, UINT16_MAX, &port))
 		known.port = (unsigned)port;
 	answer = milters_connect(s->milters, s->now, &known);
-	s->milter_greeting = str_dup(
-		s->mem, take_answer(s, &answer, &request, ACCESS_CONNECT));
+	s->milter_greeting =
+		str_dup(s->mem, take_answer(s, &answer, &request, ACCESS_CONNECT));
 }
 
 void
@@ -364,9 +363,9 @@ milter_greeting(const struct session *s)
 				  "421 " PRI_STR " Service unavailable - try again later",
 				  STR_ARG(host));
 	if (reply.len > 0 && reply.p[0] == '5')
-		return str_printf(s->now, "%s " PRI_STR " ESMTP not accepting connections",
-				  str_starts(reply, STR("521")) ? "521" : "554",
-				  STR_ARG(host));
+		return str_printf(
+			s->now, "%s " PRI_STR " ESMTP not accepting connections",
+			str_starts(reply, STR("521")) ? "521" : "554", STR_ARG(host));
 	return STR_EMPTY;
 }
 

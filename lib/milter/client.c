@@ -241,8 +241,8 @@ receive(struct milter *m, const char *after, char *letter_out, struct str *data_
 }
 
 bool
-milter_receive(struct milter *m, const struct milter_event *event, char *letter_out,
-	       struct str *data_out, struct milter_answer *answer_out)
+milter_read_packet(struct milter *m, const struct milter_event *event, char *letter_out,
+		   struct str *data_out, struct milter_answer *answer_out)
 {
 	set_time(m, time_of(m, event));
 	return receive(m, milter_command_name(event->letter), letter_out, data_out,
@@ -577,7 +577,7 @@ milter_event_end(struct milter *m, struct arena *mem, const struct milter_event 
 	for (int i = 0; letter == 'p'; i++) {
 		if (i > MILTER_PROGRESS_MAX)
 			return milter_fail(m, "makes no progress");
-		if (!milter_receive(m, event, &letter, &data, &answer))
+		if (!milter_read_packet(m, event, &letter, &data, &answer))
 			return answer;
 	}
 	return milter_common_reply(m, mem, event, letter, data, &answer)

@@ -107,7 +107,7 @@ tell_chunk(struct telling *t, struct buf *chunk, bool *skip_out)
 	for (int i = 0; letter == 'p'; i++) {
 		if (i > MILTER_PROGRESS_MAX)
 			return milter_fail(m, "makes no progress");
-		if (!milter_receive(m, event, &letter, &data, &answer))
+		if (!milter_read_packet(m, event, &letter, &data, &answer))
 			return answer;
 	}
 	*skip_out = letter == 's';
@@ -275,7 +275,7 @@ hear_changes(struct telling *t)
 		char letter;
 
 		arena_reset(t->now);
-		if (!milter_receive(m, event, &letter, &data, &answer))
+		if (!milter_read_packet(m, event, &letter, &data, &answer))
 			return answer;
 		if (letter == 'p') {
 			if (++waits > MILTER_PROGRESS_MAX)

@@ -92,8 +92,9 @@ bool milter_wants(struct milter *m, const struct milter_event *event);
 enum milter_received { MILTER_GOT_PACKET, MILTER_GOT_NOTHING };
 /* One packet of the milter, the connection failed otherwise (*answer_out). A view of data,
  * valid until the next packet. */
-bool milter_receive(struct milter *m, const struct milter_event *event, char *letter_out,
-		    struct str *data_out, struct milter_answer *answer_out);
+bool milter_read_packet(struct milter *m, const struct milter_event *event,
+			char *letter_out, struct str *data_out,
+			struct milter_answer *answer_out);
 /* Those replies that every event may get. False: it is none of them. */
 bool milter_common_reply(struct milter *m, struct arena *mem,
 			 const struct milter_event *event, char letter, struct str data,
