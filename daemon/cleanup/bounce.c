@@ -34,7 +34,7 @@ ask(struct ipc *ipc, struct arena *mem, const struct ipc_message *message,
 
 static bool
 append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
-       const struct cleanup_text *why, struct err *err)
+       const struct cleanup_text *text, struct err *err)
 {
 	const struct msg_bounce_append entry = {
 		.queue_id = m->id,
@@ -43,9 +43,9 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 		.offset = r->offset,
 		.dsn_orcpt = r->dsn_orcpt,
 		.dsn_notify = r->dsn_notify,
-		.dsn = str_from(why->dsn),
+		.dsn = str_from(text->dsn),
 		.action = STR("failed"),
-		.reason = str_from(why->text),
+		.reason = str_from(text->text),
 		.mta_type = STR_EMPTY,
 		.mta_name = STR_EMPTY,
 		.diag_type = STR_EMPTY,
@@ -56,7 +56,7 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 	if (!ask(ipc, m->mem, &ipc_bounce_append, &entry, err))
 		return false;
 	log_bounced(m->cleanup->daemon->log, m->id, r->address, r->original, delay,
-		    why->dsn, why->text);
+		    text->dsn, text->text);
 	return true;
 }
 
@@ -67,10 +67,30 @@ return_what(const struct message *m, const struct queue_file *f)
 	return (m->status & CLEANUP_SIZE) != 0 ? DSN_RET_HDRS : f->dsn_ret;
 }
 
+/* "554 5.7.9 no way": what a milter has said instead of the usual text. */
+static struct cleanup_text
+why(struct message *m)
+{
+	struct cleanup_text text = *cleanup_text_find(m->status);
+	struct str rest = m->why;
+	struct str code = str_head(rest, str_index(rest, ' '));
+
+	if ((m->status & CLEANUP_CONT) == 0 || code.len != 3 || !char_is_digit(code.p[0]))
+		return text;
+	rest = str_skip(rest, code.len + 1);
+	code = str_head(rest, str_index(rest, ' '));
+	if (str_starts(code, STR("5.")) && code.len < rest.len) {
+		text.dsn = str_c(m->mem, code);
+		rest = str_skip(rest, code.len + 1);
+	}
+	text.text = str_c(m->mem, str_printable(m->mem, rest, false));
+	return text;
+}
+
 static bool
 report(struct message *m, struct ipc *ipc, struct err *err)
 {
-	const struct cleanup_text *why = cleanup_text_find(m->status);
+	const struct cleanup_text text = why(m);
 	struct queue_file f;
 	int64_t offset;
 
@@ -84,7 +104,7 @@ report(struct message *m, struct ipc *ipc, struct err *err)
 					   err))
 			return false;
 		for (size_t i = 0; i < n; i++) {
-			if (!append(m, ipc, &list[i], why, err))
+			if (!append(m, ipc, &list[i], &text, err))
 				return false;
 		}
 	}

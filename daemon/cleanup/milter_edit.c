@@ -46,7 +46,7 @@ struct milter_edit {
 	struct arena *read_mem;
 	struct queue_content content;
 	struct header_splitter splitter;
-	bool header_over;
+	bool header_over, content_over;
 	bool received_seen;
 	struct str rest; /* what is to come before the next line of the body */
 
@@ -96,7 +96,7 @@ open_content(struct milter_edit *e)
 	arena_reset(e->read_mem);
 	queue_content_init(e->read_mem, &e->content, w->fd, w->content_start);
 	header_splitter_init(e->read_mem, &e->splitter, HEADER_MAX);
-	e->header_over = e->received_seen = false;
+	e->header_over = e->content_over = e->received_seen = false;
 	e->rest = STR_EMPTY;
 }
 
@@ -129,7 +129,7 @@ next_field(struct milter_edit *e, struct str *field_out)
 			return MILTER_READ_FAILED;
 		}
 		if (got == QUEUE_CONTENT_END) {
-			e->header_over = true;
+			e->header_over = e->content_over = true;
 			if (header_splitter_end(&e->splitter, field_out))
 				return MILTER_READ_GOT;
 			return MILTER_READ_END;
@@ -217,6 +217,8 @@ source_body(void *arg, struct str *text_out)
 		e->rest = STR_EMPTY;
 		return MILTER_READ_GOT;
 	}
+	if (e->content_over)
+		return MILTER_READ_END;
 	switch (queue_content_next(&e->content, text_out, &err)) {
 	case QUEUE_CONTENT_LINE:
 		e->rest = STR("\r\n");
@@ -226,6 +228,7 @@ source_body(void *arg, struct str *text_out)
 	case QUEUE_CONTENT_PART:
 		return MILTER_READ_GOT;
 	case QUEUE_CONTENT_END:
+		e->content_over = true;
 		return MILTER_READ_END;
 	case QUEUE_CONTENT_FAILED:
 		break;

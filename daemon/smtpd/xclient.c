@@ -76,7 +76,8 @@ set_peer(struct session *s, const struct smtp_attributes *a)
 
 	set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->name, &p->name_status);
 	/* The name that was verified is also the one before verification. */
-	set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->reverse_name, &p->reverse_status);
+	if (a->known[SMTP_ATTRIBUTE_NAME] == SMTP_SAID)
+		set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->reverse_name, &p->reverse_status);
 	set_name(s, a, SMTP_ATTRIBUTE_REVERSE_NAME, &p->reverse_name, &p->reverse_status);
 	set_text(s->mem, a, SMTP_ATTRIBUTE_ADDR, &p->address);
 	set_text(s->mem, a, SMTP_ATTRIBUTE_PORT, &p->port);

@@ -285,7 +285,8 @@ connect_to(struct milter *m, struct arena *mem, struct milter_answer *answer_out
 		m->stream = NULL;
 		w->warn(w->arg,
 			str_printf(mem, "connect to Milter service " PRI_STR ": %s",
-				   STR_ARG(m->setting->text), err.text));
+				   STR_ARG(m->setting->text),
+				   err.errnum != 0 ? strerror(err.errnum) : err.text));
 	}
 	if (m->stream != NULL)
 		return true;
@@ -444,7 +445,7 @@ milter_put_macros(struct milter *m, struct arena *mem, enum milter_stage stage,
 bool
 milter_wants(struct milter *m, const struct milter_event *event)
 {
-	return m->state == MILTER_READY && (m->flags & event->off) == 0;
+	return m->state == MILTER_READY && ((m->flags | m->skipped) & event->off) == 0;
 }
 
 size_t
@@ -527,8 +528,12 @@ milter_common_reply(struct milter *m, struct arena *mem, const struct milter_eve
 		return true;
 	}
 	switch (letter) {
+	case 's':
+		if (event->is_content)
+			m->skipped |= event->off;
+		*answer_out = go_on;
+		return true;
 	case 'c':
-	case 's': /* the caller has looked whether it means more */
 		*answer_out = go_on;
 		return true;
 	case 'a':

@@ -88,47 +88,30 @@ tell_end_of_header(struct telling *t)
 	return milter_event_end(m, t->mem, &milter_end_of_header_event, mark);
 }
 
-/* "skip" means: no more of the body. */
 static struct milter_answer
-tell_chunk(struct telling *t, struct buf *chunk, bool *skip_out)
+tell_chunk(struct telling *t, struct buf *chunk)
 {
-	const struct milter_event *event = &milter_body_event;
 	struct milter *m = t->m;
-	struct milter_answer answer = go_on;
-	size_t mark = milter_event_begin(m, t->now, event);
-	struct str data;
-	char letter = 'p';
+	size_t mark = milter_event_begin(m, t->now, &milter_body_event);
 
 	buf_add(m->all->out, buf_str(chunk));
 	buf_clear(chunk);
-	milter_packet_end(m->all->out, mark);
-	if (!milter_send_out(m, event, &answer) || (m->flags & event->silent) != 0)
-		return answer;
-	for (int i = 0; letter == 'p'; i++) {
-		if (i > MILTER_PROGRESS_MAX)
-			return milter_fail(m, "makes no progress");
-		if (!milter_read_packet(m, event, &letter, &data, &answer))
-			return answer;
-	}
-	*skip_out = letter == 's';
-	return milter_common_reply(m, t->mem, event, letter, data, &answer)
-		       ? answer
-		       : milter_unexpected(m, event, letter);
+	return milter_event_end(m, t->mem, &milter_body_event, mark);
 }
 
 static struct milter_answer
-tell_text(struct telling *t, struct buf *chunk, struct str text, bool *skip)
+tell_text(struct telling *t, struct buf *chunk, struct str text)
 {
 	struct milter_answer answer = go_on;
 
-	while (text.len > 0 && answer.verdict == MILTER_CONTINUE && !*skip &&
-	       t->m->state == MILTER_READY) {
+	while (text.len > 0 && answer.verdict == MILTER_CONTINUE &&
+	       milter_wants(t->m, &milter_body_event)) {
 		struct str piece = str_head(text, MILTER_CHUNK_BYTES - chunk->len);
 
 		buf_add(chunk, piece);
 		text = str_skip(text, piece.len);
 		if (chunk->len == MILTER_CHUNK_BYTES)
-			answer = tell_chunk(t, chunk, skip);
+			answer = tell_chunk(t, chunk);
 	}
 	return answer;
 }
@@ -138,20 +121,19 @@ tell_body(struct telling *t)
 {
 	struct buf *chunk = buf_new(t->now, MILTER_CHUNK_BYTES);
 	struct milter_answer answer = go_on;
-	bool skip = !milter_wants(t->m, &milter_body_event);
 	struct str text;
 
-	while (!skip && answer.verdict == MILTER_CONTINUE &&
-	       t->m->state == MILTER_READY) {
+	while (answer.verdict == MILTER_CONTINUE &&
+	       milter_wants(t->m, &milter_body_event)) {
 		switch (t->source->body(t->source->arg, &text)) {
 		case MILTER_READ_FAILED:
 			return break_off(t);
 		case MILTER_READ_END:
-			return chunk->len > 0 ? tell_chunk(t, chunk, &skip) : answer;
+			return chunk->len > 0 ? tell_chunk(t, chunk) : answer;
 		case MILTER_READ_GOT:
 			break;
 		}
-		answer = tell_text(t, chunk, text, &skip);
+		answer = tell_text(t, chunk, text);
 	}
 	return answer;
 }
@@ -323,6 +305,7 @@ tell_message(struct telling *t)
 		tell_header, tell_end_of_header, tell_body, tell_end};
 	struct milter_answer answer = go_on;
 
+	t->m->skipped = 0;
 	if (!t->source->rewind(t->source->arg))
 		return break_off(t);
 	for (size_t i = 0; i < ARRAY_LEN(steps) && answer.verdict == MILTER_CONTINUE &&

@@ -122,6 +122,9 @@ tell_one(struct milter *m, struct arena *mem, const struct milter_event *event,
 
 	if (m->state != MILTER_READY)
 		return m->state == MILTER_DONE_MESSAGE ? none : m->standing;
+	if (m->version >= MILTER_VERSION_MIN &&
+	    (milter_version_lacks(m->version) & event->off) != 0)
+		return none;
 	if (!milter_wants(m, event)) {
 		/* Macros are for later events, too. */
 		size_t begin;

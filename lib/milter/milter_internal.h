@@ -35,7 +35,8 @@ struct milter {
 	enum milter_state state;
 	int version;
 	uint32_t actions;
-	uint32_t flags;                         /* MILTER_NO_*, MILTER_NOREPLY_* ... */
+	uint32_t flags;   /* MILTER_NO_*, MILTER_NOREPLY_* ... */
+	uint32_t skipped; /* MILTER_NO_* of what it wants no more of in this message */
 	struct str names[MILTER_STAGES];        /* of macros */
 	struct str values[MILTER_SYMBOL_LISTS]; /* imported: encoded values instead */
 	bool is_imported;

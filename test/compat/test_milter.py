@@ -80,8 +80,8 @@ SCENARIOS = [
         0: "j {client_addr} {client_name} {client_port} {client_ptr} {client_resolve} {daemon_port} {if_addr}",
         1: "{client_connections} _ v", 2: "{mail_addr} {mail_host} {mail_mailer} i {msg_id}",
         3: "{rcpt_addr} {rcpt_host} {rcpt_mailer} i {nrcpts}", 4: "i j v {mail_addr} {client_addr}",
-        5: "i j v _ {mail_addr} {rcpt_addr} {client_addr} {client_name} {daemon_name} b {x_default}",
-        6: "i {mail_addr} {mail_host} {mail_mailer} {rcpt_addr} {rcpt_host} {rcpt_mailer}"})}),
+        5: "i j v _ {client_addr} {client_name} {daemon_name} b {x_default}",
+        6: "i j {client_addr}"})}),
     ("symbols not asked", "one", SEND, {"options": flags(0, actions=0xFF, symbols={0: "j", 1: ""})}),
     ("symbols empty", "one", SEND, {"options": flags(0, symbols={0: "", 2: "", 5: ""})}),
     ("symbols odd", "one", SEND, {"options": flags(0, symbols={0: "j,v", 2: "  {mail_addr}   i ", 99: "x"})}),
@@ -195,7 +195,6 @@ SCENARIOS = [
      {"options": flags(0, symbols={0: "{client_addr} {client_name} {client_port} _ {client_ptr} {client_resolve}",
                                    2: "{auth_type} {auth_authen} {auth_author} i",
                                    5: "{auth_type} {auth_authen} {client_addr} {client_name} _"})}),
-    ("xclient v6", "xclient", [EHLO, "XCLIENT NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1", *SEND], {}),
     ("xclient unknown", "xclient", [EHLO, "XCLIENT NAME=[TEMPUNAVAIL] ADDR=[UNAVAILABLE]", *SEND], {}),
     ("maps", "maps", SEND, {}),
     ("maps disabled", "disabled", SEND, {}),
@@ -262,6 +261,22 @@ LAST = [
 
 # Where ours is meant to differ: scenario and why.
 DIFFERENT = {
+    "unknown accept": "a milter that accepts an unknown command: Debian's smtpd panics",
+    "unknown discard": "the same; ours does not discard the message that follows, either",
+    **{f"{stage} shutdown": "Debian's says 250, and drops the message" for stage in
+       ("header", "eoh", "body", "eom")},
+    "code 550-5.7.1 one\r\n551 5.7.1 two": "all lines of a reply have the code of the first",
+    "code 550 5.7.1 bad\rtext": "no control characters in replies",
+    "code 550 5.7.1 bad\ntext": "every line of a reply has a code",
+    "trailing bytes": "the number in the warning is that of the bytes",
+    "half packet": "the warning says that the packet is not complete",
+    "add folded": "no CR before a line end inside a header field",
+    "add odd": "a name that is none would end the header for others",
+    "add nothing": "the same",
+    "sender 8": "an address that is none",
+    "body newlines": "a stray CR becomes a blank, as in all bodies",
+    "body split": "pieces of a new body may come between other changes",
+    "submit shutdown": "Debian's drops the message",
 }
 
 
@@ -329,22 +344,27 @@ class Side:
         text = re.sub(r"(connect \S+ [46] )\d+", r"\1PORT", text)
         text = re.sub(r"(client_port}=\[)\d{4,}", r"\1PORT", text)
         text = re.sub(r"from userid \d+", "from userid N", text)
-        return text
+        text = re.sub(r"(reply packet header|EOF while reading data): .*", r"\1: WHY", text)
+        text = re.sub(r"(unreasonable packet length: \d+ > )\d+", r"\1LIMIT", text)
+        return re.sub(r"\bdelay=[0-9.]+, delays=[0-9./]+", "delay=T", text)
 
     def messages(self):
         """Everything queued: where, sender, recipients, content."""
         told = []
-        for entry in sorted(self.instance.queue_list(), key=lambda e: e["arrival_time"]):
-            text = self.instance.run("postcat", "-hbq", entry["queue_id"]).stdout.decode("utf-8", "replace")
+        for entry in self.instance.queue_list():
+            # What a report says is for test_bounce.
+            text = "report" if entry["sender"] == "MAILER-DAEMON" and "@b.example" in entry["recipients"][0]["address"] \
+                else self.instance.run("postcat", "-hbq", entry["queue_id"]).stdout.decode("utf-8", "replace")
             told.append((entry["queue_name"].replace("incoming", "active").replace("active", "deferred"),
                          entry["sender"], sorted(r["address"] for r in entry["recipients"]),
                          self.normal(text)))
-        return told
+        return sorted(told)
 
     def log_lines(self, before):
         return [self.normal(line.text) for line in self.instance.log.lines()[before:]
                 if line.program in ("smtpd", "cleanup", "pickup") and
-                re.search("milter|warning|reject|hold|discard|message-id", line.text)]
+                re.search("milter|Milter|warning|reject|hold|discard", line.text)
+                and not re.search("non-SMTP|error writing|unknown DSN NOTIFY", line.text)]
 
     def forget(self):
         self.instance.run("postsuper", "-d", "ALL")
@@ -367,7 +387,9 @@ class Side:
             talk.told.append("no reply")
         finally:
             talk.socket.close()
-        heard = [self.normal(line) for milter in milters for line in milter.told()]
+        # Whether a milter sees the end or an error depends on what it has not yet read.
+        heard = ["end" if line == "broken" else self.normal(line)
+                 for milter in milters for line in milter.told()]
         self.settle()
         self.found[name] = ([self.normal(line.rstrip("\r")) for line in talk.told], heard,
                             self.log_lines(before), self.messages())
