@@ -97,7 +97,7 @@ class Milter:
         self.where = where
         self.options = options
         self.replies = {}
-        self.lines = []
+        self.talks = []  # what was heard, by connection
         self.offers = []
         self.changed = threading.Condition()
         self.connections = set()
@@ -121,21 +121,22 @@ class Milter:
         with self.changed:
             self.options = options or (6, ALL_ACTIONS, 0, None)
             self.replies = replies
-            self.lines = []
+            self.talks = []
             self.offers = []
 
     def told(self, seconds=10):
         """Everything that was heard, once no connection is open any more."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.busy == 0, seconds):
-                raise AssertionError(f"milter connections still open: {self.lines}")
-            return list(self.lines)
+                raise AssertionError(f"milter connections still open: {self.talks}")
+            return [line for talk in self.talks for line in talk]
 
     def heard(self, text, seconds=10):
         """Wait for a line that begins so."""
         with self.changed:
-            if not self.changed.wait_for(lambda: any(l.startswith(text) for l in self.lines), seconds):
-                raise AssertionError(f"not heard: {text}: {self.lines}")
+            if not self.changed.wait_for(lambda: any(line.startswith(text) for talk in self.talks
+                                                     for line in talk), seconds):
+                raise AssertionError(f"not heard: {text}: {self.talks}")
 
     def close(self):
         # shutdown() wakes accept(), which close() would not.
@@ -168,14 +169,17 @@ class Milter:
             with self.changed:
                 self.busy += 1
                 self.connections.add(connection)
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+                talk = []
+                self.talks.append(talk)
+            threading.Thread(target=self._talk, args=(connection, talk), daemon=True).start()
 
-    def _talk(self, connection):
+    def _talk(self, connection, talk):
         try:
-            while self._packet(connection):
+            while self._packet(connection, talk):
                 pass
         except OSError:
-            self._note("broken")
+            # Whether it is the end or an error depends on what was not yet read.
+            self._note(talk, "end")
         finally:
             connection.close()
             with self.changed:
@@ -183,9 +187,9 @@ class Milter:
                 self.busy -= 1
                 self.changed.notify_all()
 
-    def _note(self, line):
+    def _note(self, talk, line):
         with self.changed:
-            self.lines.append(line)
+            talk.append(line)
             self.changed.notify_all()
 
     def _read(self, connection, count):
@@ -197,17 +201,17 @@ class Milter:
             data += more
         return data
 
-    def _packet(self, connection):
+    def _packet(self, connection, talk):
         head = self._read(connection, 4)
         body = head and self._read(connection, struct.unpack(">I", head)[0])
         if not body:
-            self._note("end")
+            self._note(talk, "end")
             return False
         name = EVENTS.get(body[:1], repr(body[:1]))
         data = body[1:]
         if name == "negotiate":
-            return self._negotiate(connection, data)
-        self._note(self._describe(name, data))
+            return self._negotiate(connection, talk, data)
+        self._note(talk, self._describe(name, data))
         if name == "quit":
             return False
         return name not in ANSWERED or self._answer(connection, name)
@@ -225,12 +229,12 @@ class Milter:
             return f"body {len(data)} {data[:200]!r}"
         return " ".join([name, *(repr(t) for t in _texts(data))])
 
-    def _negotiate(self, connection, data):
+    def _negotiate(self, connection, talk, data):
         version, actions, protocol, symbols = self.options
         offer = struct.unpack(">III", data[:12])
         with self.changed:
             self.offers.append(offer)
-        self._note("negotiate %d %#x %#x" % offer)
+        self._note(talk, "negotiate %d %#x %#x" % offer)
         if isinstance(version, (bytes, str)):
             return self._send(connection, version)
         answer = struct.pack(">III", version, actions, protocol)
