@@ -294,11 +294,18 @@ connect_to(struct milter *m, struct arena *mem, struct milter_answer *answer_out
 	return false;
 }
 
+static uint32_t
+offered_flags(const struct milter *m)
+{
+	return milter_version_flags(m->setting->version) |
+	       (m->setting->no_header_reply ? (uint32_t)MILTER_NOREPLY_HEADER : 0u);
+}
+
 static bool
 check_options(struct milter *m, const struct milter_options *o,
 	      struct milter_answer *answer_out)
 {
-	uint32_t flags = milter_version_flags(m->setting->version);
+	uint32_t flags = offered_flags(m);
 
 	if (o->version > (uint32_t)m->setting->version) {
 		*answer_out = milter_fail(
@@ -320,11 +327,10 @@ check_options(struct milter *m, const struct milter_options *o,
 		milter_warn(m, "ignoring unknown macro type %u", o->unknown_stage);
 	m->version = (int)o->version;
 	m->actions = o->actions;
-	m->flags = (o->flags & flags) | milter_version_lacks(m->setting->version) |
-		   (o->version < MILTER_VERSION_MIN
-			    ? 0u
-			    : milter_version_lacks((int)o->version)) |
-		   (m->setting->no_header_reply ? MILTER_NOREPLY_HEADER : 0u);
+	m->flags =
+		(o->flags & flags) | milter_version_lacks(m->setting->version) |
+		(o->version < MILTER_VERSION_MIN ? 0u
+						 : milter_version_lacks((int)o->version));
 	return true;
 }
 
@@ -351,7 +357,7 @@ agree(struct milter *m, struct milter_answer *answer_out)
 	mark = milter_packet_begin(out, 'O');
 	milter_put_number(out, (uint32_t)m->setting->version);
 	milter_put_number(out, MILTER_ACTIONS);
-	milter_put_number(out, milter_version_flags(m->setting->version));
+	milter_put_number(out, offered_flags(m));
 	milter_packet_end(out, mark);
 	set_time(m, m->setting->connect_ms);
 	if (stream_write(m->stream, buf_str(out)) != STREAM_OK) {

@@ -55,7 +55,7 @@ struct milter_setting {
 	int64_t content_ms;
 	enum milter_failure failure;
 	int version;          /* the highest that we offer */
-	bool no_header_reply; /* nothing answers headers, whatever was agreed */
+	bool no_header_reply; /* offered whatever the version */
 };
 
 struct milter_list {
