@@ -182,16 +182,21 @@ milter_options_parse(struct str data, struct milter_options *out)
 
 /* ---- replies to the client ---- */
 
-/* "550 5.7.1 text", with - for the blank in all but the last line. */
+/* "550 text", "450-text" */
 static bool
-is_reply_line(struct str line, bool is_last)
+has_code(struct str line)
 {
-	if (line.len < 4 || (line.p[0] != '4' && line.p[0] != '5') ||
-	    !char_is_digit(line.p[1]) || !char_is_digit(line.p[2]) ||
-	    line.p[3] != (is_last ? ' ' : '-'))
-		return false;
-	/* What could be a status code is of the same class. */
-	return line.len == 4 || !char_is_digit(line.p[4]) || line.p[4] == line.p[0];
+	return line.len >= 4 && (line.p[0] == '4' || line.p[0] == '5') &&
+	       char_is_digit(line.p[1]) && char_is_digit(line.p[2]) &&
+	       (line.p[3] == ' ' || line.p[3] == '-');
+}
+
+/* What could be a status code is of the same class. */
+static bool
+is_reply(struct str text)
+{
+	return has_code(text) &&
+	       (text.len == 4 || !char_is_digit(text.p[4]) || text.p[4] == text.p[0]);
 }
 
 /* "%%" means "%": libmilter has its callers double it. */
@@ -215,7 +220,7 @@ add_line(struct buf *out, struct str line, bool is_last)
 {
 	struct str text = line;
 
-	if (is_reply_line(line, false) || is_reply_line(line, true))
+	if (has_code(line))
 		text = str_skip(line, 4);
 	if (out->len > 0) {
 		buf_add_c(out, "\r\n");
@@ -233,10 +238,8 @@ milter_reply_clean(struct arena *mem, struct str text, struct str *clean_out)
 	struct buf *out = buf_new(mem, SIZE_MAX / 4);
 	struct str rest = text;
 	struct str line;
-	bool more = text.len > 0 && text.len <= MILTER_REPLY_MAX &&
-		    (is_reply_line(text, true) || is_reply_line(text, false));
 
-	if (!more)
+	if (text.len > MILTER_REPLY_MAX || !is_reply(text))
 		return false;
 	while (str_line(&rest, &line))
 		add_line(out, line, rest.len == 0);
