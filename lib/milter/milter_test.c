@@ -54,23 +54,40 @@ static const struct row rows[] = {
 	{{PACKET("O\0\0\0\7\0\0\0\0\0\0\0\0")},
 	 "warning: milter test: protocol version 7 conflict with MTA protocol version 6\n"
 	 "connect: refuse 451 4.7.1 Service unavailable - try again later\n"},
-	{{PACKET(OPTIONS), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
-	  PACKET("c"), PACKET("c"), PACKET("c"), PACKET("p"), PACKET("c"),
-	  PACKET("hX-A\0one\0"), PACKET("i\0\0\0\2X-B\0two\0"), PACKET("m\0\0\0\0From\0\0"),
-	  PACKET("e<s@t>\0RET=HDRS\0"), PACKET("+r@t\0"), PACKET("-q@t\0"),
-	  PACKET("bnew"), PACKET("qodd\0"), PACKET("c")},
+	{{PACKET(OPTIONS),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("c"),
+	  PACKET("p"),
+	  PACKET("c"),
+	  PACKET("hX-A\0one\0"),
+	  PACKET("i\0\0\0\2X-B\0two\0"),
+	  PACKET("m\0\0\0\0From\0\0"),
+	  PACKET("e<s@t>\0RET=HDRS\0"),
+	  PACKET("+r@t\0"),
+	  PACKET("-q@t\0"),
+	  PACKET("bnew"),
+	  PACKET("qodd\0"),
+	  PACKET("c")},
 	 "add 0 [X-A] [ one]\ninsert 2 [X-B] [ two]\nchange 1 [From] []\n"
 	 "sender 0 [<s@t>] [RET=HDRS]\nrecipient 0 [r@t] []\nno recipient 0 [q@t] []\n"
-	 "body 4 [] []\nkeep 0 [] []\nmessage: hold \n"},
+	 "body 3 [] []\nkeep 0 [] []\nmessage: hold \n"},
 	/* What a milter began to change is forgotten when it then fails. */
-	{{PACKET(OPTIONS), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
-	  PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("hX-A\0one\0")},
+	{{PACKET(OPTIONS), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
+	  PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
+	  PACKET("hX-A\0one\0")},
 	 "add 0 [X-A] [ one]\n"
 	 "warning: milter test: can't read SMFIC_BODYEOB reply packet header: end of "
 	 "input\nforget 0 [] []\n"
 	 "message: refuse 451 4.7.1 Service unavailable - try again later\n"},
-	{{PACKET(OPTIONS), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
-	  PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("hX-A")},
+	{{PACKET(OPTIONS), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
+	  PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"), PACKET("c"),
+	  PACKET("hX-A")},
 	 "warning: milter test: packet too short for string\nforget 0 [] []\n"
 	 "message: refuse 451 4.7.1 Service unavailable - try again later\n"},
 };
@@ -89,9 +106,8 @@ static void
 test_sessions(void **state UNUSED)
 {
 	const struct milter_settings settings = make_settings();
-	struct milter_setting one = {.text = STR("test"),
-				     .version = 6,
-				     .failure = MILTER_FAIL_TEMPFAIL};
+	struct milter_setting one = {
+		.text = STR("test"), .version = 6, .failure = MILTER_FAIL_TEMPFAIL};
 	const struct milter_list list = {1, &one};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -131,9 +147,8 @@ test_default_actions(void **state UNUSED)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct arena *mem = arena_new();
-		struct milter_setting one = {.text = STR("test"),
-					     .version = 6,
-					     .failure = cases[i].failure};
+		struct milter_setting one = {
+			.text = STR("test"), .version = 6, .failure = cases[i].failure};
 		const struct milter_list list = {1, &one};
 		struct str told = talk_play(mem, &settings, &list, STR_EMPTY, 0);
 		size_t at = str_find(told, STR("handshake\n"));

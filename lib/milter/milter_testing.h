@@ -170,10 +170,8 @@ talk_play(struct arena *mem, const struct milter_settings *settings,
 			 .step = step,
 			 .sent = buf_new(mem, TALK_MAX),
 			 .told = buf_new(mem, SIZE_MAX / 4)};
-	const struct milter_world world = {.open = talk_open,
-					   .warn = talk_warn,
-					   .macro = talk_macro,
-					   .arg = &t};
+	const struct milter_world world = {
+		.open = talk_open, .warn = talk_warn, .macro = talk_macro, .arg = &t};
 	const struct milter_client client = {.name = STR("client"),
 					     .address = STR("192.0.2.1"),
 					     .port = 25,
@@ -201,8 +199,7 @@ talk_play(struct arena *mem, const struct milter_settings *settings,
 	       talk_answer(&t, "mail", milters_mail(m, mem, &address, 1)) &&
 	       talk_answer(&t, "rcpt", milters_rcpt(m, mem, &address, 1)) &&
 	       talk_answer(&t, "data", milters_data(m, mem)) &&
-	       talk_answer(&t, "message",
-			   milters_message(m, mem, &source, &changes)));
+	       talk_answer(&t, "message", milters_message(m, mem, &source, &changes)));
 	milters_abort(m);
 	milters_free(&m);
 	return buf_str(t.told);

@@ -405,7 +405,7 @@ def records(instance, queue_id):
     text = re.sub(r"(?m)^(\*\*\* [A-Z ]+) \S*ID ", r"\1 FILE ", text)
     text = re.sub(r"(?m)^(message_arrival_time|create_time|named_attribute: create_time=).*", r"\1", text)
     text = re.sub(r"(client_port=)\d+", r"\1PORT", text)
-    text = re.sub(r"(?m)\w{3}, \d\d \w{3} \d{4} [0-9:]{8} \+0000 \(UTC\)", "DATE", text)
+    text = re.sub(r"(?m)\w{3}, [ \d]\d \w{3} \d{4} [0-9:]{8} \+0000 \(UTC\)", "DATE", text)
     text = re.sub(r"<\d{14}\.ID@", "<DATE.ID@", text)
     # The place of the content follows from the number of digits in the port; what a long
     # line counts for in the second size is cleanup's to say.

@@ -14,9 +14,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *mem = arena_new();
 	struct milter_settings settings = {.version = 6, .failure = MILTER_FAIL_TEMPFAIL};
-	struct milter_setting one = {.text = STR("fuzz"),
-				     .version = 6,
-				     .failure = MILTER_FAIL_TEMPFAIL};
+	struct milter_setting one = {
+		.text = STR("fuzz"), .version = 6, .failure = MILTER_FAIL_TEMPFAIL};
 	const struct milter_list list = {1, &one};
 	struct str words = str_from_mem(data, size);
 	struct str told;
