@@ -278,7 +278,7 @@ milter_sender(struct message *m)
 void
 milter_recipient(struct message *m, struct str address)
 {
-	struct milter_talk *t = m->talk;
+	struct milter_talk *t;
 	struct milter_answer answer;
 
 	if ((m->flags & CLEANUP_FLAG_MILTER) == 0)

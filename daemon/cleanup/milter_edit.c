@@ -111,7 +111,27 @@ source_rewind(void *arg)
 	return true;
 }
 
-/* The next field; of a line in pieces all pieces. */
+/* A line of the header, or the first piece of one; *field_out: the field that it ended. */
+static void
+begin_line(struct milter_edit *e, struct str text, bool whole, struct str *field_out)
+{
+	switch (header_splitter_line(&e->splitter, text, field_out)) {
+	case HEADER_MORE:
+	case HEADER_FIELD:
+		break;
+	case HEADER_END_LINE:
+		e->header_over = true;
+		break;
+	case HEADER_END_TEXT:
+	case HEADER_BODY:
+		e->header_over = true;
+		e->rest = str_concat(e->read_mem, text, whole ? STR("\r\n") : STR_EMPTY);
+		break;
+	}
+}
+
+/* The next field. A line in pieces is read to its end, as later pieces belong to the field
+ * that it began. */
 static enum milter_read
 next_field(struct milter_edit *e, struct str *field_out)
 {
@@ -120,7 +140,7 @@ next_field(struct milter_edit *e, struct str *field_out)
 	struct str text;
 	struct err err;
 
-	while (!e->header_over) {
+	while (!e->header_over && (field.len == 0 || is_piece)) {
 		enum queue_content_result got =
 			queue_content_next(&e->content, &text, &err);
 
@@ -130,44 +150,18 @@ next_field(struct milter_edit *e, struct str *field_out)
 		}
 		if (got == QUEUE_CONTENT_END) {
 			e->header_over = e->content_over = true;
-			if (header_splitter_end(&e->splitter, field_out))
-				return MILTER_READ_GOT;
-			return MILTER_READ_END;
+			IGNORE(field.len > 0 ||
+			       header_splitter_end(&e->splitter, &field));
+			break;
 		}
-		if (is_piece) {
+		if (is_piece)
 			header_splitter_more(&e->splitter, text);
-		} else {
-			switch (header_splitter_line(&e->splitter, text, &field)) {
-			case HEADER_MORE:
-			case HEADER_FIELD:
-				break;
-			case HEADER_END_LINE:
-				e->header_over = true;
-				break;
-			case HEADER_END_TEXT:
-			case HEADER_BODY:
-				e->header_over = true;
-				e->rest =
-					str_concat(e->read_mem, text,
-						   got == QUEUE_CONTENT_LINE ? STR("\r\n")
-									     : STR_EMPTY);
-				break;
-			}
-		}
+		else
+			begin_line(e, text, got == QUEUE_CONTENT_LINE, &field);
 		is_piece = got == QUEUE_CONTENT_PART;
-		if (field.len > 0) {
-			*field_out = field;
-			/* The pieces of the line that began after it belong to the next
-			 * field. */
-			if (!is_piece || e->header_over)
-				return MILTER_READ_GOT;
-		}
 	}
-	if (field.len > 0) {
-		*field_out = field;
-		return MILTER_READ_GOT;
-	}
-	return MILTER_READ_END;
+	*field_out = field;
+	return field.len > 0 ? MILTER_READ_GOT : MILTER_READ_END;
 }
 
 static bool
@@ -505,14 +499,13 @@ strike_recipient(struct milter_edit *e, struct str address)
 	struct arena *mem = arena_new();
 	struct str original = STR_EMPTY;
 	struct record_reader reader;
-	enum record_result got;
 	struct record r;
 	struct err err = {.kind = ERR_TEMP};
 	bool ok = true;
 
 	record_reader_init(&reader, w->fd,
 			   buf_new(mem, RECORD_DATA_MAX + 2 * RECORD_READER_BYTES));
-	while (ok && (got = record_reader_next(&reader, &r, &err)) == RECORD_GOT) {
+	while (ok && record_reader_next(&reader, &r, &err) == RECORD_GOT) {
 		if (r.letter == RECORD_LETTER(MESSAGE)) {
 			record_reader_seek(&reader, w->content_end);
 		} else if (r.letter == RECORD_LETTER(ORIGINAL)) {

@@ -23,8 +23,8 @@ struct smtpd;
 /* smtpd_milters and smtpd_milter_maps. */
 bool milter_load(struct smtpd *d, struct err *err) MUST_CHECK;
 
-/* The client is known (also after XCLIENT, and after STARTTLS): choose the milters, connect
- * to them, tell them. Before a second call: milter_leave(). */
+/* The client is known (also after XCLIENT, and after STARTTLS): choose the milters,
+ * connect to them, tell them. Before a second call: milter_leave(). */
 void milter_session_start(struct session *s);
 void milter_session_restart(struct session *s);
 /* Take leave. */

@@ -4,16 +4,17 @@
  * The MTA's side of the Sendmail milter protocol, versions 2 to 6, with one or more
  * milters in order (facts: protocols 7).
  *
- * struct milters is a conversation about one client with all milters of a list. It is used
- * from a fiber: a function tells an event to each milter in turn, waits for its answer, and
- * stops at the first that is not "continue". What a milter has said about the connection
- * or the message (accept, reject) it is not asked again. A milter that cannot be reached,
- * is too slow, or does not keep to the protocol is told so in the log and gets its default
- * action; mail is never lost or passed by it unless that action is "accept".
+ * struct milters is a conversation about one client with all milters of a list. It is
+ * used from a fiber: a function tells an event to each milter in turn, waits for its
+ * answer, and stops at the first that is not "continue". What a milter has said about
+ * the connection or the message (accept, reject) it is not asked again. A milter that
+ * cannot be reached, is too slow, or does not keep to the protocol is told so in the log
+ * and gets its default action; mail is never lost or passed by it unless that action is
+ * "accept".
  *
  * Two processes take part: smtpd tells connection and envelope; then each connection is
- * handed over (struct milter_state and its descriptor) to cleanup, which tells the content
- * and applies what is to be changed. smtpd keeps its end for the next message.
+ * handed over (struct milter_state and its descriptor) to cleanup, which tells the
+ * content and applies what is to be changed. smtpd keeps its end for the next message.
  *
  * Limits: a packet has at most MILTER_PACKET_MAX bytes, a reply MILTER_REPLY_MAX, the
  * macro names that a milter asks for MILTER_SYMLIST_MAX per stage, the changes to a
@@ -117,8 +118,8 @@ void milters_disconnect(struct milters *m);
 
 size_t milters_count(const struct milters *m);
 
-/* Give each connection, with what was agreed and the values of the macros that go with the
- * content, to another process; ours stay open. Between milters_data() and the other
+/* Give each connection, with what was agreed and the values of the macros that go with
+ * the content, to another process; ours stay open. Between milters_data() and the other
  * process's word that it is done nothing may be told here. */
 bool milters_send(struct milters *m, struct arena *mem, struct ipc *ipc,
 		  struct err *err) MUST_CHECK;
@@ -136,7 +137,7 @@ enum milter_read { MILTER_READ_GOT, MILTER_READ_END, MILTER_READ_FAILED };
 struct milter_source {
 	/* From the beginning, as it is now. */
 	bool (*rewind)(void *arg);
-	/* The next header field: its value is all after the colon, LF between its lines. */
+	/* The next field: its value is all after the colon, LF between its lines. */
 	enum milter_read (*header)(void *arg, struct str *name_out,
 				   struct str *value_out);
 	/* After the last one: the next bytes of the body, with CR LF. */

@@ -91,8 +91,8 @@ struct milter_answer milter_event_end(struct milter *m, struct arena *mem,
 bool milter_wants(struct milter *m, const struct milter_event *event);
 
 enum milter_received { MILTER_GOT_PACKET, MILTER_GOT_NOTHING };
-/* One packet of the milter, the connection failed otherwise (*answer_out). A view of data,
- * valid until the next packet. */
+/* One packet of the milter, the connection failed otherwise (*answer_out). A view of
+ * data, valid until the next packet. */
 bool milter_read_packet(struct milter *m, const struct milter_event *event,
 			char *letter_out, struct str *data_out,
 			struct milter_answer *answer_out);

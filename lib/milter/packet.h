@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Packets of the milter protocol: a length of four bytes in network order, a letter, data:
- * numbers of four bytes and texts that end in NUL. Pure.
+ * Packets of the milter protocol: a length of four bytes in network order, a letter,
+ * data: numbers of four bytes and texts that end in NUL. Pure.
  */
 
 #include <stdbool.h>

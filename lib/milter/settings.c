@@ -155,49 +155,56 @@ parse_option(struct milter_setting *m, struct str name, struct str value, struct
 	return err_set(err, ERR_CONFIG, "unexpected attribute: " PRI_STR, STR_ARG(name));
 }
 
+static struct str
+skip_separators(struct str text)
+{
+	while (text.len > 0 && (char_is_space(text.p[0]) || text.p[0] == ','))
+		text = str_skip(text, 1);
+	return text;
+}
+
+/* Take "name=value", perhaps with blanks around the "=" or in braces, off *rest. */
+static bool
+take_option(struct str *rest, struct str *name_out, struct str *value_out,
+	    struct err *err)
+{
+	size_t at = str_index(*rest, '=');
+	struct str option;
+
+	if (rest->p[0] == '{') {
+		IGNORE(list_next(rest, &option));
+		return split_pair(option, name_out, value_out, err);
+	}
+	if (at == rest->len)
+		return err_set(err, ERR_CONFIG,
+			       "milter service syntax error: \"" PRI_STR "\"",
+			       STR_ARG(*rest));
+	*name_out = str_trim(str_head(*rest, at));
+	*rest = str_trim_left(str_skip(*rest, at + 1));
+	*value_out = STR_EMPTY;
+	IGNORE(list_next(rest, value_out));
+	return true;
+}
+
 /* What stands in braces: the name, then options. */
 static bool
 parse_group(struct milter_setting *m, struct str item, struct err *err)
 {
 	const char *why;
 	struct str rest;
-	struct str option;
+	struct str name;
+	struct str value;
 
 	if (!list_unbrace(item, &rest, &why))
 		return err_set(err, ERR_CONFIG, "milter service syntax error: %s", why);
 	if (!list_next(&rest, &m->text))
 		return err_set(err, ERR_CONFIG,
 			       "empty milter definition: \"" PRI_STR "\"", STR_ARG(item));
-	for (;;) {
-		struct str name;
-		struct str value;
-
-		/* Blanks may stand around the "=". */
-		rest = str_trim_left(rest);
-		while (rest.len > 0 && rest.p[0] == ',')
-			rest = str_trim_left(str_skip(rest, 1));
-		if (rest.len == 0)
-			return true;
-		if (rest.p[0] == '{') {
-			IGNORE(list_next(&rest, &option));
-			if (!split_pair(option, &name, &value, err))
-				return false;
-		} else {
-			size_t at = str_index(rest, '=');
-
-			if (at == rest.len)
-				return err_set(err, ERR_CONFIG,
-					       "milter service syntax error: \"" PRI_STR
-					       "\"",
-					       STR_ARG(rest));
-			name = str_trim(str_head(rest, at));
-			rest = str_trim_left(str_skip(rest, at + 1));
-			value = STR_EMPTY;
-			IGNORE(list_next(&rest, &value));
-		}
-		if (!parse_option(m, name, value, err))
+	for (rest = skip_separators(rest); rest.len > 0; rest = skip_separators(rest))
+		if (!take_option(&rest, &name, &value, err) ||
+		    !parse_option(m, name, value, err))
 			return false;
-	}
+	return true;
 }
 
 static bool
