@@ -236,6 +236,7 @@ add_all_implied(struct maker *m, struct str postlog_name)
 
 	return add_implied(m, postlog_name, "postlogd", MASTER_UNIX_DGRAM, false, 1) &&
 	       add_implied(m, STR("resolver"), "resolver", MASTER_UNIX, true, 0) &&
+	       add_implied(m, STR("saslauth"), "saslauth", MASTER_UNIX, true, 0) &&
 	       add_implied(m, STR("error"), "error", MASTER_UNIX, true, limit) &&
 	       add_implied(m, STR("retry"), "error", MASTER_UNIX, true, limit);
 }

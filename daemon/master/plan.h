@@ -5,7 +5,7 @@
  * that does not give a plan changes nothing. Nothing is opened or started here.
  *
  * A plan lives in an arena of its own and is frozen. Services that master.cf need not
- * have (resolver, postlog, error, retry) are added to it.
+ * have (resolver, saslauth, postlog, error, retry) are added to it.
  */
 
 #include <stdbool.h>

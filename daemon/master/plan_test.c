@@ -18,8 +18,9 @@
 
 /* A configuration directory that is also daemon_directory, with programs of these names.
  */
-static const char *const programs[] = {"smtp", "smtpd", "pickup",   "qmgr",    "error",
-				       "spam", "flush", "postlogd", "resolver"};
+static const char *const programs[] = {"smtp",     "smtpd",   "pickup", "qmgr",
+				       "error",    "spam",    "flush",  "postlogd",
+				       "resolver", "saslauth"};
 
 struct world {
 	struct arena *mem;
@@ -143,11 +144,11 @@ check_row(const struct plan *plan, size_t i)
 		assert_int_equal(plan->warning_count, 0);
 	}
 	if (rows[i].key == NULL) {
-		/* postlog, resolver, error and retry. */
-		assert_int_equal(plan->service_count, 4);
+		/* postlog, resolver, saslauth, error and retry. */
+		assert_int_equal(plan->service_count, 5);
 		return;
 	}
-	assert_int_equal(plan->service_count, 5);
+	assert_int_equal(plan->service_count, 6);
 	s = plan_find(plan, rows[i].key);
 	assert_non_null(s);
 	assert_string_equal(join(plan->mem, s->argv), rows[i].argv);
@@ -237,12 +238,13 @@ test_implied(void **state)
 		       "retry unix - - n - - error\n"),
 		   0644);
 	assert_true(plan_load(w->dir, &plan, &err));
-	assert_int_equal(plan->service_count, 4);
+	assert_int_equal(plan->service_count, 5);
 	assert_string_equal(join(plan->mem, plan_find(plan, "postlog/unix-dgram")->argv),
 			    "postlogd -n postlog -t unix-dgram -u -v");
 	assert_true(plan_find(plan, "postlog/unix-dgram")->sockets[0].datagram);
 	assert_non_null(plan_find(plan, "error/unix"));
 	assert_non_null(plan_find(plan, "resolver/unix"));
+	assert_non_null(plan_find(plan, "saslauth/unix"));
 	assert_null(plan_find(plan, "flush/unix"));
 	plan_free(&plan);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that are not about a message: greeting, HELO, EHLO, RSET, NOOP, VRFY, ETRN,
- * QUIT, HELP, and those that need what is not there (STARTTLS, AUTH).
+ * QUIT, HELP, and one that needs what is not there (STARTTLS). AUTH is in auth.c.
  */
 #include <string.h>
 
@@ -15,6 +15,7 @@
 #include "ipc/messages.h"
 #include "mail/address.h"
 
+#include "auth.h"
 #include "ehlo.h"
 #include "log.h"
 #include "milter.h"
@@ -118,6 +119,7 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 			 EHLO_ENHANCEDSTATUSCODES | EHLO_8BITMIME | EHLO_DSN |
 			 EHLO_CHUNKING;
 	bool limited;
+	struct ehlo_offer offered;
 
 	if (!hello(s, words, true, &limited))
 		return false;
@@ -125,10 +127,16 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	offer |= s->may_xclient ? EHLO_XCLIENT : 0u;
 	offer |= s->may_xforward ? EHLO_XFORWARD : 0u;
 	offer |= d->common.smtputf8_enable ? EHLO_SMTPUTF8 : 0u;
+	offer |= auth_is_offered(s) ? EHLO_AUTH : 0u;
 	if (limited)
 		offer = EHLO_ENHANCEDSTATUSCODES;
-	session_reply(s, ehlo_format(s->now, d->common.myhostname, offer & ~s->discarded,
-				     d->common.message_size_limit));
+	offered = (struct ehlo_offer){
+		.keywords = offer & ~s->discarded,
+		.size = d->common.message_size_limit,
+		.mechanisms = s->sasl_names,
+		.old_auth = d->sasl_config.broken_sasl_auth_clients,
+	};
+	session_reply(s, ehlo_format(s->now, d->common.myhostname, &offered));
 	return true;
 }
 
@@ -166,7 +174,9 @@ command_help(struct session *s, const struct smtp_words *words UNUSED)
 
 	buf_add_c(out, "214 2.0.0 Commands:");
 	for (size_t i = 0; i < SMTP_VERBS; i++) {
-		bool off = i == SMTP_VERB_STARTTLS || i == SMTP_VERB_AUTH ||
+		bool off = i == SMTP_VERB_STARTTLS ||
+			   (i == SMTP_VERB_AUTH &&
+			    (!auth_is_active(s) || (s->discarded & EHLO_AUTH) != 0)) ||
 			   (i == SMTP_VERB_XCLIENT && !s->may_xclient) ||
 			   (i == SMTP_VERB_XFORWARD && !s->may_xforward);
 
@@ -182,13 +192,6 @@ command_starttls(struct session *s, const struct smtp_words *words)
 {
 	session_reply_c(s, words->n == 1 ? "502 5.5.1 Error: command not implemented"
 					 : "501 5.5.4 Syntax: STARTTLS");
-	return false;
-}
-
-bool
-command_auth(struct session *s, const struct smtp_words *words UNUSED)
-{
-	session_reply_c(s, "503 5.5.1 Error: authentication not enabled");
 	return false;
 }
 

@@ -9,7 +9,7 @@
 
 #include "smtp/server_attribute.h"
 
-enum { REPLY_MAX = 4096 };
+enum { REPLY_MAX = 16384 };
 
 static const struct {
 	enum ehlo_keyword bit;
@@ -59,9 +59,23 @@ ehlo_keywords_parse(struct arena *mem, struct str text, struct str *names_out)
 	return found;
 }
 
-struct str
-ehlo_format(struct arena *mem, struct str hostname, unsigned keywords, int64_t size)
+static void
+add_mechanisms(struct buf *out, const struct ehlo_offer *offer, bool is_last)
 {
+	buf_printf(out, " " PRI_STR, STR_ARG(offer->mechanisms));
+	if (!offer->old_auth)
+		return;
+	/* The line before it was not the last one after all. */
+	if (is_last)
+		out->p[out->len - offer->mechanisms.len - STR("AUTH ").len - 1] = '-';
+	buf_printf(out, "\r\n250%cAUTH=" PRI_STR, is_last ? ' ' : '-',
+		   STR_ARG(offer->mechanisms));
+}
+
+struct str
+ehlo_format(struct arena *mem, struct str hostname, const struct ehlo_offer *offer)
+{
+	unsigned keywords = offer->keywords;
 	struct buf *out = buf_new(mem, REPLY_MAX);
 	size_t last = 0;
 
@@ -73,8 +87,10 @@ ehlo_format(struct arena *mem, struct str hostname, unsigned keywords, int64_t s
 		if ((keywords & rows[i].bit) == 0)
 			continue;
 		buf_printf(out, "\r\n250%c%s", i + 1 == last ? ' ' : '-', rows[i].name);
-		if (rows[i].bit == EHLO_SIZE && size > 0)
-			buf_printf(out, " %" PRId64, size);
+		if (rows[i].bit == EHLO_SIZE && offer->size > 0)
+			buf_printf(out, " %" PRId64, offer->size);
+		if (rows[i].bit == EHLO_AUTH)
+			add_mechanisms(out, offer, i + 1 == last);
 		if (rows[i].arguments != NULL)
 			buf_printf(out, " %s", rows[i].arguments);
 	}

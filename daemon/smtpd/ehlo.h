@@ -34,6 +34,13 @@ enum ehlo_keyword {
  * none or silent-discard is among them. */
 unsigned ehlo_keywords_parse(struct arena *mem, struct str text, struct str *names_out);
 
-/* The whole reply, lines separated by CR LF. size: message_size_limit. */
-struct str ehlo_format(struct arena *mem, struct str hostname, unsigned keywords,
-		       int64_t size);
+struct ehlo_offer {
+	unsigned keywords;
+	int64_t size;          /* message_size_limit */
+	struct str mechanisms; /* of AUTH */
+	bool old_auth;         /* broken_sasl_auth_clients: "AUTH=", too */
+};
+
+/* The whole reply, lines separated by CR LF. */
+struct str ehlo_format(struct arena *mem, struct str hostname,
+		       const struct ehlo_offer *offer);

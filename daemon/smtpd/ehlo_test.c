@@ -37,15 +37,79 @@ test_parse(void **state UNUSED)
 	arena_free(&mem);
 }
 
+static struct str
+format(struct arena *mem, unsigned keywords, int64_t size)
+{
+	const struct ehlo_offer offer = {
+		.keywords = keywords, .size = size, .mechanisms = STR("PLAIN LOGIN")};
+
+	return ehlo_format(mem, STR("h"), &offer);
+}
+
+static void
+test_auth(void **state UNUSED)
+{
+	struct arena *mem = arena_new();
+	struct ehlo_offer offer = {.keywords = EHLO_SIZE | EHLO_AUTH,
+				   .mechanisms = STR("PLAIN LOGIN")};
+
+	assert_true(str_eq(ehlo_format(mem, STR("h"), &offer),
+			   STR("250-h\r\n250-SIZE\r\n250 AUTH PLAIN LOGIN")));
+	offer.old_auth = true;
+	assert_true(str_eq(ehlo_format(mem, STR("h"), &offer),
+			   STR("250-h\r\n250-SIZE\r\n250-AUTH PLAIN LOGIN\r\n"
+			       "250 AUTH=PLAIN LOGIN")));
+	offer.keywords |= EHLO_DSN;
+	assert_true(str_eq(ehlo_format(mem, STR("h"), &offer),
+			   STR("250-h\r\n250-SIZE\r\n250-AUTH PLAIN LOGIN\r\n"
+			       "250-AUTH=PLAIN LOGIN\r\n250 DSN")));
+	arena_free(&mem);
+}
+
+static void
+test_comment(void **state UNUSED)
+{
+	static const struct {
+		struct str login, comment;
+	} rows[] = {
+		{STR_INIT("bob"), STR_INIT("bob")},
+		{STR_INIT("o(d)d"), STR_INIT("o(d)d")},
+		{STR_INIT("a)b("), STR_INIT("a?b?")},
+		{STR_INIT("((a)"), STR_INIT("?(a)")},
+		{STR_INIT("a\\\xc3\xa9"), STR_INIT("a???")},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *mem = arena_new();
+		struct received r = {.helo = STR("h"),
+				     .name = STR("n"),
+				     .address = STR("1.2.3.4"),
+				     .myhostname = STR("host"),
+				     .mail_name = STR("Postfix"),
+				     .protocol = STR("ESMTP"),
+				     .authenticated = true,
+				     .login = rows[i].login,
+				     .id = STR("ID"),
+				     .recipient = STR_EMPTY,
+				     .date = STR("D")};
+		struct str lines[RECEIVED_LINES];
+
+		assert_int_equal(received_format(mem, &r, lines), 4);
+		assert_true(str_eq(
+			lines[1], str_printf(mem, "\t(Authenticated sender: " PRI_STR ")",
+					     STR_ARG(rows[i].comment))));
+		arena_free(&mem);
+	}
+}
+
 static void
 test_format(void **state UNUSED)
 {
 	struct arena *mem = arena_new();
 
-	assert_true(str_eq(ehlo_format(mem, STR("h"), 0, 0), STR("250 h")));
-	assert_true(str_eq(ehlo_format(mem, STR("h"), EHLO_SIZE, 0),
-			   STR("250-h\r\n250 SIZE")));
-	assert_true(str_eq(ehlo_format(mem, STR("h"), EHLO_SIZE | EHLO_XFORWARD, 5),
+	assert_true(str_eq(format(mem, 0, 0), STR("250 h")));
+	assert_true(str_eq(format(mem, EHLO_SIZE, 0), STR("250-h\r\n250 SIZE")));
+	assert_true(str_eq(format(mem, EHLO_SIZE | EHLO_XFORWARD, 5),
 			   STR("250-h\r\n250-SIZE 5\r\n250 XFORWARD NAME ADDR PROTO HELO "
 			       "SOURCE PORT IDENT")));
 	arena_free(&mem);
@@ -91,8 +155,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_parse),    cmocka_unit_test(test_format),
+		cmocka_unit_test(test_auth),     cmocka_unit_test(test_comment),
 		cmocka_unit_test(test_received),
 	};
 

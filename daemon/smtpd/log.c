@@ -68,7 +68,8 @@ add_field(struct buf *out, const char *name, struct str value)
 
 void
 log_client(struct log *log, struct str id, struct str who, struct str sasl_method,
-	   struct str sasl_username, struct str orig_id, struct str orig_client)
+	   struct str sasl_username, struct str sasl_sender, struct str orig_id,
+	   struct str orig_client)
 {
 	struct buf text;
 
@@ -76,10 +77,31 @@ log_client(struct log *log, struct str id, struct str who, struct str sasl_metho
 	buf_printf(&text, PRI_STR ": client=" PRI_STR, STR_ARG(id), STR_ARG(who));
 	add_field(&text, "sasl_method", sasl_method);
 	add_field(&text, "sasl_username", sasl_username);
+	add_field(&text, "sasl_sender", sasl_sender);
 	add_field(&text, "orig_queue_id", orig_id);
 	add_field(&text, "orig_client", orig_client);
 	log_info(log, "%s", text.p);
 	buf_release(&text);
+}
+
+void
+log_auth_failed(struct log *log, struct str who, struct str method, struct str reason,
+		struct str user)
+{
+	struct str shown = str_head(method, LOGGED_TEXT_MAX);
+
+	log_warning(log,
+		    PRI_STR ": SASL " PRI_STR " authentication failed: " PRI_STR
+			    ", sasl_username=" PRI_STR,
+		    STR_ARG(who), STR_ARG(shown), STR_ARG(reason),
+		    STR_ARG(str_head(user, LOGGED_TEXT_MAX)));
+}
+
+void
+log_auth_aborted(struct log *log, struct str who, struct str method)
+{
+	log_warning(log, PRI_STR ": SASL " PRI_STR " authentication aborted",
+		    STR_ARG(who), STR_ARG(str_head(method, LOGGED_TEXT_MAX)));
 }
 
 void

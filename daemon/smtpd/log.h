@@ -21,7 +21,11 @@ void log_disconnect(struct log *log, struct str who, struct str port,
 
 /* The origin that XFORWARD has told: empty where it has not. */
 void log_client(struct log *log, struct str id, struct str who, struct str sasl_method,
-		struct str sasl_username, struct str orig_id, struct str orig_client);
+		struct str sasl_username, struct str sasl_sender, struct str orig_id,
+		struct str orig_client);
+void log_auth_failed(struct log *log, struct str who, struct str method,
+		     struct str reason, struct str user);
+void log_auth_aborted(struct log *log, struct str who, struct str method);
 
 /* reason: "lost connection", "timeout", "too many errors". bytes < 0: not in the middle
  * of content. */

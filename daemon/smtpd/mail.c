@@ -11,6 +11,7 @@
 
 #include "daemon/daemon.h"
 
+#include "auth.h"
 #include "ehlo.h"
 #include "log.h"
 #include "milter.h"
@@ -24,6 +25,7 @@ offer_of(const struct session *s)
 
 	return (struct smtp_offer){.strict = d->config.strict_rfc821_envelopes,
 				   .dsn = (s->discarded & EHLO_DSN) == 0,
+				   .auth = auth_is_active(s) && s->sasl_username.len > 0,
 				   .utf8 = d->common.smtputf8_enable &&
 					   (s->discarded & EHLO_SMTPUTF8) == 0,
 				   .must_declare = d->config.strict_smtputf8};
@@ -133,6 +135,7 @@ command_mail(struct session *s, const struct smtp_words *words)
 	request.sender = mail.address;
 	request.size = MAX_OF(mail.size, (int64_t)0);
 	request.smtputf8 = mail.smtputf8;
+	request.sasl_sender = mail.auth;
 	if (!check_size(s, &request, mail.size) || !check_address(s, &request, true) ||
 	    !check_lists(s, ACCESS_MAIL, &request) || !check_space(s, &request) ||
 	    !milter_tell_mail(s, words, &mail)) {

@@ -21,13 +21,14 @@ struct received {
 	struct str protocol; /* "SMTP" or "ESMTP" */
 	bool smtputf8;
 	bool authenticated;
+	struct str login; /* smtpd_sasl_authenticated_header; empty: not to be told */
 	bool hide_client; /* smtpd_hide_client_session: two lines */
 	struct str id;
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;
 };
 
-enum { RECEIVED_LINES = 3 };
+enum { RECEIVED_LINES = 4 };
 
 /* How many lines it has. */
 size_t received_format(struct arena *mem, const struct received *r,

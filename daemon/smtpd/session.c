@@ -13,6 +13,7 @@
 #include "table/maps.h"
 #include "table/match.h"
 
+#include "auth.h"
 #include "ehlo.h"
 #include "log.h"
 #include "milter.h"
@@ -160,6 +161,7 @@ session_request(const struct session *s)
 		.ccert_issuer = STR_EMPTY,
 		.ccert_fingerprint = STR_EMPTY,
 		.ccert_key_fingerprint = STR_EMPTY,
+		.is_authenticated = auth_is_active(s) && s->sasl_username.len > 0,
 		.sasl_method = s->sasl_method,
 		.sasl_username = s->sasl_username,
 		.sasl_sender = STR_EMPTY,
@@ -175,6 +177,7 @@ session_request(const struct session *s)
 		return r;
 	r.has_sender = true;
 	r.sender = tx->mail.address;
+	r.sasl_sender = tx->mail.auth;
 	r.recipient_count = tx->n_recipients;
 	r.queue_id = tx->id;
 	r.smtputf8 = tx->mail.smtputf8;
@@ -348,6 +351,26 @@ accept_line_end(struct session *s)
 				 STR_ARG(s->smtpd->common.myhostname)));
 	s->end = SESSION_CLOSED;
 	return false;
+}
+
+bool
+session_read_response(struct session *s, size_t limit, struct str *line_out)
+{
+	enum stream_status status = stream_read_line(s->client, limit - 1, line_out);
+
+	if (status == STREAM_TOO_LONG) {
+		*line_out = str_dup(s->now, *line_out);
+		log_long_line(log_of(s), s->peer.text, limit, *line_out);
+		if (skip_rest_of_line(s, limit))
+			session_reply_c(s, "500 5.5.6 SASL response limit exceeded");
+		return false;
+	}
+	if (status != STREAM_OK) {
+		session_broken(s, status);
+		return false;
+	}
+	*line_out = str_dup(s->now, *line_out);
+	return accept_line_end(s);
 }
 
 /* smtpd_command_filter: the line that stands for this one. False: it could not be asked.
@@ -597,7 +620,8 @@ prepare(struct session *s, struct stream *client)
 	s->mem = arena_new();
 	s->now = arena_new_child(s->mem);
 	s->client = client;
-	s->helo = s->sasl_method = s->sasl_username = STR_EMPTY;
+	s->helo = s->sasl_names = STR_EMPTY;
+	auth_forget(s);
 	s->milter_greeting = s->milter_sender = s->milter_rcpt = s->refusal = STR_EMPTY;
 	s->where = "CONNECT";
 	s->world = (struct access_world){.dns = {.ask = ask_dns, .arg = s},
@@ -624,7 +648,7 @@ session_run(struct daemon *d, struct stream *client)
 	session_know_client(&s);
 	/* Not again after XCLIENT: it is the peer that may speak for others. */
 	s.may_xforward = is_listed(&s, smtpd->xforward_hosts);
-	if (known) {
+	if (known && auth_start(&s)) {
 		milter_session_start(&s);
 		command_greet(&s);
 	}

@@ -90,9 +90,10 @@ struct session {
 	bool restarted; /* by XCLIENT: that command is not counted as a success */
 	bool accepts_any_newline; /* mode NEWLINE_ANY is for it */
 	bool noted_bare_lf;
-	/* What XCLIENT LOGIN has said; authentication itself there is none yet. */
+	/* From AUTH or XCLIENT LOGIN; empty: not logged in. */
 	struct str sasl_method, sasl_username;
-	unsigned discarded; /* EHLO keywords */
+	struct str sasl_names; /* mechanisms; empty: AUTH is not active */
+	unsigned discarded;    /* EHLO keywords */
 
 	/* See milter.h. */
 	struct milters *milters;
@@ -132,6 +133,19 @@ void session_reply_c(struct session *s, const char *reply);
 
 /* True, or (the reply said) false. */
 bool session_accepts(struct session *s, const struct access_answer *answer);
+
+/* Is the connection encrypted? */
+static inline bool
+session_is_tls(const struct session *s)
+{
+	(void)s;
+	return false;
+}
+
+/* A line that is no command: an answer to a challenge (RFC 4954), without smtpd's filter,
+ * shorter than limit. False: none, and the client has been told if it is there. The line
+ * lives as long as the command. */
+bool session_read_response(struct session *s, size_t limit, struct str *line_out);
 
 /* What the access lists may know now. */
 struct access_request session_request(const struct session *s);

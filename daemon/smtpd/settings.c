@@ -13,6 +13,7 @@
 #include "table/maps.h"
 #include "table/match.h"
 
+#include "auth.h"
 #include "milter.h"
 #include "smtpd.h"
 
@@ -148,13 +149,13 @@ settings_load(struct smtpd *s, struct err *err)
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !check_sizes(s, err) || !milter_load(s, err))
+	    !check_sizes(s, err) || !milter_load(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 8, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 10, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
@@ -165,6 +166,8 @@ settings_load(struct smtpd *s, struct err *err)
 	all[n++] = s->config.smtpd_forbid_bare_newline_exclusions;
 	all[n++] = s->config.smtpd_forbidden_commands;
 	all[n++] = s->config.smtpd_noop_commands;
+	all[n++] = s->sasl_config.smtpd_sasl_mechanism_filter;
+	all[n++] = s->sasl_config.smtpd_sasl_exceptions_networks;
 	d->tables = rewrite_rules_places(d->mem, &s->rewrite, all, n);
 	s->queue_fd = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	return s->queue_fd >= 0 || err_errno(err, ERR_TEMP, "open queue directory");

@@ -12,13 +12,16 @@
 
 #include "access/access.h"
 #include "config/common_config.h"
+#include "config/sasl_config.h"
 #include "config/smtpd_config.h"
 #include "milter/settings.h"
 #include "rewrite/rules.h"
+#include "sasl/mechanism.h"
 
 struct daemon;
 struct maps;
 struct match;
+struct sasl_server;
 
 /* smtpd_forbid_bare_newline: what lines are worth that end in LF alone. */
 enum newline_mode {
@@ -44,6 +47,12 @@ struct smtpd {
 	struct match *newline_exclusions;
 	struct match *forbidden_commands;
 	struct match *noop_commands;
+	/* AUTH (auth.h); sasl is NULL without it. */
+	struct sasl_config sasl_config;
+	struct sasl_server *sasl;
+	struct sasl_security sasl_options[2]; /* without and with TLS */
+	struct match *sasl_filter;
+	struct match *sasl_exceptions;
 	enum newline_mode newlines;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;  /* a server on the side is reached by TCP */

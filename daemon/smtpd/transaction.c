@@ -33,6 +33,7 @@ transaction_begin(struct session *s, const struct smtp_mail_command *mail)
 	tx->mail = *mail;
 	tx->mail.address = str_dup(mem, mail->address);
 	tx->mail.envid = str_dup(mem, mail->envid);
+	tx->mail.auth = str_printable(mem, mail->auth, s->smtpd->common.smtputf8_enable);
 	tx->arrival_us = sys_now_us();
 	tx->recipient = tx->id = STR_EMPTY;
 	tx->record = buf_new(mem, SPACE_MAX);
@@ -176,6 +177,7 @@ send_envelope(struct session *s, struct transaction *tx)
 		       tx->local_rewrite ? STR("local") : STR("remote"));
 	send_known(tx, "sasl_method", s->sasl_method);
 	send_known(tx, "sasl_username", s->sasl_username);
+	send_known(tx, "sasl_sender", tx->mail.auth);
 	send_known(tx, "envelope_id", tx->mail.envid);
 	if (tx->mail.ret != DSN_RET_NONE)
 		send_number(tx, "ret_flags", tx->mail.ret);
@@ -225,7 +227,7 @@ transaction_open(struct session *s)
 		return false;
 	}
 	log_client(log, tx->id, s->peer.text, s->sasl_method, s->sasl_username,
-		   str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
+		   tx->mail.auth, str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
 		   f->said ? forward_origin(tx->mem, f) : STR_EMPTY);
 	send_envelope(s, tx);
 	return true;
@@ -261,6 +263,9 @@ send_received(struct session *s, struct transaction *tx)
 		.protocol = s->is_esmtp ? STR("ESMTP") : STR("SMTP"),
 		.smtputf8 = tx->mail.smtputf8,
 		.authenticated = s->sasl_username.len > 0,
+		.login = s->smtpd->sasl_config.smtpd_sasl_authenticated_header
+				 ? s->sasl_username
+				 : STR_EMPTY,
 		.hide_client = s->smtpd->config.smtpd_hide_client_session,
 		.id = tx->id,
 		.recipient = tx->n_recipients == 1 ? tx->recipient : STR_EMPTY,

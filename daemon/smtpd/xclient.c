@@ -10,6 +10,7 @@
 
 #include "smtp/server_attribute.h"
 
+#include "auth.h"
 #include "milter.h"
 #include "peer.h"
 #include "session.h"
@@ -114,11 +115,12 @@ command_xclient(struct session *s, const struct smtp_words *words)
 	}
 	if (a.known[SMTP_ATTRIBUTE_PROTO] == SMTP_SAID)
 		s->is_esmtp = str_ieq(a.value[SMTP_ATTRIBUTE_PROTO], STR("ESMTP"));
-	/* For log and queue file; it permits nothing while AUTH is not offered. */
-	s->sasl_method = s->sasl_username = STR_EMPTY;
+	/* For log and queue file; it permits nothing where AUTH is not active. */
+	auth_forget(s);
 	if (a.known[SMTP_ATTRIBUTE_LOGIN] == SMTP_SAID) {
 		s->sasl_method = STR("XCLIENT");
-		s->sasl_username = str_dup(s->mem, a.value[SMTP_ATTRIBUTE_LOGIN]);
+		s->sasl_username = str_printable(s->mem, a.value[SMTP_ATTRIBUTE_LOGIN],
+						 s->smtpd->common.smtputf8_enable);
 	}
 	session_know_client(s);
 	milter_session_start(s);

@@ -190,8 +190,7 @@ restrict_login_mismatch(struct eval *e, const struct item *item)
 	bool authenticated =
 		!str_eq(name, STR("reject_unauthenticated_sender_login_mismatch"));
 	bool known = str_eq(name, STR("reject_known_sender_login_mismatch"));
-	bool others = !known &&
-		      !str_eq(name, STR("reject_authenticated_sender_login_mismatch"));
+	bool others = !str_eq(name, STR("reject_authenticated_sender_login_mismatch"));
 	struct str owners = STR_EMPTY;
 	enum lookup result;
 

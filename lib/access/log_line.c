@@ -95,8 +95,5 @@ access_log_line(struct arena *mem, const struct access_request *request,
 		buf_printf(b, " proto=" PRI_STR, STR_ARG(request->protocol));
 	if (request->has_helo)
 		buf_printf(b, " helo=<" PRI_STR ">", STR_ARG(request->helo));
-	if (request->is_authenticated)
-		buf_printf(b, " sasl_username=<" PRI_STR ">",
-			   STR_ARG(request->sasl_username));
 	return buf_str(b);
 }

@@ -325,6 +325,21 @@ take_envid(struct arena *mem, struct str value, bool offered,
 	return true;
 }
 
+/* RFC 4954 section 5: of no meaning from a client that is not logged in. */
+static bool
+take_auth(struct str value, bool counts, struct smtp_mail_command *out,
+	  struct smtp_command_fault *fault)
+{
+	if (!counts)
+		return true;
+	if (out->auth.p != NULL)
+		return refuse(fault, STR("503 5.5.4 Error: multiple AUTH= options"));
+	/* No address is longer; the queue and its agents have a limit. */
+	if (!str_eq(value, STR("<>")) && value.len <= SMTP_AUTH_MAX)
+		out->auth = value;
+	return true;
+}
+
 static bool
 take_mail_option(struct arena *mem, struct str word, const struct smtp_offer *offer,
 		 struct smtp_mail_command *out, struct smtp_command_fault *fault)
@@ -343,8 +358,9 @@ take_mail_option(struct arena *mem, struct str word, const struct smtp_offer *of
 		return take_ret(value, offer->dsn, out, fault);
 	else if (option(word, STR("ENVID="), &value))
 		return take_envid(mem, value, offer->dsn, out, fault);
-	/* RFC 4954 section 5: of no meaning to a server that does not authenticate. */
-	else if (!option(word, STR("AUTH="), &value))
+	else if (option(word, STR("AUTH="), &value))
+		return take_auth(value, offer->auth, out, fault);
+	else
 		return refuse_option(mem, fault, word);
 	return true;
 }
@@ -368,6 +384,8 @@ smtp_mail_parse(struct arena *mem, const struct smtp_words *words,
 	for (size_t i = 3; i < words->n; i++)
 		if (!take_mail_option(mem, words->word[i], offer, &mail, fault))
 			return false;
+	if (mail.auth.p == NULL)
+		mail.auth = STR_EMPTY;
 	*out = mail;
 	return true;
 }

@@ -74,11 +74,14 @@ enum smtp_path_result smtp_path_parse(struct arena *mem, struct str text,
 				      const struct smtp_path_rules *rules,
 				      struct str *address_out);
 
+enum { SMTP_AUTH_MAX = 255 }; /* bytes of MAIL AUTH=; more is as none */
+
 enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
 /* What this server offers. */
 struct smtp_offer {
 	bool strict;       /* strict_rfc821_envelopes */
+	bool auth;         /* the client is logged in: AUTH= counts */
 	bool dsn;          /* RET, ENVID, NOTIFY, ORCPT */
 	bool utf8;         /* SMTPUTF8 */
 	bool must_declare; /* strict_smtputf8: UTF-8 only after SMTPUTF8 */
@@ -91,6 +94,7 @@ struct smtp_mail_command {
 	bool smtputf8;
 	enum dsn_ret ret;
 	struct str envid; /* decoded; empty: none */
+	struct str auth;  /* AUTH=, as it came; empty: none, or <> */
 };
 
 struct smtp_rcpt_command {

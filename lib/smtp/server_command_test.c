@@ -108,12 +108,20 @@ test_header_like(void **state UNUSED)
 	assert_false(smtp_is_header_like(STR("\xc3\xa9:")));
 }
 
-enum { STRICT = 1, DECLARED = 2, NO_DSN = 4, NO_UTF8 = 8, MUST_DECLARE = 16 };
+enum {
+	STRICT = 1,
+	DECLARED = 2,
+	NO_DSN = 4,
+	NO_UTF8 = 8,
+	MUST_DECLARE = 16,
+	LOGGED_IN = 32
+};
 
 static struct smtp_offer
 offer_of(unsigned how)
 {
 	return (struct smtp_offer){.strict = (how & STRICT) != 0,
+				   .auth = (how & LOGGED_IN) != 0,
 				   .dsn = (how & NO_DSN) == 0,
 				   .utf8 = (how & NO_UTF8) == 0,
 				   .must_declare = (how & MUST_DECLARE) != 0};
@@ -137,6 +145,13 @@ static const struct row mail_rows[] = {
 	{0, "FROM:<@r,@s:a@b.example>", "<a@b.example> -1"},
 	{0, "FROM:<(c)a@b.example>", "<a@b.example> -1"},
 	{0, "FROM:<a@b.example> AUTH=<>", "<a@b.example> -1"},
+	{0, "FROM:<a@b.example> AUTH=x AUTH=y", "<a@b.example> -1"},
+	{0, "FROM:<a@b.example> AUTH", "555 5.5.4 Unsupported option: AUTH"},
+	{LOGGED_IN, "FROM:<a@b.example> AUTH=<>", "<a@b.example> -1"},
+	{LOGGED_IN, "FROM:<a@b.example> auth=x+2B", "<a@b.example> -1 auth=x+2B"},
+	{LOGGED_IN, "FROM:<a@b.example> AUTH=", "<a@b.example> -1"},
+	{LOGGED_IN, "FROM:<a@b.example> AUTH=x AUTH=y",
+	 "503 5.5.4 Error: multiple AUTH= options"},
 	{0, "FROM:<a@b.example.> SMTPUTF8", "<a@b.example.> -1 utf8"},
 	{0, "FROM:<a@\xc3\xa9.example> SMTPUTF8", "<a@\xc3\xa9.example> -1 utf8"},
 	{0, "FROM:<\xc3\xa9@b.example>", "<\xc3\xa9@b.example> -1"},
@@ -194,6 +209,8 @@ tell_mail(struct arena *mem, const struct smtp_mail_command *mail)
 		buf_printf(out, " ret=%d", (int)mail->ret);
 	if (mail->envid.len > 0)
 		buf_printf(out, " envid=" PRI_STR, STR_ARG(mail->envid));
+	if (mail->auth.len > 0)
+		buf_printf(out, " auth=" PRI_STR, STR_ARG(mail->auth));
 	return buf_str(out);
 }
 

@@ -26,6 +26,9 @@ OURS = {
     "resolver_timeout",
     "resolver_trust_anchor_file",
     "smtpd_hide_client_session",  # of later releases
+    "smtpd_sasl_password_maps",
+    "smtpd_sasl_table_failure_limit",
+    "smtpd_sasl_table_mechanisms",
 }
 
 # Defaults that may differ, with the reason.

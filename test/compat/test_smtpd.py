@@ -405,7 +405,7 @@ def records(instance, queue_id):
     text = re.sub(r"(?m)^(\*\*\* [A-Z ]+) \S*ID ", r"\1 FILE ", text)
     text = re.sub(r"(?m)^(message_arrival_time|create_time|named_attribute: create_time=).*", r"\1", text)
     text = re.sub(r"(client_port=)\d+", r"\1PORT", text)
-    text = re.sub(r"(?m)\w{3}, [ \d]\d \w{3} \d{4} [0-9:]{8} \+0000 \(UTC\)", "DATE", text)
+    text = re.sub(r"(?m)\w{3}, +\d+ \w{3} \d{4} [0-9:]{8} \+0000 \(UTC\)", "DATE", text)
     text = re.sub(r"<\d{14}\.ID@", "<DATE.ID@", text)
     # The place of the content follows from the number of digits in the port; what a long
     # line counts for in the second size is cleanup's to say.
@@ -414,11 +414,12 @@ def records(instance, queue_id):
 
 
 class Side:
-    def __init__(self, kind, dns):
+    def __init__(self, kind, dns, variants=None):
         self.dns = dns
+        self.variants = variants or VARIANTS
         services = ""
         self.ports = {}
-        for n, (name, (options, _)) in enumerate(VARIANTS.items()):
+        for n, (name, (options, _)) in enumerate(self.variants.items()):
             self.ports[name] = 2500 + n
             services += f"{2500 + n} inet n - n - 0 smtpd {options}\n"
         self.instance = kind("smtpd", services, myhostname="host.example.net", mynetworks="127.0.0.0/8", defer_transports="smtp",
@@ -429,7 +430,7 @@ class Side:
 
     def play(self):
         """{(variant, name): (replies, log, [records])}"""
-        jobs = [(variant, name, steps) for variant, (_, dialogues) in VARIANTS.items()
+        jobs = [(variant, name, steps) for variant, (_, dialogues) in self.variants.items()
                 for name, steps in dialogues]
         with self.instance as mta, ThreadPoolExecutor(AT_ONCE) as pool:
             sources = [f"127.1.{i // 200 + 10}.{i % 200 + 10}" for i in range(len(jobs))]

@@ -70,6 +70,19 @@ class ExplainSmtp(unittest.TestCase):
         self.assertEqual(phases[-1]["reply"],
                          "554 5.7.1 <u@bad.example>: Sender address rejected: no")
 
+    def test_login(self):
+        """A login counts where one can log in."""
+        mail = ("client=192.0.2.7", "helo=h", "from=a@b.example", "to=x@far.example", "sasl=bob")
+        off = self.run_it(*mail)
+        self.assertIn(b"nobody can log in here: smtpd_sasl_auth_enable = no", off.stdout)
+        self.assertEqual(off.returncode, 1)
+        self.mta.configure(smtpd_sasl_auth_enable="yes", smtpd_sasl_type="dovecot")
+        self.assertEqual(self.run_it(*mail).returncode, 0)
+        self.assertEqual(self.run_it(*mail[:-1]).returncode, 1)
+        self.mta.configure(smtpd_sasl_auth_enable="yes", smtpd_tls_auth_only="yes")
+        self.assertIn(b"without TLS", self.run_it(*mail).stdout)
+        self.assertEqual(self.run_it(*mail, "tls=yes").returncode, 0)
+
     def test_text(self):
         text = self.run_it("client=192.0.2.7", "helo=held.example", "from=<>",
                            "to=x@mine.example").stdout.decode()

@@ -42,6 +42,7 @@ DENIED = {
     + ("tcp_connect", "udp_socket", "read_config"),
     "flush": ("tcp_connect", "udp_socket", "list_maildrop", "change_active"),
     "resolver": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
+    "saslauth": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
 }
 ALLOWED = {
     "smtp": ("tcp_connect", "unix_socket"),
@@ -51,6 +52,7 @@ ALLOWED = {
     "qmgr": ("change_incoming", "change_active", "change_deferred", "activate"),
     "showq": ("list_deferred", "list_active"),
     "resolver": ("udp_socket", "tcp_connect", "thread"),
+    "saslauth": ("unix_socket", "thread"),
 }
 
 

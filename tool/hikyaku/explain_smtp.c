@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "config/master_cf.h"
 #include "config/resolver_config.h"
+#include "config/sasl_config.h"
 #include "dns/reverse.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
@@ -403,6 +404,7 @@ take_word(struct smtp_question *q, struct str word)
 		r->is_tls = str_ieq(value, STR("yes"));
 	else if (str_eq(key, STR("sasl"))) {
 		r->sasl_username = value;
+		r->sasl_method = STR("PLAIN");
 		r->is_authenticated = value.len > 0;
 	} else
 		return err_set(&q->err, ERR_PERM,
@@ -477,6 +479,31 @@ tell_warning(void *arg, const char *text)
 	rows_add(&q->rows, 0, "!", str_from(text), STR_EMPTY);
 }
 
+/* Could the client have logged in at all? */
+static bool
+check_login(struct smtp_question *q)
+{
+	struct access_request *r = &q->request;
+	struct sasl_config sasl;
+	const char *why = NULL;
+
+	if (!sasl_config_load(q->mem, q->config, &sasl, &q->err))
+		return false;
+	if (!r->is_authenticated)
+		return true;
+	if (!sasl.smtpd_sasl_auth_enable)
+		why = "nobody can log in here: smtpd_sasl_auth_enable = no";
+	else if (sasl.smtpd_tls_auth_only && !r->is_tls)
+		why = "nobody can log in without TLS: smtpd_tls_auth_only = yes "
+		      "(tls=yes says that there is)";
+	if (why == NULL)
+		return true;
+	tell_warning(q, why);
+	r->is_authenticated = false;
+	r->sasl_username = r->sasl_method = STR_EMPTY;
+	return true;
+}
+
 static bool
 load(struct smtp_question *q)
 {
@@ -490,7 +517,7 @@ load(struct smtp_question *q)
 	    !access_rules_load(q->mem, q->config, &q->rewrite, &q->rules, &q->err))
 		return false;
 	access_rules_warnings(q->rules, tell_warning, q);
-	return true;
+	return check_login(q);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hikyaku: shows an administrator what the mail system does. One row per sub-command; the
+ * hikyaku: shows an administrator what the mail system does (and makes rows of
+ * passwords). One row per sub-command; the
  * rest is in files of their own.
  */
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "check.h"
 #include "explain.h"
+#include "password.h"
 #include "trace.h"
 
 static const struct command {
@@ -19,6 +21,7 @@ static const struct command {
 } commands[] = {
 	{"check", check_main, "what is wrong with the configuration and its files"},
 	{"explain", explain_main, "what would happen to mail for an address, and why"},
+	{"password", password_main, "a row for smtpd_sasl_password_maps"},
 	{"trace", trace_main, "the way of a message, told from the log"},
 };
 

@@ -18,10 +18,13 @@ show_lists(struct postconf *p, struct err *err)
 		puts("flock\nfcntl\ndotlock");
 		return true;
 	}
-	if (option(o, 'a') || option(o, 'A'))
+	if (option(o, 'a')) {
+		puts("cyrus\ndovecot\ntable");
+		return true;
+	}
+	if (option(o, 'A'))
 		return err_set(err, ERR_CONFIG,
-			       "-%c: SASL is not supported by this version",
-			       option(o, 'a') ? 'a' : 'A');
+			       "-A: SASL in the client is not supported by this version");
 	if (option(o, 'T'))
 		return err_set(err, ERR_CONFIG,
 			       "-T: TLS is not supported by this version");

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/sasl_config.h"
+
+#include "base/macros.h"
+
+static const struct area_field fields[] = {
+#define PARAM(T, name, ...)           {#name, offsetof(struct sasl_config, name)},
+#define PARAM_AS(T, field, name, ...) {name, offsetof(struct sasl_config, field)},
+#include "config/sasl.def"
+#include "config/sasl_ours.def"
+#undef PARAM
+#undef PARAM_AS
+};
+
+bool
+sasl_config_load(struct arena *mem, const struct config *cfg, struct sasl_config *out,
+		 struct err *err)
+{
+	return area_load(mem, cfg, fields, ARRAY_LEN(fields), out, err);
+}
