@@ -111,7 +111,7 @@ source_rewind(void *arg)
 	return true;
 }
 
-/* A line of the header, or the first piece of one; *field_out: the field that it ended. */
+/* A line of the header, or the first piece of one. *field_out: what it ended. */
 static void
 begin_line(struct milter_edit *e, struct str text, bool whole, struct str *field_out)
 {
@@ -130,8 +130,8 @@ begin_line(struct milter_edit *e, struct str text, bool whole, struct str *field
 	}
 }
 
-/* The next field. A line in pieces is read to its end, as later pieces belong to the field
- * that it began. */
+/* The next field. A line in pieces is read to its end, as later pieces belong to the
+ * field that it began. */
 static enum milter_read
 next_field(struct milter_edit *e, struct str *field_out)
 {

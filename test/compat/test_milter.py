@@ -354,12 +354,12 @@ class Side:
                 re.search("milter|Milter|warning|reject|hold|discard", line.text)
                 and not re.search("non-SMTP|error writing|unknown DSN NOTIFY", line.text)]
 
-    def wait_log(self, before, pattern):
+    def wait_log(self, before, pattern, count=1):
         end = time.monotonic() + 20
         while time.monotonic() < end:
             texts = [line.text for line in self.instance.log.lines()[before:]]
-            if any(re.search(pattern, text) for text in texts):
-                return texts
+            if sum(re.search(pattern, text) is not None for text in texts) >= count:
+                return
             time.sleep(0.005)
         raise AssertionError(f"not in the log: {pattern}: {texts}")
 
@@ -394,6 +394,9 @@ class Side:
         while not kept and self.instance.queue_files("maildrop")["maildrop"] and time.monotonic() < end:
             time.sleep(0.005)
         heard = [self.normal(line) for line in milter.told()]
+        if "reject" in name and not kept:
+            # Of the message and of its report.
+            self.wait_log(before, "message-id=", 2)
         if kept:
             self.instance.run("postsuper", "-d", "ALL", "maildrop")
         ids = [] if kept else re.findall(r"(?m)^([0-9A-F]{6,}): ", "\n".join(
