@@ -11,6 +11,7 @@
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "mail/delay.h"
+#include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
 #include "queue/file.h"
@@ -32,9 +33,39 @@ ask(struct ipc *ipc, struct arena *mem, const struct ipc_message *message,
 	return done.ok != 0 || err_set(err, ERR_TEMP, PRI_STR, STR_ARG(done.reason));
 }
 
+/* Why: a rule of the checks has words and a status code of its own. */
+struct reason {
+	struct dsn_status status;
+	struct str text;
+};
+
+/* A milter's words are a whole reply, "554 5.7.9 no way". */
+static struct str
+without_code(struct str text)
+{
+	bool has_code = text.len > 4 && char_is_digit(text.p[0]) &&
+			char_is_digit(text.p[1]) && char_is_digit(text.p[2]) &&
+			(text.p[3] == ' ' || text.p[3] == '-');
+
+	return has_code ? str_skip(text, 4) : text;
+}
+
+static struct reason
+reason_of(const struct message *m)
+{
+	const struct cleanup_text *usual = cleanup_text_find(m->status);
+	struct reason r = {.text = str_from(usual->text)};
+
+	if (usual->status == CLEANUP_CONT && m->why.len > 0)
+		r.status = dsn_status_split(usual->dsn, without_code(m->why), &r.text);
+	else
+		r.status = dsn_status_split(usual->dsn, STR_EMPTY, &(struct str){0});
+	return r;
+}
+
 static bool
 append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
-       const struct cleanup_text *text, struct err *err)
+       const struct reason *why, struct err *err)
 {
 	const struct msg_bounce_append entry = {
 		.queue_id = m->id,
@@ -43,9 +74,9 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 		.offset = r->offset,
 		.dsn_orcpt = r->dsn_orcpt,
 		.dsn_notify = r->dsn_notify,
-		.dsn = str_from(text->dsn),
+		.dsn = str_from(why->status.text),
 		.action = STR("failed"),
-		.reason = str_from(text->text),
+		.reason = why->text,
 		.mta_type = STR_EMPTY,
 		.mta_name = STR_EMPTY,
 		.diag_type = STR_EMPTY,
@@ -56,7 +87,7 @@ append(struct message *m, struct ipc *ipc, const struct queue_recipient *r,
 	if (!ask(ipc, m->mem, &ipc_bounce_append, &entry, err))
 		return false;
 	log_bounced(m->cleanup->daemon->log, m->id, r->address, r->original, delay,
-		    text->dsn, text->text);
+		    why->status.text, str_c(m->mem, why->text));
 	return true;
 }
 
@@ -67,30 +98,10 @@ return_what(const struct message *m, const struct queue_file *f)
 	return (m->status & CLEANUP_SIZE) != 0 ? DSN_RET_HDRS : f->dsn_ret;
 }
 
-/* "554 5.7.9 no way": what a milter has said instead of the usual text. */
-static struct cleanup_text
-why(struct message *m)
-{
-	struct cleanup_text text = *cleanup_text_find(m->status);
-	struct str rest = m->why;
-	struct str code = str_head(rest, str_index(rest, ' '));
-
-	if ((m->status & CLEANUP_CONT) == 0 || code.len != 3 || !char_is_digit(code.p[0]))
-		return text;
-	rest = str_skip(rest, code.len + 1);
-	code = str_head(rest, str_index(rest, ' '));
-	if (str_starts(code, STR("5.")) && code.len < rest.len) {
-		text.dsn = str_c(m->mem, code);
-		rest = str_skip(rest, code.len + 1);
-	}
-	text.text = str_c(m->mem, str_printable(m->mem, rest, false));
-	return text;
-}
-
 static bool
 report(struct message *m, struct ipc *ipc, struct err *err)
 {
-	const struct cleanup_text text = why(m);
+	const struct reason why = reason_of(m);
 	struct queue_file f;
 	int64_t offset;
 
@@ -104,7 +115,7 @@ report(struct message *m, struct ipc *ipc, struct err *err)
 					   err))
 			return false;
 		for (size_t i = 0; i < n; i++) {
-			if (!append(m, ipc, &list[i], &text, err))
+			if (!append(m, ipc, &list[i], &why, err))
 				return false;
 		}
 	}

@@ -22,6 +22,8 @@
 #include "queue/writer.h"
 #include "rewrite/rules.h"
 
+#include "checks.h"
+
 struct daemon;
 struct ipc;
 struct map;
@@ -45,6 +47,7 @@ struct cleanup {
 	struct maps *recipient_bcc;
 	struct milter_settings milter_settings;
 	struct milter_list milters; /* non_smtpd_milters */
+	struct checks checks;
 };
 
 struct message {
@@ -68,6 +71,8 @@ struct message {
 	struct str full_name;
 	bool has_full_name;
 	bool envelope_written;
+	struct str origin, proto, helo; /* for the log; empty: nobody said */
+	struct str last_recipient;
 	/* of the next recipient */
 	struct str original;
 	struct str dsn_orcpt;
@@ -87,6 +92,13 @@ struct message {
 	struct str encoding; /* "7bit", "8bit"; empty: nobody said */
 	uint64_t seen_headers;
 	int64_t hops;
+	int64_t part_offset; /* bytes of body in this part of the message */
+
+	/* what the checks asked for */
+	struct str filter;
+	struct str redirect;
+	struct str *bcc; /* up to CHECKS_BCC_MAX */
+	size_t n_bcc;
 };
 
 /* Set a status bit and remember the first explanation. */
@@ -114,3 +126,6 @@ struct str content_clean(struct arena *mem, struct str text);
 /* The end record, and what milters have changed: the file is complete, but not yet on
  * disk. */
 bool message_end_file(struct message *m, struct err *err) MUST_CHECK;
+/* Write a field of one or more lines, and a body line. */
+void content_header(struct message *m, struct str text);
+void content_body(struct message *m, struct str text, bool whole);

@@ -22,6 +22,7 @@
 #include "queue/id.h"
 #include "rewrite/form.h"
 
+#include "checks.h"
 #include "cleanup.h"
 #include "log.h"
 #include "mapping.h"
@@ -54,20 +55,34 @@ write_line(struct message *m, struct str line)
 	queue_writer_record(&m->writer, RECORD_LETTER(LINE), line);
 }
 
-/* A field of one or more lines; blanks between name and colon are not kept, as not
- * everybody takes them for a field. */
-static void
-write_header(struct message *m, struct str text)
+/* Blanks between name and colon are not kept, as not everybody takes them for a field. */
+static struct str
+without_blanks_after_name(struct arena *mem, struct str text)
 {
 	size_t n = header_name_length(text);
+
+	if (n == 0 || text.p[n] == ':')
+		return text;
+	return str_concat(mem, str_head(text, n), str_skip(text, str_index(text, ':')));
+}
+
+void
+content_header(struct message *m, struct str text)
+{
+	bool continues = false;
 	struct str line;
 
 	m->has_8bit_header = m->has_8bit_header || !str_is_ascii(text);
-	if (n > 0 && text.p[n] != ':')
-		text = str_concat(m->mem, str_head(text, n),
-				  str_skip(text, str_index(text, ':')));
-	while (str_line(&text, &line))
+	text = without_blanks_after_name(m->mem, text);
+	while (str_line(&text, &line)) {
+		bool first = !continues;
+
+		continues = true;
+		/* A line that a rule made must not look like a field of its own. */
+		if (!first && (line.len == 0 || !char_is_blank(line.p[0])))
+			line = str_concat(m->mem, STR("\t"), line);
 		write_line(m, line);
+	}
 }
 
 /* Addresses come one a line; as many share one as fit. */
@@ -137,9 +152,9 @@ rewrite_addresses(struct message *m, const struct header_field *f, struct str te
 				 (size_t)m->cleanup->config.header_address_token_limit,
 				 complete_address, &r, &value, &changed, &err) &&
 	    changed)
-		write_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
+		content_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
 	else
-		write_header(m, text);
+		content_header(m, text);
 	arena_free(&mem);
 }
 
@@ -198,9 +213,7 @@ take_field(struct message *m, struct str text)
 {
 	struct header_field f;
 
-	/* A NUL is the end of a field for most who will read it: make it so for all. */
-	text = str_head(text, str_index(text, '\0'));
-	if (text.len == 0 || !header_field_parse(text, &f))
+	if (!header_field_parse(text, &f))
 		return;
 	if (f.row != NULL)
 		note_field(m, &f);
@@ -210,7 +223,7 @@ take_field(struct message *m, struct str text)
 	    (f.row->flags & (HEADER_IS_SENDER | HEADER_IS_RECIPIENT)) != 0)
 		rewrite_addresses(m, &f, text);
 	else
-		write_header(m, text);
+		content_header(m, text);
 }
 
 /* ---- what is missing ---- */
@@ -309,13 +322,35 @@ add_missing(struct message *m)
 
 /* ---- lines ---- */
 
+/* A field in the body: only the transfer encoding matters to us. */
+static void
+take_part_field(struct message *m, struct str text)
+{
+	struct header_field f;
+
+	if (header_field_parse(text, &f) && f.row != NULL &&
+	    f.row->kind == HEADER_CONTENT_TRANSFER_ENCODING)
+		note_encoding(m, f.value);
+	content_header(m, text);
+}
+
 static void
 on_header(void *arg, enum mime_header_class which, const struct header_name *row,
 	  struct str text)
 {
-	(void)which;
+	struct message *m = arg;
+	struct arena *mem = arena_new();
+
 	(void)row;
-	take_field(arg, text);
+	/* A NUL is the end of a field for most who will read it: make it so for all. */
+	text = without_blanks_after_name(mem, str_head(text, str_index(text, '\0')));
+	if (text.len > 0 && checks_header(m, mem, which, &text)) {
+		if (which == MIME_HEADER_PRIMARY)
+			take_field(m, text);
+		else
+			take_part_field(m, text);
+	}
+	arena_free(&mem);
 }
 
 static void
@@ -329,29 +364,64 @@ on_header_end(void *arg)
 		log_message_id(m->cleanup->daemon->log, m->id, STR("<>"));
 }
 
-static void
-on_body(void *arg, struct str text, bool whole)
+void
+content_body(struct message *m, struct str text, bool whole)
 {
-	struct message *m = arg;
-
 	m->line_is_open = !whole;
 	queue_writer_record(&m->writer, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART),
 			    text);
 }
 
+static void
+on_body(void *arg, struct str text, bool whole)
+{
+	struct message *m = arg;
+	struct arena *mem;
+	struct str line = text;
+
+	if (m->cleanup->checks.body == NULL) {
+		content_body(m, text, whole);
+		return;
+	}
+	mem = arena_new();
+	if (checks_body(m, mem, &line))
+		content_body(m, line, whole);
+	m->part_offset += (int64_t)text.len + (whole ? 1 : 0);
+	arena_free(&mem);
+}
+
+static void
+on_problem(void *arg, unsigned bit, struct str where)
+{
+	checks_mime_problem(arg, bit, where);
+}
+
+static void
+on_part(void *arg)
+{
+	struct message *m = arg;
+
+	m->part_offset = 0;
+}
+
 void
 content_begin(struct message *m)
 {
-	const struct mime_limits limits = {
-		.header_bytes = (size_t)m->cleanup->config.header_size_limit,
-		.nesting = 1,
-		.boundary_bytes = 1};
-	const struct mime_events events = {
-		.header = on_header, .header_end = on_header_end, .body = on_body};
+	const struct cleanup_config *c = &m->cleanup->config;
+	const struct mime_limits limits = {.header_bytes = (size_t)c->header_size_limit,
+					   .nesting = (size_t)c->mime_nesting_limit,
+					   .boundary_bytes =
+						   (size_t)c->mime_boundary_length_limit};
+	const struct mime_events events = {.header = on_header,
+					   .header_end = on_header_end,
+					   .part = on_part,
+					   .problem = on_problem,
+					   .body = on_body};
 
 	queue_writer_content(&m->writer);
-	/* Nobody here looks into the parts of a message. */
-	m->mime = mime_new(m->mem, MIME_OFF, &limits, &events, m);
+	/* Without checks nobody here looks into the parts of a message. */
+	m->mime =
+		mime_new(m->mem, checks_need_mime(m) ? 0 : MIME_OFF, &limits, &events, m);
 }
 
 /* A bare CR would end a line for somebody else: a blank does not. */

@@ -66,6 +66,7 @@ write_recipient(struct message *m, struct str address)
 		queue_writer_attribute(&m->writer, "dsn_orig_rcpt", m->dsn_orcpt);
 	write_string(m, RECORD_LETTER(ORIGINAL), m->original);
 	write_string(m, RECORD_LETTER(RECIPIENT), address);
+	m->last_recipient = str_dup(m->mem, address);
 	m->has_utf8_recipient = m->has_utf8_recipient || !str_is_ascii(address);
 	m->n_recipients++;
 }
@@ -215,6 +216,18 @@ take_recipient_attribute(struct message *m, struct str name, struct str value)
 	return false;
 }
 
+/* Who it is that the lines of the checks speak of. */
+static void
+take_log_attribute(struct message *m, struct str name, struct str value)
+{
+	if (str_eq(name, STR("log_message_origin")))
+		m->origin = str_dup(m->mem, value);
+	else if (str_eq(name, STR("log_protocol_name")))
+		m->proto = str_dup(m->mem, value);
+	else if (str_eq(name, STR("log_helo_name")))
+		m->helo = str_dup(m->mem, value);
+}
+
 static void
 take_attribute(struct message *m, struct str data)
 {
@@ -231,6 +244,7 @@ take_attribute(struct message *m, struct str data)
 	milter_attribute(m, name, value);
 	if (str_eq(name, STR("encoding")))
 		m->encoding = str_dup(m->mem, value);
+	take_log_attribute(m, name, value);
 	if (str_eq(name, STR("rewrite_context")))
 		m->is_remote = str_eq(value, STR("remote"));
 	if (take_recipient_attribute(m, name, value))
@@ -353,6 +367,9 @@ envelope_finish(struct message *m)
 {
 	struct str copy = m->cleanup->config.always_bcc;
 
+	checks_finish(m);
+	for (size_t i = 0; i < m->n_bcc; i++)
+		add_copy(m, m->bcc[i]);
 	if ((m->flags & CLEANUP_FLAG_BCC_OK) != 0 && copy.len > 0)
 		add_copy(m, copy);
 }

@@ -7,7 +7,9 @@
 
 #include "mail/address.h"
 
-enum { LINE_MAX_BYTES = 16384 };
+#include "cleanup.h"
+
+enum { LOGGED_CONTENT_MAX = 200, LINE_MAX_BYTES = 16384 };
 
 void
 log_message_id(struct log *log, struct str id, struct str value)
@@ -59,6 +61,59 @@ log_bad_client(struct log *log, struct str id, struct str text)
 {
 	log_warning(log, PRI_STR ": " PRI_STR " -- discarding this message", STR_ARG(id),
 		    STR_ARG(text));
+}
+
+static void
+add_envelope(struct buf *out, struct arena *mem, const struct message *m)
+{
+	if (m->has_sender)
+		buf_printf(out, " from=<" PRI_STR ">",
+			   STR_ARG(address_quote_header(mem, m->sender)));
+	if (m->last_recipient.len > 0)
+		buf_printf(out, " to=<" PRI_STR ">",
+			   STR_ARG(address_quote_header(mem, m->last_recipient)));
+}
+
+static struct str
+origin_of(const struct message *m)
+{
+	return m->origin.len > 0 ? m->origin : STR("local");
+}
+
+void
+log_check(struct log *log, const struct message *m, const char *action, const char *what,
+	  struct str content, struct str text)
+{
+	struct arena *mem = arena_new();
+	struct buf *out = buf_new(mem, LINE_MAX_BYTES);
+
+	buf_printf(out, PRI_STR ": %s: %s " PRI_STR " from " PRI_STR ";", STR_ARG(m->id),
+		   action, what, STR_ARG(str_head(content, LOGGED_CONTENT_MAX)),
+		   STR_ARG(origin_of(m)));
+	add_envelope(out, mem, m);
+	if (m->proto.len > 0)
+		buf_printf(out, " proto=" PRI_STR, STR_ARG(m->proto));
+	if (m->helo.len > 0)
+		buf_printf(out, " helo=<" PRI_STR ">", STR_ARG(m->helo));
+	if (text.len > 0)
+		buf_printf(out, ": " PRI_STR, STR_ARG(text));
+	log_info(log, "%s", out->p);
+	arena_free(&mem);
+}
+
+void
+log_mime_problem(struct log *log, const struct message *m, const char *problem,
+		 struct str where)
+{
+	struct arena *mem = arena_new();
+	struct buf *out = buf_new(mem, LINE_MAX_BYTES);
+
+	buf_printf(out, PRI_STR ": reject: mime-error %s: " PRI_STR " from " PRI_STR ";",
+		   STR_ARG(m->id), problem, STR_ARG(str_head(where, LOGGED_CONTENT_MAX)),
+		   STR_ARG(origin_of(m)));
+	add_envelope(out, mem, m);
+	log_info(log, "%s", out->p);
+	arena_free(&mem);
 }
 
 void

@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 struct log;
+struct message;
 
 void log_message_id(struct log *log, struct str id, struct str value);
 void log_resent_message_id(struct log *log, struct str id, struct str value);
@@ -31,6 +32,12 @@ void log_milter(struct log *log, struct str id, const char *what,
 		const struct log_milter *about, struct str text);
 void log_milter_recipient(struct log *log, struct str id);
 
+/* What a rule of header or body checks did; text may be empty. */
+void log_check(struct log *log, const struct message *m, const char *action,
+	       const char *what, struct str content, struct str text);
+/* What is wrong with the MIME structure, and where. */
+void log_mime_problem(struct log *log, const struct message *m, const char *problem,
+		      struct str where);
 /* A recipient of a message that is bounced at once. */
 void log_bounced(struct log *log, struct str id, struct str to, struct str original,
 		 struct str delay, const char *dsn, const char *text);

@@ -50,14 +50,16 @@ init(struct daemon *d, struct err *err)
 		       TABLE_DEFAULT, &c->sender_bcc, err) ||
 	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,
 		       TABLE_DEFAULT, &c->recipient_bcc, err) ||
-	    !milter_load(c, &needs_tcp, err))
+	    !checks_load(c, err) || !milter_load(c, &needs_tcp, err))
 		return false;
 	if (needs_tcp)
 		d->profile = SANDBOX_cleanup_tcp;
 	d->tables = rewrite_rules_places(
 		d->mem, &c->rules,
-		(struct str[]){c->config.sender_bcc_maps, c->config.recipient_bcc_maps},
-		2);
+		(struct str[]){c->config.sender_bcc_maps, c->config.recipient_bcc_maps,
+			       c->config.header_checks, c->config.mime_header_checks,
+			       c->config.nested_header_checks, c->config.body_checks},
+		6);
 	rewrite_rules_warnings(&c->rules, warn, d->log);
 	warn_of_tables(d->log, c->sender_bcc);
 	warn_of_tables(d->log, c->recipient_bcc);

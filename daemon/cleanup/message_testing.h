@@ -90,6 +90,8 @@ fixture_new(struct arena *mem, const char *config)
 	m->flags = CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK;
 	m->sender = m->full_name = m->original = m->dsn_orcpt = STR_EMPTY;
 	m->encoding = m->why = STR_EMPTY;
+	m->origin = m->proto = m->helo = m->last_recipient = STR_EMPTY;
+	m->filter = m->redirect = STR_EMPTY;
 	m->recipients = map_new_in(mem);
 	queue_writer_init(mem, &m->writer, m->fd, 0);
 	return f;

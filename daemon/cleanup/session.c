@@ -324,6 +324,8 @@ open_message(struct message *m, struct err *err)
 	m->recipients = map_new_in(m->mem);
 	m->sender = m->full_name = m->original = m->dsn_orcpt = STR_EMPTY;
 	m->encoding = m->why = STR_EMPTY;
+	m->origin = m->proto = m->helo = m->last_recipient = STR_EMPTY;
+	m->filter = m->redirect = STR_EMPTY;
 	/* The limit is for all of the file, envelope included. */
 	queue_writer_init(m->mem, &m->writer, m->fd, c->common.message_size_limit);
 	remove_old_logs(m);

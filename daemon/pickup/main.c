@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "base/sys.h"
 
+#include "config/receive_config.h"
 #include "daemon/daemon.h"
 #include "fiber/event.h"
 #include "fiber/fiber.h"
+#include "queue/receive.h"
 
 #include "pickup.h"
 
@@ -63,10 +65,14 @@ static bool
 init(struct daemon *d, struct err *err)
 {
 	struct pickup *p = ARENA_NEW(d->mem, struct pickup);
+	struct receive_config receive;
 
 	p->daemon = d;
-	if (!common_config_load(d->mem, d->config, &p->common, err))
+	if (!common_config_load(d->mem, d->config, &p->common, err) ||
+	    !receive_config_load(d->mem, d->config, &receive, err) ||
+	    !receive_override_parse(receive.receive_override_options, &p->overrides, err))
 		return false;
+	p->content_filter = receive.content_filter;
 	p->owner = geteuid() == 0 ? (uid_t)-1 : geteuid();
 	p->root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (p->root < 0)

@@ -17,6 +17,7 @@
 #include "ipc/messages.h"
 #include "mail/date.h"
 #include "queue/cleanup_status.h"
+#include "queue/receive.h"
 #include "queue/record.h"
 
 #include "log.h"
@@ -201,7 +202,10 @@ copy_message(struct job *j)
 {
 	enum outcome got;
 
-	if (!send_time(j))
+	struct str filter = j->p->content_filter;
+
+	if (!send_time(j) ||
+	    (filter.len > 0 && !send_record(j, RECORD_LETTER(FILTER), filter)))
 		return OUTCOME_KEEP;
 	got = copy_segment(j, SEGMENT_ENVELOPE, RECORD_LETTER(MESSAGE));
 	if (got != OUTCOME_DONE)
@@ -223,10 +227,11 @@ copy_message(struct job *j)
 static bool
 connect_cleanup(struct job *j, struct err *err)
 {
-	const struct msg_cleanup_start start = {
-		.flags = CLEANUP_FLAG_BOUNCE | CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK |
+	unsigned flags = CLEANUP_FLAG_BOUNCE | CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK |
 			 CLEANUP_FLAG_MAP_OK | CLEANUP_FLAG_AUTOUTF8 |
-			 (j->requeued ? 0 : CLEANUP_FLAG_MILTER)};
+			 (j->requeued ? 0 : CLEANUP_FLAG_MILTER);
+	const struct msg_cleanup_start start = {
+		.flags = receive_override_flags(j->p->overrides, flags)};
 	struct msg_cleanup_hello hello;
 
 	if (!daemon_connect(j->p->daemon, "public/cleanup", 10000, &j->cleanup, err))

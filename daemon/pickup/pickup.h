@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/str.h"
+
 #include "config/common_config.h"
 #include "fiber/event.h"
 #include "queue/dir.h"
@@ -20,6 +22,8 @@ struct fiber;
 struct pickup {
 	struct daemon *daemon;
 	struct common_config common;
+	struct str content_filter;
+	unsigned overrides; /* receive_override_options */
 	struct queue_dirs dirs;
 	struct event work;
 	struct fiber *worker;

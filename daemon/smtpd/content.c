@@ -20,6 +20,7 @@
 #include "ehlo.h"
 #include "log.h"
 #include "milter.h"
+#include "proxy.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -132,6 +133,24 @@ refuse_bare_newline(struct session *s)
 	return false;
 }
 
+/* What the filter said; a line of its own kind, without the client. */
+static void
+log_verdict(struct session *s, bool ok, struct str reply)
+{
+	struct access_request request = session_request(s);
+	const char *what = ok ? "proxy-accept" : "proxy-reject";
+	struct str line;
+	size_t at;
+
+	request.has_recipient = true;
+	request.recipient = s->tx->recipient;
+	line = access_log_line(s->now, &request, ACCESS_END_OF_MESSAGE, what, STR_EMPTY);
+	/* What follows the text there: sender, recipient and so on. */
+	at = str_index(line, ';');
+	log_info(log_of(s), "%s: END-OF-MESSAGE: " PRI_STR PRI_STR, what, STR_ARG(reply),
+		 STR_ARG(str_skip(line, at)));
+}
+
 /* All of the content is here. */
 static bool
 conclude(struct session *s, const char *ok_text)
@@ -147,11 +166,15 @@ conclude(struct session *s, const char *ok_text)
 		refuse_bare_newline(s);
 	} else if (s->tx->too_large) {
 		ok = transaction_commit(s, ok_text, &reply);
+		if (s->tx->proxy != NULL)
+			log_verdict(s, ok, reply);
 		session_reply(s, reply);
 	} else {
 		access_check(s->access, s->now, ACCESS_END_OF_MESSAGE, &request, &answer);
 		if (session_accepts(s, &answer)) {
 			ok = transaction_commit(s, ok_text, &reply);
+			if (s->tx->proxy != NULL)
+				log_verdict(s, ok, reply);
 			session_reply(s, reply);
 		}
 	}
@@ -275,6 +298,18 @@ check_data(struct session *s)
 	return session_accepts(s, &answer) && milter_tell_data(s);
 }
 
+/* The filter must want the content too. */
+static bool
+begin_filter(struct session *s, struct str command)
+{
+	struct str reply;
+
+	if (s->tx->proxy == NULL || proxy_command(s, PROXY_MORE, command, &reply))
+		return true;
+	session_reply(s, reply);
+	return false;
+}
+
 bool
 command_data(struct session *s, const struct smtp_words *words)
 {
@@ -291,6 +326,8 @@ command_data(struct session *s, const struct smtp_words *words)
 		return false;
 	}
 	if (!check_data(s))
+		return false;
+	if (!begin_filter(s, s->line))
 		return false;
 	transaction_begin_content(s);
 	session_reply_c(s, "354 End data with <CR><LF>.<CR><LF>");
@@ -430,7 +467,7 @@ begin_chunks(struct session *s, int64_t count, bool last)
 
 	if (tx->begun)
 		return true;
-	if (!check_data(s)) {
+	if (!check_data(s) || !begin_filter(s, STR("DATA"))) {
 		s->bdat_failed = true;
 		if (s->end == SESSION_RUNS)
 			IGNORE(skip_chunk(s, count));

@@ -15,6 +15,7 @@
 #include "ehlo.h"
 #include "log.h"
 #include "milter.h"
+#include "proxy.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -116,6 +117,7 @@ command_mail(struct session *s, const struct smtp_words *words)
 	struct access_request request = session_request(s);
 	struct smtp_command_fault fault;
 	struct smtp_mail_command mail;
+	struct str reply;
 
 	if (s->smtpd->config.smtpd_helo_required && !s->has_helo) {
 		session_reply_c(s, "503 5.5.1 Error: send HELO/EHLO first");
@@ -148,9 +150,10 @@ command_mail(struct session *s, const struct smtp_words *words)
 		s->forward.source != FORWARD_SOURCE_NONE
 			? s->forward.source == FORWARD_SOURCE_LOCAL
 			: access_rewrites_local(s->access, s->now, &request);
-	if (!s->smtpd->config.smtpd_delay_open_until_valid_rcpt && !transaction_open(s)) {
+	if (!s->smtpd->config.smtpd_delay_open_until_valid_rcpt &&
+	    !transaction_open(s, &reply)) {
 		session_reset(s);
-		session_reply_c(s, "451 4.3.0 Error: queue file write error");
+		session_reply(s, reply);
 		return false;
 	}
 	session_reply_c(s, "250 2.1.0 Ok");
@@ -182,6 +185,7 @@ command_rcpt(struct session *s, const struct smtp_words *words)
 	struct smtp_command_fault fault;
 	struct access_request request;
 	struct smtp_rcpt_command rcpt;
+	struct str reply;
 
 	if (!can_take_recipient(s))
 		return false;
@@ -202,8 +206,9 @@ command_rcpt(struct session *s, const struct smtp_words *words)
 	}
 	if (!milter_tell_rcpt(s, words, &rcpt))
 		return false;
-	if (!transaction_open(s)) {
-		session_reply_c(s, "451 4.3.0 Error: queue file write error");
+	if (!transaction_open(s, &reply) ||
+	    (s->tx->proxy != NULL && !proxy_command(s, PROXY_OK, s->line, &reply))) {
+		session_reply(s, reply);
 		return false;
 	}
 	transaction_recipient(s, &rcpt);

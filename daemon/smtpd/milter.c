@@ -11,6 +11,7 @@
 #include "mail/address.h"
 #include "milter/milter.h"
 #include "queue/cleanup_status.h"
+#include "queue/receive.h"
 #include "rewrite/form.h"
 #include "rewrite/resolve.h"
 #include "table/maps.h"
@@ -325,7 +326,7 @@ milter_session_start(struct session *s)
 	const struct milter_list *list;
 
 	s->milter_greeting = STR_EMPTY;
-	if (s->milters_off)
+	if (s->milters_off || (d->overrides & RECEIVE_NO_MILTERS) != 0)
 		return;
 	list = choose_list(s);
 	if (list->n == 0)

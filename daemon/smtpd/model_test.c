@@ -237,6 +237,21 @@ connect_cleanup(struct model *m)
 	return m->connected;
 }
 
+/* code: what the command would get if nothing stood against it. */
+static int
+rcpt_code(struct model *m, int code)
+{
+	if (!m->mail || m->in_chunks || m->throws)
+		return 503;
+	if (code == 501 || code == 555)
+		return code;
+	if (m->n_recipients == RECIPIENTS_MAX)
+		return 452;
+	if (code == 250 && !connect_cleanup(m))
+		return 451;
+	return code;
+}
+
 static void
 do_rcpt(struct model *m)
 {
@@ -256,26 +271,18 @@ do_rcpt(struct model *m)
 		{"", NULL, 501},
 	};
 	size_t i = pick(m, chance(m, 70) ? 3 : ARRAY_LEN(rows));
-	int code = rows[i].code;
+	int code;
 
 	buf_printf(&m->text, "RCPT %s\r\n", rows[i].text);
-	if (!m->mail || m->in_chunks || m->throws) {
-		expect_error(m, 503);
-	} else if (code != 250 && code != 554 && code != 450) {
+	code = rcpt_code(m, rows[i].code);
+	/* The first recipients beyond the limit are forgiven. */
+	if (code == 250 || (code == 452 && m->overshoot++ < 1))
+		expect(m, code);
+	else
 		expect_error(m, code);
-	} else if (m->n_recipients == RECIPIENTS_MAX) {
-		if (m->overshoot++ < 1)
-			expect(m, 452);
-		else
-			expect_error(m, 452);
-	} else if (rows[i].recipient == NULL) {
-		expect_error(m, code);
-	} else if (!connect_cleanup(m)) {
-		expect_error(m, 451);
-	} else {
+	if (code == 250) {
 		m->n_recipients++;
 		buf_printf(&m->envelope, " %s", rows[i].recipient);
-		expect(m, 250);
 	}
 }
 
@@ -298,28 +305,34 @@ static const char large[] =
 	"123456789012345678901234567890123456789012345678901234567890\r\n"
 	"123456789012345678901234567890123456789012345678901234567890\r\n";
 
+static int
+data_code(const struct model *m, bool has_argument)
+{
+	if (m->throws || m->in_chunks || !m->mail)
+		return 503;
+	if (m->n_recipients == 0)
+		return 554;
+	if (has_argument)
+		return 501;
+	return strcmp(m->sender, "nodata@s.example") == 0 ? 554 : 354;
+}
+
 static void
 do_data(struct model *m)
 {
 	bool is_large = chance(m, 10);
 	bool has_argument = chance(m, 5);
+	int code = data_code(m, has_argument);
 
 	say(m, has_argument ? "DATA x" : "DATA");
-	if (m->throws || m->in_chunks || !m->mail) {
-		expect_error(m, 503);
-	} else if (m->n_recipients == 0) {
-		expect_error(m, 554);
-	} else if (has_argument) {
-		expect_error(m, 501);
-	} else if (strcmp(m->sender, "nodata@s.example") == 0) {
-		expect_error(m, 554);
-	} else {
-		expect(m, 354);
-		buf_add_c(&m->text,
-			  is_large ? large : contents[pick(m, ARRAY_LEN(contents))]);
-		say(m, ".");
-		end_message(m, is_large ? SIZE_LIMIT + 1 : 0);
+	if (code != 354) {
+		expect_error(m, code);
+		return;
 	}
+	expect(m, 354);
+	buf_add_c(&m->text, is_large ? large : contents[pick(m, ARRAY_LEN(contents))]);
+	say(m, ".");
+	end_message(m, is_large ? SIZE_LIMIT + 1 : 0);
 }
 
 /* Refused: this chunk and those that follow, up to the last. */
@@ -333,12 +346,27 @@ refuse_chunk(struct model *m, bool last, int code)
 		m->throws = true;
 }
 
+static int
+chunk_code(const struct model *m, size_t size, bool last)
+{
+	if ((size == 0 && !last) || m->throws)
+		return 551;
+	if (!m->mail)
+		return 503;
+	if (m->n_recipients == 0)
+		return 554;
+	if (m->chunked + size > SIZE_LIMIT)
+		return 552;
+	return strcmp(m->sender, "nodata@s.example") == 0 ? 554 : 250;
+}
+
 static void
 do_bdat(struct model *m)
 {
 	const char *chunk = contents[pick(m, ARRAY_LEN(contents))];
 	bool last = chance(m, 40);
 	size_t size = strlen(chunk);
+	int code;
 
 	if (chance(m, 2)) {
 		say(m, "BDAT x");
@@ -350,29 +378,18 @@ do_bdat(struct model *m)
 		size = strlen(large);
 	}
 	buf_printf(&m->text, "BDAT %zu%s\r\n%s", size, last ? " LAST" : "", chunk);
-	if (size == 0 && !last) {
-		refuse_chunk(m, last, 551);
-	} else if (m->throws) {
-		refuse_chunk(m, last, 551);
-	} else if (!m->mail) {
-		refuse_chunk(m, last, 503);
-	} else if (m->n_recipients == 0) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 554);
-	} else if (m->chunked + size > SIZE_LIMIT) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 552);
-	} else if (strcmp(m->sender, "nodata@s.example") == 0) {
-		m->in_chunks = true;
-		refuse_chunk(m, last, 554);
-	} else {
-		m->in_chunks = true;
-		m->chunked += size;
-		if (last)
-			end_message(m, 0);
-		else
-			expect(m, 250);
+	code = chunk_code(m, size, last);
+	/* From here on it is a mail in chunks, even if this one is not taken. */
+	m->in_chunks = m->in_chunks || (m->mail && !m->throws && (size > 0 || last));
+	if (code != 250) {
+		refuse_chunk(m, last, code);
+		return;
 	}
+	m->chunked += size;
+	if (last)
+		end_message(m, 0);
+	else
+		expect(m, 250);
 }
 
 static void

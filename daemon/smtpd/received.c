@@ -82,10 +82,10 @@ received_format(struct arena *mem, const struct received *r,
 	if (r->login.len > 0)
 		lines_out[n++] = str_printf(mem, "\t(Authenticated sender: " PRI_STR ")",
 					    STR_ARG(comment_text(mem, r->login)));
-	lines_out[n++] =
-		str_printf(mem, "\tby " PRI_STR " (" PRI_STR ") with %s id " PRI_STR "%s",
-			   STR_ARG(r->myhostname), STR_ARG(r->mail_name),
-			   protocol_name(r), STR_ARG(r->id), end);
+	lines_out[n++] = str_printf(
+		mem, "\tby " PRI_STR " (" PRI_STR ") with %s%s" PRI_STR "%s",
+		STR_ARG(r->myhostname), STR_ARG(r->mail_name), protocol_name(r),
+		r->id.len > 0 ? " id " : "", STR_ARG(r->id), end);
 	lines_out[n++] = last_line(mem, r);
 	return n;
 }

@@ -21,9 +21,9 @@ struct received {
 	struct str protocol; /* "SMTP" or "ESMTP" */
 	bool smtputf8;
 	bool authenticated;
-	struct str login; /* smtpd_sasl_authenticated_header; empty: not to be told */
-	bool hide_client; /* smtpd_hide_client_session: two lines */
-	struct str id;
+	struct str login;     /* smtpd_sasl_authenticated_header; empty: not to be told */
+	bool hide_client;     /* smtpd_hide_client_session: two lines */
+	struct str id;        /* empty: there is no queue file here */
 	struct str recipient; /* the only one, in internal form; empty: there are more */
 	struct str date;
 };

@@ -473,6 +473,7 @@ take_line(struct session *s, struct str line)
 		s->errors++;
 		return;
 	}
+	s->line = line;
 	smtp_words_split(s->now, line, &words);
 	if (words.n == 0) {
 		session_reply_c(s, "500 5.5.2 Error: bad syntax");
@@ -624,7 +625,8 @@ prepare(struct session *s, struct stream *client)
 	auth_forget(s);
 	s->milter_greeting = s->milter_sender = s->milter_rcpt = s->refusal = STR_EMPTY;
 	s->where = "CONNECT";
-	s->world = (struct access_world){.dns = {.ask = ask_dns, .arg = s},
+	s->world = (struct access_world){.has_proxy = d->has_filter,
+					 .dns = {.ask = ask_dns, .arg = s},
 					 .log = write_log,
 					 .log_arg = s,
 					 .sleep = sleep_for,

@@ -108,6 +108,7 @@ struct session {
 	struct transaction *tx; /* NULL: none */
 	bool bdat_failed;       /* chunks are thrown away up to the last one */
 
+	struct str line;      /* the command, as the client wrote it */
 	const char *where;    /* last command, for the log */
 	int64_t bytes_at_end; /* of content, where it ended in the middle */
 	bool ended_in_content;

@@ -10,11 +10,13 @@
 #include "config/config.h"
 #include "config/value.h"
 #include "daemon/daemon.h"
+#include "queue/receive.h"
 #include "table/maps.h"
 #include "table/match.h"
 
 #include "auth.h"
 #include "milter.h"
+#include "proxy.h"
 #include "smtpd.h"
 
 static void
@@ -146,12 +148,18 @@ settings_load(struct smtpd *s, struct err *err)
 
 	if (!common_config_load(d->mem, d->config, &s->common, err) ||
 	    !smtpd_config_load(d->mem, d->config, &s->config, err) ||
+	    !receive_config_load(d->mem, d->config, &s->receive, err) ||
+	    !receive_override_parse(s->receive.receive_override_options, &s->overrides,
+				    err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
-	    !check_sizes(s, err) || !milter_load(s, err) || !auth_load(s, err))
+	    !proxy_settings(s, err) || !check_sizes(s, err) || !milter_load(s, err) ||
+	    !auth_load(s, err))
 		return false;
 	load_protocols(s);
+	if ((s->overrides & RECEIVE_ANY_RECIPIENT) != 0)
+		access_rules_take_any_recipient(s->access);
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);

@@ -12,8 +12,10 @@
 
 #include "access/access.h"
 #include "config/common_config.h"
+#include "config/receive_config.h"
 #include "config/sasl_config.h"
 #include "config/smtpd_config.h"
+#include "dns/server_name.h"
 #include "milter/settings.h"
 #include "rewrite/rules.h"
 #include "sasl/mechanism.h"
@@ -54,6 +56,10 @@ struct smtpd {
 	struct match *sasl_filter;
 	struct match *sasl_exceptions;
 	enum newline_mode newlines;
+	struct receive_config receive;
+	unsigned overrides; /* receive_override_options */
+	bool has_filter;    /* smtpd_proxy_filter */
+	struct server_name proxy_filter;
 	bool has_proxy;  /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;  /* a server on the side is reached by TCP */
 	bool ipv4, ipv6; /* inet_protocols */

@@ -12,12 +12,15 @@
 #include "fiber/stream.h"
 #include "ipc/messages.h"
 #include "mail/date.h"
+#include "mail/dsn.h"
 #include "mail/dsn_request.h"
 #include "queue/cleanup_status.h"
+#include "queue/receive.h"
 #include "queue/record.h"
 
 #include "log.h"
 #include "milter.h"
+#include "proxy.h"
 #include "received.h"
 #include "session.h"
 
@@ -34,9 +37,11 @@ transaction_begin(struct session *s, const struct smtp_mail_command *mail)
 	tx->mail.address = str_dup(mem, mail->address);
 	tx->mail.envid = str_dup(mem, mail->envid);
 	tx->mail.auth = str_printable(mem, mail->auth, s->smtpd->common.smtputf8_enable);
+	tx->mail_line = str_dup(mem, s->line);
 	tx->arrival_us = sys_now_us();
 	tx->recipient = tx->id = STR_EMPTY;
 	tx->record = buf_new(mem, SPACE_MAX);
+	tx->session = s;
 	s->tx = tx;
 	return tx;
 }
@@ -49,6 +54,7 @@ transaction_end(struct transaction **tx)
 	*tx = NULL;
 	if (t == NULL)
 		return;
+	proxy_end(&t->proxy);
 	if (t->cleanup != NULL) {
 		/* Half a message must not look like a whole one. */
 		stream_discard_output(t->cleanup);
@@ -62,6 +68,9 @@ transaction_end(struct transaction **tx)
 static void
 send_record(struct transaction *tx, char letter, struct str data)
 {
+	if (tx->proxy != NULL &&
+	    (letter == RECORD_LETTER(LINE) || letter == RECORD_LETTER(PART)))
+		proxy_text(tx->session, data, letter == RECORD_LETTER(LINE));
 	if (tx->failed || tx->cleanup == NULL)
 		return;
 	buf_clear(tx->record);
@@ -172,6 +181,8 @@ send_envelope(struct session *s, struct transaction *tx)
 	send_record(tx, RECORD_LETTER(TIME),
 		    str_printf(tx->mem, "%" PRId64 " %" PRId64, tx->arrival_us / US_PER_S,
 			       tx->arrival_us % US_PER_S));
+	if (s->smtpd->receive.content_filter.len > 0)
+		send_record(tx, RECORD_LETTER(FILTER), s->smtpd->receive.content_filter);
 	send_attribute(tx, "log_ident", ident);
 	send_attribute(tx, "rewrite_context",
 		       tx->local_rewrite ? STR("local") : STR("remote"));
@@ -192,11 +203,12 @@ send_envelope(struct session *s, struct transaction *tx)
 static bool
 ask_cleanup(struct session *s, struct transaction *tx, struct err *err)
 {
-	const struct msg_cleanup_start start = {
-		.flags = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK |
+	unsigned flags = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK |
 			 CLEANUP_FLAG_SMTP_REPLY |
 			 (s->milters != NULL ? CLEANUP_FLAG_MILTER : 0) |
-			 (tx->mail.smtputf8 ? CLEANUP_FLAG_SMTPUTF8 : 0)};
+			 (tx->mail.smtputf8 ? CLEANUP_FLAG_SMTPUTF8 : 0);
+	const struct msg_cleanup_start start = {
+		.flags = receive_override_flags(s->smtpd->overrides, flags)};
 	struct msg_cleanup_hello hello;
 
 	if (!daemon_connect(s->smtpd->daemon, "public/cleanup", CONNECT_MS, &tx->cleanup,
@@ -210,24 +222,36 @@ ask_cleanup(struct session *s, struct transaction *tx, struct err *err)
 	return ipc_send(&tx->ipc, &ipc_cleanup_start, &start, err);
 }
 
+static bool
+open_cleanup(struct session *s, struct str *reply_out)
+{
+	struct transaction *tx = s->tx;
+	struct err err;
+
+	if (ask_cleanup(s, tx, &err))
+		return true;
+	log_cleanup(s->smtpd->daemon->log, tx->id, err.text);
+	stream_close(&tx->cleanup);
+	tx->id = STR_EMPTY;
+	*reply_out = STR("451 4.3.0 Error: queue file write error");
+	return false;
+}
+
 bool
-transaction_open(struct session *s)
+transaction_open(struct session *s, struct str *reply_out)
 {
 	struct log *log = s->smtpd->daemon->log;
 	struct transaction *tx = s->tx;
 	const struct forward *f = &s->forward;
-	struct err err;
 
-	if (tx->cleanup != NULL)
+	if (tx->cleanup != NULL || tx->proxy != NULL)
 		return true;
-	if (!ask_cleanup(s, tx, &err)) {
-		log_cleanup(log, tx->id, err.text);
-		stream_close(&tx->cleanup);
-		tx->id = STR_EMPTY;
+	if (s->smtpd->has_filter ? !proxy_open(s, reply_out)
+				 : !open_cleanup(s, reply_out))
 		return false;
-	}
-	log_client(log, tx->id, s->peer.text, s->sasl_method, s->sasl_username,
-		   tx->mail.auth, str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
+	log_client(log, tx->id.len > 0 ? tx->id : STR("NOQUEUE"), s->peer.text,
+		   s->sasl_method, s->sasl_username, tx->mail.auth,
+		   str_eq(f->ident, STR("unknown")) ? STR_EMPTY : f->ident,
 		   f->said ? forward_origin(tx->mem, f) : STR_EMPTY);
 	send_envelope(s, tx);
 	return true;
@@ -310,7 +334,9 @@ transaction_begin_content(struct session *s)
 		while (str_line(&rest, &line))
 			send_record(tx, RECORD_LETTER(LINE), line);
 	}
-	send_received(s, tx);
+	/* A filter between two filters leaves no trace. */
+	if (tx->proxy == NULL || !s->forward.said)
+		send_received(s, tx);
 }
 
 /* Lines at the beginning that are no header fields: the envelope lines of a mailbox file.
@@ -412,11 +438,10 @@ refusal(struct session *s, unsigned status, struct str reason)
 	/* A milter has said all of it. */
 	if ((status & (CLEANUP_CONT | CLEANUP_DEFER)) != 0 && is_whole_reply(reason))
 		return str_dup(s->now, reason);
-	/* A content rule has words of its own. */
-	if (status == CLEANUP_CONT && reason.len > 0 &&
-	    !str_eq(reason, str_from(text->text)))
-		return str_printf(s->now, "%d %s " PRI_STR, code, text->dsn,
-				  STR_ARG(reason));
+	/* A content rule has words and a status code of its own. */
+	if ((text->status == CLEANUP_CONT || text->status == CLEANUP_DEFER) &&
+	    dsn_status_length(reason) > 0)
+		return str_printf(s->now, "%d " PRI_STR, code, STR_ARG(reason));
 	if ((status & CLEANUP_BAD) != 0)
 		return str_printf(s->now, "451 4.3.0 Error: internal error %u", status);
 	return str_printf(s->now, "%d %s Error: %s", code, text->dsn, text->text);
@@ -445,6 +470,8 @@ transaction_commit(struct session *s, const char *ok_text, struct str *reply_out
 		*reply_out = refusal(s, CLEANUP_SIZE, STR_EMPTY);
 		return false;
 	}
+	if (tx->proxy != NULL)
+		return proxy_commit(s, reply_out);
 	send_record(tx, RECORD_LETTER(EXTRACTED), STR_EMPTY);
 	send_effects(s, tx);
 	send_record(tx, RECORD_LETTER(END), STR_EMPTY);

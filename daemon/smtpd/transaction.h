@@ -20,11 +20,13 @@
 
 struct arena;
 struct buf;
+struct proxy;
 struct session;
 struct stream;
 
 struct transaction {
 	struct arena *mem;
+	struct session *session;
 	struct smtp_mail_command mail;
 	int64_t arrival_us;
 	int64_t n_recipients; /* accepted */
@@ -32,6 +34,8 @@ struct transaction {
 	int64_t overshoot;    /* recipients beyond smtpd_recipient_limit */
 	bool local_rewrite;   /* headers are completed as our own */
 
+	struct str mail_line; /* the command, for a filter before the queue */
+	struct proxy *proxy;  /* in the place of cleanup; NULL: none, or not asked yet */
 	struct stream *cleanup; /* NULL: not asked yet */
 	struct ipc ipc;
 	struct str id;
@@ -54,9 +58,10 @@ struct transaction *transaction_begin(struct session *s,
 				      const struct smtp_mail_command *mail);
 void transaction_end(struct transaction **tx);
 
-/* Connect to cleanup, if that was not done, and write the envelope's beginning. False: it
- * could not, which is logged. */
-bool transaction_open(struct session *s);
+/* Connect to cleanup (or the filter before the queue), if that was not done, and write
+ * the envelope's beginning. False: it could not, which is logged; *reply_out is for the
+ * client. */
+bool transaction_open(struct session *s, struct str *reply_out);
 
 void transaction_recipient(struct session *s, const struct smtp_rcpt_command *rcpt);
 

@@ -55,6 +55,10 @@ bool access_rules_load(struct arena *mem, const struct config *cfg,
 		       const struct rewrite_rules *rewrite,
 		       struct access_rules **rules_out, struct err *err) MUST_CHECK;
 
+/* receive_override_options=no_unknown_recipient_checks: no recipient is refused for not
+ * being in a table, but where a list says reject_unlisted_recipient. */
+void access_rules_take_any_recipient(struct access_rules *rules);
+
 /* What is to be logged as a warning once at start: tables that do not open, restrictions
  * that we do not have yet. Complete texts. */
 void access_rules_warnings(const struct access_rules *rules,

@@ -133,7 +133,7 @@ has_message(struct eval *e, const struct action *a, const char *name)
 {
 	const char *why = NULL;
 
-	if (e->a->world->has_proxy)
+	if (e->a->world->has_proxy && !str_eq(str_from(name), STR("PREPEND")))
 		why = str_printf(e->mem,
 				 "access table %s: with smtpd_proxy_filter specified, "
 				 "action %s is unavailable",

@@ -301,6 +301,12 @@ access_rules_load(struct arena *mem, const struct config *cfg,
 }
 
 void
+access_rules_take_any_recipient(struct access_rules *rules)
+{
+	rules->c.smtpd_reject_unlisted_recipient = false;
+}
+
+void
 access_rules_warnings(const struct access_rules *rules,
 		      void (*fn)(void *arg, const char *text), void *arg)
 {

@@ -38,6 +38,8 @@ struct mime {
 	struct arena *content_mem;
 	struct mime_content content; /* of the part we are in */
 	enum mime_encoding encoding;
+	struct str encoding_text;
+	struct str type_text; /* the Content-Type field */
 
 	bool encoding_changed; /* MIME_DOWNGRADE: body goes through the encoder */
 	struct qp_encoder qp;
@@ -68,6 +70,16 @@ mime_problem_find(unsigned mask)
 	return NULL;
 }
 
+static void
+note_problem(struct mime *m, unsigned bit, struct str where)
+{
+	if ((m->problems & bit) != 0)
+		return;
+	m->problems |= bit;
+	if (m->events.problem != NULL)
+		m->events.problem(m->arg, bit, where);
+}
+
 /* ---- parts ---- */
 
 static void
@@ -78,6 +90,7 @@ begin_header(struct mime *m, enum mime_header_class which, enum mime_type type)
 	arena_reset(m->content_mem);
 	m->content = (struct mime_content){.type = type, .boundary = STR_EMPTY};
 	m->encoding = MIME_7BIT;
+	m->encoding_text = m->type_text = STR_EMPTY;
 	m->encoding_changed = false;
 }
 
@@ -114,8 +127,9 @@ push_level(struct mime *m)
 	struct level *level;
 	struct arena *mem;
 
-	if (m->depth == m->limits.nesting) {
-		m->problems |= MIME_PROBLEM_NESTING;
+	/* As Postfix counts: two more than the limit. */
+	if (m->depth > m->limits.nesting + 1) {
+		note_problem(m, MIME_PROBLEM_NESTING, m->type_text);
 		return;
 	}
 	mem = arena_new_child(m->mem);
@@ -164,15 +178,16 @@ is_encoding_dropped(const struct mime *m, const struct header_name *row)
 }
 
 static void
-read_content_field(struct mime *m, const struct header_field *f)
+read_content_field(struct mime *m, const struct header_field *f, struct str text)
 {
 	if ((m->options & MIME_OFF) != 0 || f->row == NULL)
 		return;
 	if (f->row->kind == HEADER_CONTENT_TYPE) {
-		arena_reset(m->content_mem);
 		m->content = mime_content_parse(m->content_mem, f->value);
+		m->type_text = str_dup(m->content_mem, text);
 	} else if (f->row->kind == HEADER_CONTENT_TRANSFER_ENCODING) {
 		m->encoding = mime_encoding_parse(m->scratch, f->value);
+		m->encoding_text = str_dup(m->content_mem, str_trim(f->value));
 	}
 }
 
@@ -185,11 +200,11 @@ finish_field(struct mime *m)
 	if (text.len == 0)
 		return;
 	if (!str_is_ascii(text)) {
-		m->problems |= MIME_PROBLEM_8BIT_IN_HEADER;
+		note_problem(m, MIME_PROBLEM_8BIT_IN_HEADER, text);
 		m->has_8bit = true;
 	}
 	if (header_field_parse(text, &f)) {
-		read_content_field(m, &f);
+		read_content_field(m, &f, text);
 		if (!is_encoding_dropped(m, f.row))
 			m->events.header(m->arg, m->header_class, f.row, text);
 	}
@@ -204,7 +219,7 @@ add_to_field(struct mime *m, struct str s)
 	size_t room = m->field->max_bytes - m->field->len;
 
 	if (s.len > room) {
-		m->problems |= MIME_PROBLEM_TRUNCATED_HEADER;
+		note_problem(m, MIME_PROBLEM_TRUNCATED_HEADER, buf_str(m->field));
 		s = str_head(s, room);
 	}
 	buf_add(m->field, s);
@@ -237,12 +252,17 @@ finish_header(struct mime *m)
 		m->primary_done = true;
 		m->events.header_end(m->arg);
 	}
+	if (m->events.part != NULL)
+		m->events.part(m->arg);
 	if ((m->options & MIME_OFF) != 0)
 		return;
 	if (is_composite(m) && m->encoding == MIME_ENCODED)
-		m->problems |= MIME_PROBLEM_ENCODING_DOMAIN;
-	if (is_multipart(m) && m->content.boundary.len > 0)
+		note_problem(m, MIME_PROBLEM_ENCODING_DOMAIN, m->encoding_text);
+	if (is_multipart(m) && m->content.boundary.len > 0) {
 		push_level(m);
+		/* What stands before the first part is nobody's. */
+		m->encoding = MIME_7BIT;
+	}
 }
 
 /* After the empty line: an attached message begins with a header. One that is encoded in
@@ -293,8 +313,8 @@ body_line(struct mime *m, struct str line, bool whole)
 {
 	if (!str_is_ascii(line)) {
 		m->has_8bit = true;
-		if (m->encoding != MIME_8BIT && m->encoding != MIME_BINARY)
-			m->problems |= MIME_PROBLEM_8BIT_IN_BODY;
+		if (m->encoding == MIME_7BIT)
+			note_problem(m, MIME_PROBLEM_8BIT_IN_BODY, line);
 	}
 	if (m->encoding_changed)
 		qp_encoder_line(&m->qp, line, whole);

@@ -58,8 +58,8 @@ struct mime_problem {
 const struct mime_problem *mime_problem_find(unsigned mask);
 
 struct mime_limits {
-	size_t header_bytes;   /* header_size_limit */
-	size_t nesting;        /* mime_nesting_limit */
+	size_t header_bytes; /* header_size_limit */
+	size_t nesting;      /* mime_nesting_limit; two more are taken, as Postfix does */
 	size_t boundary_bytes; /* mime_boundary_length_limit */
 };
 
@@ -70,6 +70,12 @@ struct mime_events {
 		       const struct header_name *row, struct str text);
 	/* The primary header ended; before its first body line. Always called once. */
 	void (*header_end)(void *arg);
+	/* Any header has ended, of the message or a part: what follows is its body. May
+	 * be NULL. */
+	void (*part)(void *arg);
+	/* A problem was met for the first time, with what it was found in: a field, a
+	 * line, an encoding. May be NULL. */
+	void (*problem)(void *arg, unsigned bit, struct str where);
 	/* A body line, or a piece of one: all that follows the primary header except the
 	 * fields of nested headers, with the empty lines that end headers. A primary
 	 * header that ends at a text line without an empty one gets it. */

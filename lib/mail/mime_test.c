@@ -47,8 +47,9 @@ on_body(void *arg, struct str line, bool whole)
 		buf_add_char(s->text, '\n');
 }
 
-static const struct mime_events events = {on_header, on_header_end, on_body};
-static const struct mime_limits limits = {200, 3, 20};
+static const struct mime_events events = {
+	.header = on_header, .header_end = on_header_end, .body = on_body};
+static const struct mime_limits limits = {200, 1, 20}; /* 1: three levels */
 
 /* In pieces of at most `piece` bytes. */
 static unsigned

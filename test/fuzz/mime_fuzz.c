@@ -37,7 +37,8 @@ on_body(void *arg, struct str line, bool whole)
 		buf_add_char(arg, '\n');
 }
 
-static const struct mime_events events = {on_header, on_header_end, on_body};
+static const struct mime_events events = {
+	.header = on_header, .header_end = on_header_end, .body = on_body};
 
 static struct str
 run(struct arena *mem, unsigned options, struct str text, size_t piece)
