@@ -234,10 +234,13 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 		.n_recipients = n->n_recipients,
 	};
 	struct buf *text = buf_new(n->mem, REPORT_MAX);
-	struct submission s;
+	struct submission s = {.daemon = n->b->daemon,
+			       .mem = n->mem,
+			       .filtered =
+				       list_has(n->b->config.internal_mail_filter_classes,
+						STR("bounce"))};
 
-	if (!submit_begin(&s, n->b->daemon, n->mem, from, to,
-			  (int)n->b->common.ipc_timeout, err))
+	if (!submit_begin(&s, from, to, (int)n->b->common.ipc_timeout, err))
 		return false;
 	report_trace(n->mem, text, &r, s.queue_id);
 	report_begin(n->mem, text, &r);

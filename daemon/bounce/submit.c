@@ -29,7 +29,9 @@ record(struct submission *s, char letter, struct str data)
 static bool
 greet(struct submission *s, struct err *err)
 {
-	const struct msg_cleanup_start start = {.flags = CLEANUP_FLAG_MAP_OK};
+	const struct msg_cleanup_start start = {
+		.flags = CLEANUP_FLAG_MAP_OK |
+			 (s->filtered ? CLEANUP_FLAG_FILTER | CLEANUP_FLAG_MILTER : 0)};
 	struct msg_cleanup_hello hello;
 	struct ipc ipc;
 
@@ -41,11 +43,10 @@ greet(struct submission *s, struct err *err)
 }
 
 bool
-submit_begin(struct submission *s, struct daemon *d, struct arena *mem, struct str sender,
-	     struct str recipient, int timeout_s, struct err *err)
+submit_begin(struct submission *s, struct str sender, struct str recipient, int timeout_s,
+	     struct err *err)
 {
-	*s = (struct submission){.daemon = d, .mem = mem};
-	if (!daemon_connect(d, "public/cleanup", CONNECT_MS, &s->stream, err))
+	if (!daemon_connect(s->daemon, "public/cleanup", CONNECT_MS, &s->stream, err))
 		return false;
 	stream_set_timeout_ms(s->stream, (int64_t)timeout_s * 1000);
 	if (!greet(s, err)) {

@@ -16,15 +16,16 @@ struct stream;
 struct submission {
 	struct daemon *daemon;
 	struct arena *mem;
+	bool filtered; /* internal_mail_filter_classes */
 	struct stream *stream;
 	struct str queue_id; /* of the new message */
 	bool failed;         /* a write failed; submit_end() tells */
 };
 
-/* Connect, and send the envelope: one sender (empty: the null sender), one recipient. */
-bool submit_begin(struct submission *s, struct daemon *d, struct arena *mem,
-		  struct str sender, struct str recipient, int timeout_s,
-		  struct err *err) MUST_CHECK;
+/* Connect, and send the envelope: one sender (empty: the null sender), one recipient.
+ * s->daemon, s->mem, and s->filtered (header checks and milters see it) are set. */
+bool submit_begin(struct submission *s, struct str sender, struct str recipient,
+		  int timeout_s, struct err *err) MUST_CHECK;
 void submit_line(struct submission *s, struct str line, bool whole);
 /* All lines of a text. */
 void submit_text(struct submission *s, struct str text);

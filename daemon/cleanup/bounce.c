@@ -39,6 +39,17 @@ struct reason {
 	struct str text;
 };
 
+/* A milter's words are a whole reply, "554 5.7.9 no way". */
+static struct str
+without_code(struct str text)
+{
+	bool has_code = text.len > 4 && char_is_digit(text.p[0]) &&
+			char_is_digit(text.p[1]) && char_is_digit(text.p[2]) &&
+			(text.p[3] == ' ' || text.p[3] == '-');
+
+	return has_code ? str_skip(text, 4) : text;
+}
+
 static struct reason
 reason_of(const struct message *m)
 {
@@ -46,7 +57,7 @@ reason_of(const struct message *m)
 	struct reason r = {.text = str_from(usual->text)};
 
 	if (usual->status == CLEANUP_CONT && m->why.len > 0)
-		r.status = dsn_status_split(usual->dsn, m->why, &r.text);
+		r.status = dsn_status_split(usual->dsn, without_code(m->why), &r.text);
 	else
 		r.status = dsn_status_split(usual->dsn, STR_EMPTY, &(struct str){0});
 	return r;
@@ -129,11 +140,7 @@ complete_file(struct message *m, struct err *err)
 	m->writer.too_large = false;
 	if (m->segment == SEGMENT_CONTENT)
 		content_end(m);
-	if (!queue_writer_end(&m->writer)) {
-		*err = m->writer.err;
-		return false;
-	}
-	return true;
+	return message_end_file(m, err);
 }
 
 bool

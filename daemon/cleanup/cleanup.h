@@ -16,6 +16,7 @@
 #include "config/cleanup_config.h"
 #include "config/common_config.h"
 #include "mail/header.h"
+#include "milter/settings.h"
 #include "queue/dir.h"
 #include "queue/record.h"
 #include "queue/writer.h"
@@ -24,8 +25,10 @@
 #include "checks.h"
 
 struct daemon;
+struct ipc;
 struct map;
 struct maps;
+struct milter_talk;
 struct mime;
 struct durable;
 struct stream;
@@ -42,12 +45,15 @@ struct cleanup {
 	bool qmgr_is_full;     /* what qmgr said last */
 	struct maps *sender_bcc;
 	struct maps *recipient_bcc;
+	struct milter_settings milter_settings;
+	struct milter_list milters; /* non_smtpd_milters */
 	struct checks checks;
 };
 
 struct message {
 	struct cleanup *cleanup;
 	struct arena *mem;
+	struct ipc *ipc; /* to the client */
 	struct str id;
 	int fd;
 	struct queue_writer writer;
@@ -75,6 +81,8 @@ struct message {
 	size_t n_recipients;
 	bool has_utf8_recipient;
 
+	struct milter_talk *talk; /* see milter.h; NULL: none */
+
 	/* content */
 	struct mime *mime;
 	bool has_8bit_header;
@@ -98,6 +106,9 @@ void message_fail(struct message *m, unsigned status, struct str why);
 
 /* One recipient: rewrite, expand, drop duplicates, write. */
 void envelope_recipient(struct message *m, struct str address);
+/* One more, whom the client did not name, with the sender's wishes about reports. */
+void envelope_add(struct message *m, struct str address, struct str orcpt,
+		  int64_t notify);
 /* Any other record of envelope or extracted segment. */
 void envelope_record(struct message *m, const struct record *record);
 /* What must stand before the content. */
@@ -109,6 +120,12 @@ void content_begin(struct message *m);
 /* A line, or a piece of one. */
 void content_text(struct message *m, struct str text, bool whole);
 void content_end(struct message *m);
+/* A blank for each byte that could end a line for somebody else. */
+struct str content_clean(struct arena *mem, struct str text);
+
+/* The end record, and what milters have changed: the file is complete, but not yet on
+ * disk. */
+bool message_end_file(struct message *m, struct err *err) MUST_CHECK;
 /* Write a field of one or more lines, and a body line. */
 void content_header(struct message *m, struct str text);
 void content_body(struct message *m, struct str text, bool whole);

@@ -425,8 +425,8 @@ content_begin(struct message *m)
 }
 
 /* A bare CR would end a line for somebody else: a blank does not. */
-static struct str
-without_stray_bytes(struct arena *mem, struct str text)
+struct str
+content_clean(struct arena *mem, struct str text)
 {
 	char *copy;
 
@@ -445,7 +445,7 @@ content_text(struct message *m, struct str text, bool whole)
 {
 	struct arena *mem = arena_new();
 
-	mime_line(m->mime, without_stray_bytes(mem, text), whole);
+	mime_line(m->mime, content_clean(mem, text), whole);
 	arena_free(&mem);
 }
 

@@ -18,6 +18,7 @@
 #include "bounce.h"
 #include "log.h"
 #include "mapping.h"
+#include "milter.h"
 
 /* The size record tells qmgr what was asked for, as bits above its own. */
 enum { NOTIFY_SHIFT = 1 };
@@ -127,18 +128,28 @@ complete_recipient(struct message *m, struct str address)
 			       rewrite_form(m->mem, &m->cleanup->rules, address));
 }
 
-/* A recipient whom nobody but the configuration named: the sender never hears of it. */
-static void
-add_copy(struct message *m, struct str address)
+void
+envelope_add(struct message *m, struct str address, struct str orcpt, int64_t notify)
 {
 	struct str form = complete_recipient(m, address);
 
 	m->original = form;
-	m->dsn_orcpt = STR_EMPTY;
-	m->dsn_notify = DSN_NOTIFY_NEVER;
+	m->dsn_orcpt = orcpt;
+	m->dsn_notify = notify;
+	m->writer.qmgr_opts |= notify << NOTIFY_SHIFT;
 	expand_and_write(m, form);
-	m->original = STR_EMPTY;
+	m->original = m->dsn_orcpt = STR_EMPTY;
 	m->dsn_notify = 0;
+}
+
+/* A recipient whom nobody but the configuration named: the sender never hears of it. */
+static void
+add_copy(struct message *m, struct str address)
+{
+	int64_t opts = m->writer.qmgr_opts;
+
+	envelope_add(m, address, STR_EMPTY, DSN_NOTIFY_NEVER);
+	m->writer.qmgr_opts = opts;
 }
 
 void
@@ -230,6 +241,7 @@ take_attribute(struct message *m, struct str data)
 	/* Ours to say. */
 	if (str_eq(name, STR("create_time")))
 		return;
+	milter_attribute(m, name, value);
 	if (str_eq(name, STR("encoding")))
 		m->encoding = str_dup(m->mem, value);
 	take_log_attribute(m, name, value);
@@ -323,9 +335,11 @@ envelope_record(struct message *m, const struct record *record)
 	} else if (type == RECORD_SENDER && !m->has_sender) {
 		take_sender(m, r->data);
 		write_sender(m);
-	} else if (type == RECORD_RECIPIENT && m->has_sender)
+		milter_sender(m);
+	} else if (type == RECORD_RECIPIENT && m->has_sender) {
+		milter_recipient(m, r->data);
 		envelope_recipient(m, r->data);
-	else if (type == RECORD_ORIGINAL)
+	} else if (type == RECORD_ORIGINAL)
 		m->original = str_dup(m->mem, r->data);
 	else if (type == RECORD_ATTRIBUTE)
 		take_attribute(m, r->data);

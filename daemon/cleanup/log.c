@@ -9,7 +9,7 @@
 
 #include "cleanup.h"
 
-enum { LOGGED_CONTENT_MAX = 200, LINE_MAX_BYTES = 8192 };
+enum { LOGGED_CONTENT_MAX = 200, LINE_MAX_BYTES = 16384 };
 
 void
 log_message_id(struct log *log, struct str id, struct str value)
@@ -132,4 +132,36 @@ log_bounced(struct log *log, struct str id, struct str to, struct str original,
 		 STR_ARG(id), STR_ARG(address_quote_header(mem, to)), STR_ARG(orig),
 		 STR_ARG(delay), STR_ARG(delay), dsn, text);
 	arena_free(&mem);
+}
+
+void
+log_milter(struct log *log, struct str id, const char *what,
+	   const struct log_milter *about, struct str text)
+{
+	struct arena *mem = arena_new();
+	struct buf *out = buf_new(mem, LINE_MAX_BYTES);
+
+	buf_printf(out, PRI_STR ": %s: %s from " PRI_STR "[" PRI_STR "]: " PRI_STR,
+		   STR_ARG(id), what, about->stage, STR_ARG(about->client_name),
+		   STR_ARG(about->client_address),
+		   STR_ARG(str_printable(mem, text, false)));
+	buf_printf(out, "; from=<" PRI_STR ">", STR_ARG(about->sender));
+	if (about->recipient.len > 0)
+		buf_printf(out, " to=<" PRI_STR ">", STR_ARG(about->recipient));
+	if (about->protocol.len > 0)
+		buf_printf(out, " proto=" PRI_STR, STR_ARG(about->protocol));
+	if (about->helo.len > 0)
+		buf_printf(out, " helo=<" PRI_STR ">", STR_ARG(about->helo));
+	log_info(log, "%s", out->p);
+	arena_free(&mem);
+}
+
+void
+log_milter_recipient(struct log *log, struct str id)
+{
+	log_warning(log,
+		    PRI_STR ": milter configuration error: can't reject recipient in "
+			    "non-smtpd(8) submission",
+		    STR_ARG(id));
+	log_warning(log, PRI_STR ": message not accepted, try again later", STR_ARG(id));
 }

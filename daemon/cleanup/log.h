@@ -21,6 +21,17 @@ void log_table_problem(struct log *log, struct str id, const char *text);
 void log_too_large(struct log *log, struct str id);
 void log_write_error(struct log *log, struct str id, const char *text);
 void log_bad_client(struct log *log, struct str id, struct str text);
+/* What milters decide. */
+struct log_milter {
+	const char *stage; /* "END-OF-MESSAGE" */
+	struct str client_name, client_address;
+	struct str sender;
+	struct str recipient, protocol, helo; /* empty: not logged */
+};
+void log_milter(struct log *log, struct str id, const char *what,
+		const struct log_milter *about, struct str text);
+void log_milter_recipient(struct log *log, struct str id);
+
 /* What a rule of header or body checks did; text may be empty. */
 void log_check(struct log *log, const struct message *m, const char *action,
 	       const char *what, struct str content, struct str text);

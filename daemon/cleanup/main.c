@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "durable.h"
+#include "milter.h"
 #include "session.h"
 
 static void
@@ -33,6 +34,7 @@ static bool
 init(struct daemon *d, struct err *err)
 {
 	struct cleanup *c = ARENA_NEW(d->mem, struct cleanup);
+	bool needs_tcp;
 	int root;
 
 	c->daemon = d;
@@ -46,8 +48,10 @@ init(struct daemon *d, struct err *err)
 		       TABLE_DEFAULT, &c->sender_bcc, err) ||
 	    !maps_open(d->mem, "recipient_bcc_maps", c->config.recipient_bcc_maps,
 		       TABLE_DEFAULT, &c->recipient_bcc, err) ||
-	    !checks_load(c, err))
+	    !checks_load(c, err) || !milter_load(c, &needs_tcp, err))
 		return false;
+	if (needs_tcp)
+		d->profile = SANDBOX_cleanup_tcp;
 	d->tables = rewrite_rules_places(
 		d->mem, &c->rules,
 		(struct str[]){c->config.sender_bcc_maps, c->config.recipient_bcc_maps,

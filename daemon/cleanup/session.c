@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "durable.h"
 #include "log.h"
+#include "milter.h"
 
 /* In the size record: what delivery agents must tell or ask the next server. */
 enum { SENDOPT_UTF8 = 1, SENDOPT_UTF8_HEADER = 2, SENDOPT_UTF8_SENDER = 4 };
@@ -75,7 +76,10 @@ keeps_storing(const struct message *m)
 static void
 take_record(struct message *m, const struct record *r)
 {
-	if (m->segment == SEGMENT_ENVELOPE && r->letter == RECORD_LETTER(MESSAGE)) {
+	if (m->segment == SEGMENT_ENVELOPE && r->letter == RECORD_LETTER(MILTERS)) {
+		milter_receive(m, m->ipc, r->data);
+	} else if (m->segment == SEGMENT_ENVELOPE &&
+		   r->letter == RECORD_LETTER(MESSAGE)) {
 		envelope_end(m);
 		content_begin(m);
 		m->segment = SEGMENT_CONTENT;
@@ -165,7 +169,7 @@ finish_file(struct message *m)
 	if (m->encoding.len > 0)
 		queue_writer_attribute(&m->writer, "encoding", m->encoding);
 	m->writer.sendopts |= sendopts(m);
-	if (!queue_writer_end(&m->writer)) {
+	if (!message_end_file(m, &err)) {
 		note_writer(m);
 		return;
 	}
@@ -251,6 +255,8 @@ conclude(struct message *m)
 {
 	struct err err;
 
+	milter_inspect(m);
+	note_writer(m);
 	/* After a failure recipients may be missing that will be there the next time. */
 	if (m->n_recipients == 0 && m->status == CLEANUP_OK)
 		message_fail(m, CLEANUP_RCPT, STR_EMPTY);
@@ -334,6 +340,7 @@ session_run(struct daemon *d, struct stream *client)
 	wait_for_qmgr(m.cleanup);
 	stream_set_timeout_ms(client, m.cleanup->common.ipc_timeout * 1000);
 	ipc_init(&ipc, client);
+	m.ipc = &ipc;
 	if (!open_message(&m, &err)) {
 		log_warning(d->log, "%s", err.text);
 	} else if (!greet(&m, &ipc, &err) || !read_message(&m, client)) {
@@ -343,6 +350,8 @@ session_run(struct daemon *d, struct stream *client)
 		struct msg_cleanup_done done;
 
 		conclude(&m);
+		/* smtpd goes on with them once it has our answer. */
+		milter_end(&m);
 		if ((m.status & CLEANUP_BAD) != 0)
 			log_bad_client(d->log, m.id, reason_of(&m));
 		done = (struct msg_cleanup_done){.status = m.status,
@@ -351,5 +360,6 @@ session_run(struct daemon *d, struct stream *client)
 		IGNORE(ipc_send(&ipc, &ipc_cleanup_done, &done, &err) &&
 		       ipc_flush(&ipc, &err));
 	}
+	milter_end(&m);
 	arena_free(&mem);
 }

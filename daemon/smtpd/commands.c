@@ -18,6 +18,7 @@
 #include "auth.h"
 #include "ehlo.h"
 #include "log.h"
+#include "milter.h"
 #include "session.h"
 #include "tls.h"
 #include "transaction.h"
@@ -38,6 +39,10 @@ command_greet(struct session *s)
 {
 	const struct access_request request = session_request(s);
 
+	if (milter_greeting(s).len > 0) {
+		session_reply(s, milter_greeting(s));
+		return;
+	}
 	if (!check(s, ACCESS_CONNECT, &request)) {
 		s->errors++;
 		return;
@@ -62,27 +67,35 @@ neutral(struct arena *mem, struct str text, bool utf8)
 	return str_from_mem(copy, clean.len);
 }
 
+/* False: a refusal was said, or (*limited_out) all that is to be said. */
 static bool
-hello(struct session *s, const struct smtp_words *words, bool esmtp)
+hello(struct session *s, const struct smtp_words *words, bool esmtp, bool *limited_out)
 {
 	struct access_request request;
 	struct str before = session_protocol(s);
+	enum milter_helo told;
 	struct str text;
 
+	*limited_out = false;
 	if (words->n < 2) {
 		session_reply_c(s, esmtp ? "501 Syntax: EHLO hostname"
 					 : "501 Syntax: HELO hostname");
 		return false;
 	}
+	text = neutral(s->now, smtp_words_join(s->now, words, 1),
+		       s->smtpd->common.smtputf8_enable);
+	told = milter_tell_helo(s, text, esmtp);
 	session_reset(s);
-	text = smtp_words_join(s->now, words, 1);
-	session_set_helo(s, neutral(s->now, text, s->smtpd->common.smtputf8_enable));
+	if (told == MILTER_HELO_SAID)
+		return false;
+	session_set_helo(s, text);
 	s->has_helo = true;
 	/* Once EHLO was said a later HELO takes nothing back, as in Postfix. */
 	s->is_esmtp = s->is_esmtp || esmtp;
 	request = session_request(s);
 	/* Not before it is accepted, as in Postfix. */
 	request.protocol = before;
+	*limited_out = told == MILTER_HELO_LIMITED;
 	if (check(s, esmtp ? ACCESS_EHLO : ACCESS_HELO, &request))
 		return true;
 	s->has_helo = false;
@@ -93,7 +106,9 @@ hello(struct session *s, const struct smtp_words *words, bool esmtp)
 bool
 command_helo(struct session *s, const struct smtp_words *words)
 {
-	if (!hello(s, words, false))
+	bool limited;
+
+	if (!hello(s, words, false, &limited))
 		return false;
 	session_reply(s, str_printf(s->now, "250 " PRI_STR,
 				    STR_ARG(s->smtpd->common.myhostname)));
@@ -107,9 +122,10 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	unsigned offer = EHLO_PIPELINING | EHLO_SIZE | EHLO_ETRN |
 			 EHLO_ENHANCEDSTATUSCODES | EHLO_8BITMIME | EHLO_DSN |
 			 EHLO_CHUNKING;
+	bool limited;
 	struct ehlo_offer offered;
 
-	if (!hello(s, words, true))
+	if (!hello(s, words, true, &limited))
 		return false;
 	offer |= d->config.disable_vrfy_command ? 0u : EHLO_VRFY;
 	offer |= starttls_is_offered(s) ? EHLO_STARTTLS : 0u;
@@ -117,6 +133,8 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 	offer |= s->may_xforward ? EHLO_XFORWARD : 0u;
 	offer |= d->common.smtputf8_enable ? EHLO_SMTPUTF8 : 0u;
 	offer |= auth_is_offered(s) ? EHLO_AUTH : 0u;
+	if (limited)
+		offer = EHLO_ENHANCEDSTATUSCODES;
 	offered = (struct ehlo_offer){
 		.keywords = offer & ~s->discarded,
 		.size = d->common.message_size_limit,

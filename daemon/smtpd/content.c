@@ -19,6 +19,7 @@
 
 #include "ehlo.h"
 #include "log.h"
+#include "milter.h"
 #include "proxy.h"
 #include "session.h"
 #include "transaction.h"
@@ -294,7 +295,7 @@ check_data(struct session *s)
 	struct access_answer answer;
 
 	access_check(s->access, s->now, ACCESS_DATA, &request, &answer);
-	return session_accepts(s, &answer);
+	return session_accepts(s, &answer) && milter_tell_data(s);
 }
 
 /* The filter must want the content too. */

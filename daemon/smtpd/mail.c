@@ -15,6 +15,7 @@
 #include "ehlo.h"
 #include "limits.h"
 #include "log.h"
+#include "milter.h"
 #include "proxy.h"
 #include "session.h"
 #include "transaction.h"
@@ -150,11 +151,13 @@ command_mail(struct session *s, const struct smtp_words *words)
 	request.smtputf8 = mail.smtputf8;
 	request.sasl_sender = mail.auth;
 	if (!check_size(s, &request, mail.size) || !check_address(s, &request, true) ||
-	    !check_lists(s, ACCESS_MAIL, &request) || !check_space(s, &request)) {
+	    !check_lists(s, ACCESS_MAIL, &request) || !check_space(s, &request) ||
+	    !milter_tell_mail(s, words, &mail)) {
 		access_end_transaction(s->access);
 		return false;
 	}
 	transaction_begin(s, &mail);
+	s->milter_sender = s->tx->mail.address;
 	s->tx->local_rewrite =
 		s->forward.source != FORWARD_SOURCE_NONE
 			? s->forward.source == FORWARD_SOURCE_LOCAL
@@ -210,9 +213,15 @@ command_rcpt(struct session *s, const struct smtp_words *words)
 		return s->tx->overshoot++ < c->smtpd_recipient_overshoot_limit;
 	}
 	request = session_request(s);
+	s->refusal = STR_EMPTY;
 	request.has_recipient = true;
 	request.recipient = rcpt.address;
-	if (!check_address(s, &request, false) || !check_lists(s, ACCESS_RCPT, &request))
+	if (!check_address(s, &request, false) ||
+	    !check_lists(s, ACCESS_RCPT, &request)) {
+		milter_tell_refused(s, words, &rcpt);
+		return false;
+	}
+	if (!milter_tell_rcpt(s, words, &rcpt))
 		return false;
 	if (!transaction_open(s, &reply) ||
 	    (s->tx->proxy != NULL && !proxy_command(s, PROXY_OK, s->line, &reply))) {

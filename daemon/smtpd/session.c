@@ -19,6 +19,7 @@
 #include "ehlo.h"
 #include "limits.h"
 #include "log.h"
+#include "milter.h"
 #include "peer.h"
 #include "stress.h"
 #include "tls.h"
@@ -127,6 +128,7 @@ session_accepts(struct session *s, const struct access_answer *answer)
 	case ACCESS_OK:
 		return true;
 	case ACCESS_REFUSED:
+		s->refusal = answer->reply;
 		session_reply(s, answer->reply);
 		if (answer->closes)
 			s->end = SESSION_CLOSED;
@@ -449,7 +451,8 @@ unknown_command(struct session *s, struct str line, struct str word)
 		s->end = SESSION_CLOSED;
 		return;
 	}
-	session_reply_c(s, "500 5.5.2 Error: command not recognized");
+	if (milter_tell_unknown(s, word))
+		session_reply_c(s, "500 5.5.2 Error: command not recognized");
 }
 
 static void
@@ -573,6 +576,8 @@ session_forget(struct session *s)
 void
 session_reset(struct session *s)
 {
+	if (s->tx != NULL)
+		milter_abort(s);
 	transaction_end(&s->tx);
 	access_end_transaction(s->access);
 	s->bdat_failed = false;
@@ -661,6 +666,7 @@ prepare(struct session *s, struct stream *client)
 	s->helo = s->sasl_names = STR_EMPTY;
 	s->tls = tls_info_none();
 	auth_forget(s);
+	s->milter_greeting = s->milter_sender = s->milter_rcpt = s->refusal = STR_EMPTY;
 	s->where = "CONNECT";
 	s->world = (struct access_world){.has_proxy = d->has_filter,
 					 .dns = {.ask = ask_dns, .arg = s},
@@ -693,14 +699,19 @@ session_run(struct daemon *d, struct stream *client)
 		session_reply(&s, str_printf(s.now,
 					     "421 4.3.0 " PRI_STR " Server local error",
 					     STR_ARG(smtpd->common.myhostname)));
-	else if (limits_connect(&s))
+	else if (limits_connect(&s)) {
+		milter_session_start(&s);
 		command_greet(&s);
+	}
 	converse(&s);
 	IGNORE(stream_flush(client) == STREAM_OK);
 	say_end(&s);
 	limits_disconnect(&s);
 	log_disconnect(d->log, s.peer.text, port, s.counts, s.noted_bare_lf);
-	transaction_end(&s.tx);
+	session_reset(&s);
+	if (s.has_helo && s.milters != NULL)
+		milter_abort(&s);
+	milter_leave(&s);
 	stream_close(&s.resolver);
 	arena_free(&s.mem);
 	/* No other session comes: let the loop end. */

@@ -21,6 +21,7 @@
 #include "access/access.h"
 #include "fiber/stream.h"
 #include "ipc/message.h"
+#include "milter/milter.h"
 #include "smtp/server_command.h"
 
 #include "smtpd.h"
@@ -97,6 +98,16 @@ struct session {
 	const struct tls_info *tls;
 	struct str sasl_names; /* mechanisms; empty: AUTH is not active */
 	unsigned discarded;    /* EHLO keywords */
+
+	/* See milter.h. */
+	struct milters *milters;
+	struct milter_world milter_world;
+	struct str milter_greeting; /* what milters answered to the connection */
+	unsigned milter_flags;      /* CLEANUP_FLAG_HOLD, CLEANUP_FLAG_DISCARD */
+	bool milters_off;           /* receive_override_options: no_milters */
+	bool milter_has_sender;
+	struct str milter_sender, milter_rcpt; /* of the command that they are told */
+	struct str refusal;                    /* of this command, by access lists */
 
 	struct transaction *tx; /* NULL: none */
 	bool bdat_failed;       /* chunks are thrown away up to the last one */

@@ -16,6 +16,7 @@
 
 #include "auth.h"
 #include "delegate.h"
+#include "milter.h"
 #include "proxy.h"
 #include "smtpd.h"
 #include "tls.h"
@@ -66,6 +67,8 @@ open_lists(struct smtpd *s, struct err *err)
 			 err) &&
 	       open_maps(s, "smtpd_command_filter", c->smtpd_command_filter,
 			 &s->command_filter, err) &&
+	       open_maps(s, "smtpd_milter_maps", c->smtpd_milter_maps, &s->milter_maps,
+			 err) &&
 	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xclient_hosts",
 			  c->smtpd_authorized_xclient_hosts, &s->xclient_hosts, err) &&
 	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
@@ -173,7 +176,7 @@ settings_load(struct smtpd *s, struct err *err)
 	    !access_rules_load(d->mem, d->config, &s->rewrite, &s->access, err) ||
 	    !open_lists(s, err) || !load_newline_mode(s, err) || !load_proxy(s, err) ||
 	    !proxy_settings(s, err) || !limits_settings(s, err) || !check_sizes(s, err) ||
-	    !tls_service_load(s, err) || !auth_load(s, err))
+	    !tls_service_load(s, err) || !milter_load(s, err) || !auth_load(s, err))
 		return false;
 	load_protocols(s);
 	delegate_settings(s);
@@ -183,11 +186,12 @@ settings_load(struct smtpd *s, struct err *err)
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 11, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 12, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
 	all[n++] = s->config.smtpd_command_filter;
+	all[n++] = s->config.smtpd_milter_maps;
 	all[n++] = s->config.smtpd_authorized_xclient_hosts;
 	all[n++] = s->config.smtpd_authorized_xforward_hosts;
 	all[n++] = s->config.smtpd_forbid_bare_newline_exclusions;

@@ -16,6 +16,7 @@
 #include "config/sasl_config.h"
 #include "config/smtpd_config.h"
 #include "dns/server_name.h"
+#include "milter/settings.h"
 #include "rewrite/rules.h"
 #include "sasl/mechanism.h"
 
@@ -44,6 +45,9 @@ struct smtpd {
 	struct access_rules *access;
 	struct maps *discard_maps;
 	struct maps *command_filter;
+	struct maps *milter_maps;
+	struct milter_settings milter_settings;
+	struct milter_list milters; /* smtpd_milters */
 	struct match *xclient_hosts;
 	struct match *xforward_hosts;
 	struct match *newline_exclusions;

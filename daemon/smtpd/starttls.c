@@ -15,6 +15,7 @@
 #include "ehlo.h"
 #include "limits.h"
 #include "log.h"
+#include "milter.h"
 #include "session.h"
 #include "tls.h"
 #include "tlsmgr.h"
@@ -133,6 +134,8 @@ command_starttls(struct session *s, const struct smtp_words *words)
 	}
 	if (!agree(s))
 		return false;
+	if (s->has_helo)
+		milter_abort(s);
 	session_forget(s);
 	if (!shake_hands(s, context))
 		return false;

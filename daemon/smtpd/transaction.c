@@ -19,6 +19,7 @@
 #include "queue/record.h"
 
 #include "log.h"
+#include "milter.h"
 #include "proxy.h"
 #include "received.h"
 #include "session.h"
@@ -205,6 +206,7 @@ ask_cleanup(struct session *s, struct transaction *tx, struct err *err)
 {
 	unsigned flags = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_BCC_OK | CLEANUP_FLAG_MAP_OK |
 			 CLEANUP_FLAG_SMTP_REPLY |
+			 (s->milters != NULL ? CLEANUP_FLAG_MILTER : 0) |
 			 (tx->mail.smtputf8 ? CLEANUP_FLAG_SMTPUTF8 : 0);
 	const struct msg_cleanup_start start = {
 		.flags = receive_override_flags(s->smtpd->overrides, flags)};
@@ -306,6 +308,20 @@ send_received(struct session *s, struct transaction *tx)
 		send_record(tx, RECORD_LETTER(LINE), lines[i]);
 }
 
+/* Who else wants to see the content, and perhaps to change it. */
+static void
+send_milters(struct session *s, struct transaction *tx)
+{
+	struct err err;
+
+	send_record(tx, RECORD_LETTER(MILTERS),
+		    str_printf(tx->mem, "%zu", milters_count(s->milters)));
+	if (!tx->failed && !milter_hand_over(s, &err)) {
+		log_cleanup(s->smtpd->daemon->log, tx->id, err.text);
+		tx->failed = true;
+	}
+}
+
 void
 transaction_begin_content(struct session *s)
 {
@@ -313,6 +329,8 @@ transaction_begin_content(struct session *s)
 	struct transaction *tx = s->tx;
 
 	tx->begun = true;
+	if (milter_has_content(s))
+		send_milters(s, tx);
 	send_record(tx, RECORD_LETTER(MESSAGE), STR_EMPTY);
 	for (size_t i = 0; i < effects->n_prepend; i++) {
 		struct str rest = effects->prepend[i];
@@ -381,7 +399,7 @@ static void
 send_effects(struct session *s, struct transaction *tx)
 {
 	const struct access_effects *effects = access_effects(s->access);
-	unsigned flags = (effects->hold ? CLEANUP_FLAG_HOLD : 0u) |
+	unsigned flags = s->milter_flags | (effects->hold ? CLEANUP_FLAG_HOLD : 0u) |
 			 (effects->discard ? CLEANUP_FLAG_DISCARD : 0u);
 
 	if (flags != 0)
@@ -407,12 +425,24 @@ reply_code(unsigned status, const char *dsn)
 	return (status & CLEANUP_HOPS) != 0 ? 554 : 550;
 }
 
+/* "554 5.7.1 text", "554-..." */
+static bool
+is_whole_reply(struct str text)
+{
+	return text.len > 3 && (text.p[0] == '4' || text.p[0] == '5') &&
+	       char_is_digit(text.p[1]) && char_is_digit(text.p[2]) &&
+	       (text.p[3] == ' ' || text.p[3] == '-');
+}
+
 static struct str
 refusal(struct session *s, unsigned status, struct str reason)
 {
 	const struct cleanup_text *text = cleanup_text_find(status);
 	int code = reply_code(status, text->dsn);
 
+	/* A milter has said all of it. */
+	if ((status & (CLEANUP_CONT | CLEANUP_DEFER)) != 0 && is_whole_reply(reason))
+		return str_dup(s->now, reason);
 	/* A content rule has words and a status code of its own. */
 	if ((text->status == CLEANUP_CONT || text->status == CLEANUP_DEFER) &&
 	    dsn_status_length(reason) > 0)

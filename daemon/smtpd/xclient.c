@@ -11,6 +11,7 @@
 #include "smtp/server_attribute.h"
 
 #include "auth.h"
+#include "milter.h"
 #include "peer.h"
 #include "session.h"
 
@@ -76,7 +77,8 @@ set_peer(struct session *s, const struct smtp_attributes *a)
 
 	set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->name, &p->name_status);
 	/* The name that was verified is also the one before verification. */
-	set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->reverse_name, &p->reverse_status);
+	if (a->known[SMTP_ATTRIBUTE_NAME] == SMTP_SAID)
+		set_name(s, a, SMTP_ATTRIBUTE_NAME, &p->reverse_name, &p->reverse_status);
 	set_name(s, a, SMTP_ATTRIBUTE_REVERSE_NAME, &p->reverse_name, &p->reverse_status);
 	set_text(s->mem, a, SMTP_ATTRIBUTE_ADDR, &p->address);
 	set_text(s->mem, a, SMTP_ATTRIBUTE_PORT, &p->port);
@@ -98,6 +100,9 @@ command_xclient(struct session *s, const struct smtp_words *words)
 
 	if (!may_use(s, words, true, &a))
 		return false;
+	if (s->has_helo && a.known[SMTP_ATTRIBUTE_HELO] == SMTP_NOT_SAID)
+		milter_abort(s);
+	milter_leave(s);
 	set_peer(s, &a);
 	/* As if it had just connected. */
 	session_forget(s);
@@ -116,6 +121,7 @@ command_xclient(struct session *s, const struct smtp_words *words)
 						 s->smtpd->common.smtputf8_enable);
 	}
 	session_know_client(s);
+	milter_session_start(s);
 	s->restarted = true;
 	command_greet(s);
 	return s->end == SESSION_RUNS;

@@ -85,6 +85,7 @@ enum access_phase {
 	ACCESS_END_OF_MESSAGE,
 	ACCESS_VRFY,
 	ACCESS_ETRN,
+	ACCESS_UNKNOWN, /* a command that is none: only for log lines */
 };
 
 /* "CONNECT", "END-OF-MESSAGE" and so on, as in log lines. */

@@ -323,6 +323,8 @@ run_phase(struct eval *e)
 	case ACCESS_END_OF_MESSAGE:
 		return phase_content(e, LIST_END_OF_DATA, "END-OF-MESSAGE",
 				     "End-of-data");
+	case ACCESS_UNKNOWN:
+		break;
 	case ACCESS_ETRN:
 		return phase_etrn(e);
 	}

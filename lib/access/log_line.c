@@ -31,6 +31,8 @@ access_phase_name(enum access_phase phase)
 		return "VRFY";
 	case ACCESS_ETRN:
 		return "ETRN";
+	case ACCESS_UNKNOWN:
+		return "UNKNOWN";
 	}
 	return "unknown";
 }

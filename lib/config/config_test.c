@@ -328,7 +328,7 @@ uses(void **state)
 		{"relayhost", CONFIG_USE_ACTED, NULL},
 		{"relay_destination_rate_delay", CONFIG_USE_DERIVED, NULL},
 		{"mua_x", CONFIG_USE_USER, NULL},
-		{"smtpd_milters", CONFIG_USE_NOT_ACTED, "not supported yet"},
+		{"qmqpd_timeout", CONFIG_USE_NOT_ACTED, "not supported yet"},
 		{"canonical_maps", CONFIG_USE_ACTED, NULL},
 		{"biff", CONFIG_USE_ACTED, NULL},
 		{"smtp_use_tls", CONFIG_USE_ACTED, NULL},
@@ -341,7 +341,7 @@ uses(void **state)
 	};
 	struct world *w = *state;
 	struct config *cfg =
-		load(w, "relayhost = ${mua_x?a}\nmua_x = 1\nsmtpd_milters = x\n"
+		load(w, "relayhost = ${mua_x?a}\nmua_x = 1\nqmqpd_timeout = x\n"
 			"use_srv_lookup=a\nfallback_relay=b\nrelayhots=c\n"
 			"relay_destination_rate_delay=1\nzzyzx=1\n"
 			"canonical_maps =\nbiff = NO\nsmtp_use_tls = no\n"

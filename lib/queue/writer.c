@@ -50,6 +50,13 @@ flush(struct queue_writer *w)
 	buf_clear(w->out);
 }
 
+bool
+queue_writer_flush(struct queue_writer *w)
+{
+	flush(w);
+	return !w->failed;
+}
+
 int64_t
 queue_writer_offset(const struct queue_writer *w)
 {

@@ -48,6 +48,8 @@ void queue_writer_attribute(struct queue_writer *w, const char *name, struct str
 /* The segments, in this order. */
 void queue_writer_content(struct queue_writer *w);
 void queue_writer_extracted(struct queue_writer *w);
+/* Everything so far is in the file, for those who read it. */
+bool queue_writer_flush(struct queue_writer *w) MUST_CHECK;
 /* E, then the size record. False: could not be written (w->err). */
 bool queue_writer_end(struct queue_writer *w) MUST_CHECK;
 
