@@ -26,8 +26,8 @@ class Sink:
     """smtp-sink on a port, outside of the mail system's group. recipients: count these,
     not messages."""
 
-    def __init__(self, port, settings, recipients=False):
-        self.settings = settings
+    def __init__(self, port, settings, recipients=False, host="127.0.0.1"):
+        self.settings, self.host = settings, host
         # Not on the disk that is measured; smtp-sink writes there as another user.
         self.dir = tempfile.mkdtemp(prefix="sink", dir=world.enter().dir)
         os.chmod(self.dir, 0o777)
@@ -36,12 +36,12 @@ class Sink:
         self.read, self.seen, self.rest = 0, 0, b""
         with open(self.counts, "wb") as out:
             self.process = subprocess.Popen(self.words(port), stdout=out)
-        accept(port, 10)
+        accept(port, 10, host)
 
     def words(self, port):
         options = ["-D", self.dump] if self.dump else ["-c"]
         return [program("smtp-sink"), "-u", "postfix", "-m", "5000", *options,
-                f"127.0.0.1:{port}", "1000"]
+                f"{self.host}:{port}", "1000"]
 
     def count(self):
         if self.dump:

@@ -3,7 +3,7 @@
 message is at the sink. The systems take turns; the number of messages is what the system
 does in Settings.seconds, as the first rounds tell.
 
-Per system: a round to warm up in which the peak of memory is watched, a short one under
+Per system: rounds to warm up, in which the peak of memory is watched, a short one under
 strace, then the timed ones.
 """
 import contextlib
@@ -30,8 +30,7 @@ class Load:
     unit: str = "msg/s"
     per_message: int = 1      # how many of the unit a message is
     arrive: int = 1           # how many the sink counts for a message
-    first: int = 100          # messages of the first round
-    least: int = 50           # and of a timed one
+    most: int = 1000          # messages of the first round, if Settings.least is not less
     options: dict = field(default_factory=dict)   # for the system
     sink: Callable = Sink
     sink_options: dict = field(default_factory=dict)
@@ -78,20 +77,16 @@ class Running:
         return seconds, group.cpu() - cpu
 
     def prepare(self):
-        first = self.settings.messages or self.load.first
-        with Peak(self.system.group) as peak:
-            seconds, _ = self.round(first)
-        self.memory = peak.kib
-        rate = first / seconds
+        seconds, fixed = self.settings.seconds, self.settings.messages
+        least = min(self.settings.least, self.load.most)
+        took, _ = self.round(fixed or least)
         # Some systems need a while until they are at work.
+        again = fixed or max(1, min(int(least / took * seconds / 2), 20 * least))
         with Peak(self.system.group) as peak:
-            again = max(1, min(int(rate * self.settings.seconds / 2), 20 * first))
-            seconds, _ = self.round(self.settings.messages or again)
-        self.memory = max(self.memory, peak.kib)
-        rate = (self.settings.messages or again) / seconds
-        self.messages = self.settings.messages or max(self.load.least,
-                                                      int(rate * self.settings.seconds))
-        few = min(self.messages, max(1, self.load.least))
+            took, _ = self.round(again)
+        self.memory = peak.kib
+        self.messages = fixed or max(least, int(again / took * seconds))
+        few = min(self.messages, max(least, int(again / took * seconds / 4)))
         with Calls(self.system.group) as calls:
             self.round(few, lambda *words: calls.command(*words))
         self.calls = None if calls.count is None else calls.count / few
@@ -157,10 +152,10 @@ def offers_tls(system):
 LOADS = (
     Load("relay", "1.5 KB, a connection for each message", relay),
     Load("kept", "1.5 KB, connections kept", relay_kept),
-    Load("large", "10 MB, 4 sessions", large, "MB/s", LARGE / 1e6, first=2, least=4),
+    Load("large", "10 MB, 4 sessions", large, "MB/s", LARGE / 1e6, most=4),
     Load("recipients", "one message to 1,000 recipients", recipients, "recipients/s",
-         RECIPIENTS, RECIPIENTS, first=1, least=1, sink_options={"recipients": True}),
-    Load("sendmail", "sendmail, 4 callers", submit, first=20, least=20),
+         RECIPIENTS, RECIPIENTS, most=1, sink_options={"recipients": True}),
+    Load("sendmail", "sendmail, 4 callers", submit),
     Load("tls", "1.5 KB, TLS in and out, a connection for each message", tls,
          options={"tls": True}, sink=TlsSink, check=offers_tls),
 )

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from .load import Client, Sink, WatchSink, finish, source
-from .systems import SENDER, HikyakuSystem, PostfixSystem, Unable, run
+from .systems import DOWN_HOST, SENDER, HikyakuSystem, PostfixSystem, Unable, command
 
 BODY = b"Subject: latency\r\n\r\n" + b"A line of text as people write them.\r\n" * 38
 
@@ -25,7 +25,7 @@ class Latency:
                 with bench.may_fail(self, kind):
                     system = stack.enter_context(kind(bench.settings))
                     running[kind] = (system, stack.enter_context(WatchSink(system.hop)))
-                    self.measure(*running[kind], bench.settings.latency // 10 + 2)
+                    self.measure(*running[kind], max(2, bench.settings.latency // 10))
             for _ in range(bench.settings.rounds):
                 for kind in list(running):
                     with bench.may_fail(self, kind, running, kind):
@@ -105,19 +105,17 @@ class Backlog:
         yield "mailq ms", [list_queue(system, count) * 1000], False
         yield "restart ms until a message is relayed", [restart(system, sink) * 1000], False
         cpu, start = system.group.cpu(), time.monotonic()
-        with Sink(system.down_hop, settings) as back:
+        with Sink(system.down_hop, settings, host=DOWN_HOST) as back:
             with system.group.inside():
                 flush = subprocess.Popen(system.program("flush"), env=system.environment(),
                                          stdout=subprocess.DEVNULL, cwd="/")
             try:
                 back.wait(count, settings.budget + settings.limit)
                 seconds = time.monotonic() - start
+                system.wait_empty(settings.limit)
             finally:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    flush.wait(10)
-                flush.kill()
+                flush.terminate()
                 flush.wait()
-            system.wait_empty(settings.limit)
             back.wait(count, 1)
         yield "drained msg/s", [count / seconds], True
         yield "CPU ms per message to drain", [(system.group.cpu() - cpu) / count * 1000], False
@@ -139,7 +137,7 @@ def fill(system, have, want, budget):
 
 def list_queue(system, count):
     start = time.monotonic()
-    out = run(system, "mailq")
+    out = command(system, "mailq")
     seconds = time.monotonic() - start
     if out.count(SENDER.encode()) < count:
         raise Unable(f"mailq shows {out.count(SENDER.encode())} of {count} messages")
@@ -164,7 +162,6 @@ class Growth:
     name, title = "growth", "relay with others in the queue"
     # They wait longer than the scenario lasts.
     options = {"minimal_backoff_time": "4000s"}
-    least = 50
 
     def run(self, bench):
         levels = bench.settings.growth
@@ -215,11 +212,13 @@ class Queued:
         return self.have == level
 
     def warm_up(self):
-        rate, _ = self.round(100)
-        self.rate = self.rate or self.round(max(50, int(rate * self.settings.seconds / 2)))[0]
+        least = self.settings.least
+        rate, _ = self.round(2 * least)
+        self.rate = self.rate or self.round(
+            max(least, int(rate * self.settings.seconds / 2)))[0]
 
     def timed(self):
-        return self.round(max(50, int(self.rate * self.settings.seconds)))
+        return self.round(max(self.settings.least, int(self.rate * self.settings.seconds)))
 
     def round(self, messages):
         """-> messages a second, CPU ms of each"""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mail systems: Hikyaku, and Debian's Postfix, Exim and OpenSMTPD, which ./dev bench
 unpacks under build/ and nobody installs. Each has a folder, a control group and a port of
-its own, its stock settings where they allow the load at all (`changed` says what else), and two routes: down.example to the port .down_hop, everything else to .hop.
+its own, its stock settings where they allow the load at all (`changed` says what else), and two routes: down.example to DOWN_HOST, port .down_hop, everything else to .hop.
 
     with HikyakuSystem(settings) as system: ...
 """
@@ -35,6 +35,8 @@ DEBS = {"oracle": os.path.dirname(ORACLE),
         "peers": os.path.dirname(PEERS)}
 MISSING = "Debian's package is not there"
 SENDER, RECIPIENT, DOWN = "s@example.net", "r@example.org", "r@down.example"
+# Another address, as some remember which ones are down and do not look at the port.
+DOWN_HOST = "127.0.0.2"
 
 
 class Unable(Exception):
@@ -45,12 +47,12 @@ class Absent(Unable):
     """It is known that this system does not have this."""
 
 
-def accept(port, seconds):
+def accept(port, seconds, host="127.0.0.1"):
     """Wait until a server greets there."""
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError), \
-                socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+                socket.create_connection((host, port), timeout=5) as s:
             if s.recv(512).startswith(b"220"):
                 s.sendall(b"QUIT\r\n")
                 return
@@ -146,6 +148,7 @@ class PostfixSystem(System):
     name = "Postfix"
     changed = "more processes than 100 for the idle sessions; later retries for growth"
     make = OracleInstance
+    more_services = "tlsmgr unix - - n 1000? 1 tlsmgr"
 
     @staticmethod
     def version():
@@ -163,8 +166,8 @@ class PostfixSystem(System):
                    "smtpd_tls_key_file": self.settings.key, "smtp_tls_loglevel": "0"}
         self.mta = self.make(
             where=self.dir, relayhost=f"[127.0.0.1]:{self.hop}",
-            transport_maps=f"inline:{{down.example=smtp:[127.0.0.1]:{self.down_hop}}}",
-            services=f"127.0.0.1:{self.port} inet n - n - - smtpd",
+            transport_maps=f"inline:{{down.example=smtp:[{DOWN_HOST}]:{self.down_hop}}}",
+            services=f"127.0.0.1:{self.port} inet n - n - - smtpd\n{self.more_services}",
             **{**tls, **self.parameters})
 
     def launch(self):
@@ -197,6 +200,7 @@ class HikyakuSystem(PostfixSystem):
     """Ours, with the same configuration."""
     name = "Hikyaku"
     make = Instance
+    more_services = ""
 
     @staticmethod
     def version():
@@ -271,7 +275,7 @@ begin routers
 down:
   driver = manualroute
   domains = down.example
-  route_list = * 127.0.0.1
+  route_list = * 127.0.0.2
   self = send
   transport = to_down
 all:
@@ -320,8 +324,11 @@ class EximSystem(Foreground):
             os.chown(os.path.join(self.dir, name), user.pw_uid, user.pw_gid)
         tls = tls_out = ""
         if self.tls:
+            key = os.path.join(self.dir, "key.pem")
+            shutil.copyfile(self.settings.key, key)
+            os.chown(key, user.pw_uid, user.pw_gid)
             tls = (f"tls_certificate = {self.settings.certificate}\n"
-                   f"tls_privatekey = {self.settings.key}")
+                   f"tls_privatekey = {key}")
             tls_out = "hosts_require_tls = *\n  tls_verify_hosts =\n  tls_try_verify_hosts ="
         os.makedirs("/etc/exim4", exist_ok=True)
         # Programs that it starts find no other file of settings.
@@ -347,7 +354,7 @@ OPENSMTPD = """\
 {tls}
 smtp limit max-mails 1000000
 listen on 127.0.0.1 port {port} {listen} hostname opensmtpd.example.net
-action "down" relay host smtp+notls://127.0.0.1:{down_hop}
+action "down" relay host smtp+notls://127.0.0.2:{down_hop}
 action "all" relay host {hop_url}
 match from any for domain "down.example" action "down"
 match from any for any action "all"
@@ -361,6 +368,9 @@ class OpenSmtpdSystem(Foreground):
     most_sessions = 5
     changed = ("more messages in one session than 100; at most 5 sessions, as only so many "
                "connections may wait (listen(2)), and others hang")
+    # Those that just come back from a failed try are not scheduled: again and again.
+    FLUSH = ('while :; do for id in $("$0" show routes | cut -d. -f1); do '
+             '"$0" resume route "$id"; done; "$0" schedule all; sleep 1; done')
     PLACES = ("/run", "/var/spool", "/var/lib")
 
     def __init__(self, *args, **parameters):
@@ -417,16 +427,26 @@ class OpenSmtpdSystem(Foreground):
         return sum("message" in names
                    for _, _, names in os.walk("/var/spool/smtpd/queue"))
 
+    def wait_deferred(self, count, seconds):
+        # They count as on their way for some seconds after the failure.
+        end = time.monotonic() + seconds
+        while b"|inflight|" in command(self, "mailq"):
+            if time.monotonic() > end:
+                raise Unable(f"messages are still on their way after {seconds} s")
+            time.sleep(1)
+        super().wait_deferred(count, max(5, end - time.monotonic()))
+
     def program(self, what):
+        control = os.path.join(self.bin, "smtpctl")
         return {"sendmail": [os.path.join(self.bin, "sendmail"), "-i", "-f", SENDER],
                 "mailq": [os.path.join(self.bin, "mailq")],
-                "flush": [os.path.join(self.bin, "smtpctl"), "schedule", "all"]}[what]
+                "flush": ["sh", "-c", self.FLUSH, control]}[what]
 
 
 SYSTEMS = (HikyakuSystem, PostfixSystem, EximSystem, OpenSmtpdSystem)
 
 
-def run(system, what, **more):
+def command(system, what, **more):
     """Run one of a system's commands in its group."""
     with system.group.inside():
         process = subprocess.Popen(system.program(what), env=system.environment(), cwd="/",
