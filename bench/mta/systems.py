@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mail systems: Hikyaku, and Debian's Postfix, Exim and OpenSMTPD, which ./dev bench
 unpacks under build/ and nobody installs. Each has a folder, a control group and a port of
-its own, its stock settings where they allow the load at all (`changed` says what else), and two routes: down.example to DOWN_HOST, port .down_hop, everything else to .hop.
+its own, its stock settings where they allow the load at all (`changed` says what else), and
+two routes: down.example to DOWN_HOST, port .down_hop, everything else to .hop.
 
     with HikyakuSystem(settings) as system: ...
 """
