@@ -14,9 +14,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable
 
+from . import tls_load
 from .load import Client, Sink, callers, finish, source
 from .meter import Calls, Peak
-from .systems import Absent
+from .systems import Absent, Unable
 
 RECIPIENTS = 1000
 LARGE = 10_000_000
@@ -34,7 +35,7 @@ class Load:
     options: dict = field(default_factory=dict)   # for the system
     sink: Callable = Sink
     sink_options: dict = field(default_factory=dict)
-    check: Callable = lambda system: None         # Unable if the system cannot do it
+    check: Callable = lambda system: 0    # Unable if it cannot; how many it sent to find out
 
     def run(self, bench):
         with contextlib.ExitStack() as stack:
@@ -62,7 +63,7 @@ class Running:
         self.sink = stack.enter_context(
             load.sink(self.system.hop, settings, **load.sink_options))
         self.results, self.sent = [], 0
-        load.check(self.system)
+        self.sent += load.check(self.system) or 0
 
     def round(self, messages, wrap=lambda *words: list(words)):
         """-> seconds, seconds of CPU"""
@@ -147,6 +148,11 @@ def offers_tls(system):
     with Client(system.port) as client:
         if b"STARTTLS" not in client.capabilities:
             raise Absent("has no TLS yet")
+    try:
+        tls_load.send(system.port, tls_load.client_context())
+    except (OSError, SystemExit) as e:
+        raise Unable(f"TLS fails: {e}") from e
+    return 1
 
 
 LOADS = (

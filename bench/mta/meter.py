@@ -32,6 +32,8 @@ class Group:
         own = next(path for _, kinds, path in ways
                    if ("cpuacct" in kinds.split(",") if self.v1 else kinds == ""))
         self.home = self.top + own.rstrip("/")
+        if not os.path.isdir(self.home):  # a container that sees only its part
+            self.home = self.top
         self.dir = f"{self.top}/hikyaku-bench-{os.getpid()}-{next(_numbers)}-{name}"
         try:
             os.mkdir(self.dir)

@@ -45,9 +45,14 @@ def send(port, context):
                 ask(connection, command, begins)
 
 
-def source(port, messages, sessions):
+def client_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def source(port, messages, sessions):
+    context = client_context()
     left, problems = iter(range(messages)), []
     lock = threading.Lock()
 
@@ -136,4 +141,5 @@ def main():
         sink(int(port), *rest)
 
 
-main()
+if __name__ == "__main__":
+    main()
