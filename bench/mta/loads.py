@@ -35,7 +35,7 @@ class Load:
     options: dict = field(default_factory=dict)   # for the system
     sink: Callable = Sink
     sink_options: dict = field(default_factory=dict)
-    check: Callable = lambda system: 0    # Unable if it cannot; how many it sent to find out
+    check: Callable = lambda system, sink: 0  # Unable, or how many it sent
 
     def run(self, bench):
         with contextlib.ExitStack() as stack:
@@ -63,7 +63,7 @@ class Running:
         self.sink = stack.enter_context(
             load.sink(self.system.hop, settings, **load.sink_options))
         self.results, self.sent = [], 0
-        self.sent += load.check(self.system) or 0
+        self.sent += load.check(self.system, self.sink)
 
     def round(self, messages, wrap=lambda *words: list(words)):
         """-> seconds, seconds of CPU"""
@@ -144,7 +144,7 @@ def tls(settings, system, messages, _):
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)]
 
 
-def offers_tls(system):
+def offers_tls(system, sink):
     with Client(system.port) as client:
         if b"STARTTLS" not in client.capabilities:
             raise Absent("has no TLS yet")
@@ -152,6 +152,10 @@ def offers_tls(system):
         tls_load.send(system.port, tls_load.client_context())
     except (OSError, SystemExit) as e:
         raise Unable(f"TLS fails: {e}") from e
+    try:
+        sink.wait(1, 10)
+    except Unable as e:
+        raise Absent("has TLS for what comes in, not for what goes out") from e
     return 1
 
 
