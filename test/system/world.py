@@ -66,8 +66,13 @@ def small_disk(path, size):
     os.chown(path, state.st_uid, state.st_gid)
 
 
+def mount_over(path, directory):
+    """Let another directory be seen there; needs a private world."""
+    _mount(directory, path, None, MS_BIND)
+
+
 def leave_disk(path):
-    """Undo small_disk(), whatever is still open there."""
+    """Undo small_disk() or mount_over(), whatever is still open there."""
     libc.umount2(path.encode(), MNT_DETACH)
 
 
@@ -266,9 +271,9 @@ def children(pid):
     return found
 
 
-def adopt_orphans():
-    """Daemons that leave their parent become this process's children."""
-    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def adopt_orphans(adopt=True):
+    """Daemons that leave their parent become this process's children, or init's again."""
+    _call("prctl", PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
 
 
 def kill_descendants():
