@@ -22,10 +22,12 @@
 #include "smtp/extension.h"
 
 #include "log.h"
+#include "login.h"
 #include "quirks.h"
 #include "smtp.h"
+#include "tls.h"
 
-enum { SWEEP_MS = 500, CACHE_MAX = 1000 };
+enum { SWEEP_MS = 500, SMTPS_PORT = 465 };
 
 static int64_t
 now_ms(const struct smtp *s)
@@ -113,34 +115,76 @@ dial(struct smtp *s, const struct lookup_host *host, struct stream **stream,
 		       : DIAL_FAILED;
 }
 
+/* TLS and log-in for this server; without both nothing is said to it. */
+static bool
+arrange_security(struct smtp *s, struct connection_order *o, struct connection *c,
+		 struct smtp_client_options *options, struct dsn *dsn)
+{
+	struct smtp_tls_plan *plan = ARENA_NEW(c->mem, struct smtp_tls_plan);
+	struct login *login = ARENA_NEW(c->mem, struct login);
+
+	if (!tls_plan(s, c->mem, o->dns, o->policy, o->nexthop, o->hosts, o->host,
+		      c->relay, plan, dsn))
+		return false;
+	if (o->plain)
+		plan->options.level = TLS_LEVEL_NONE;
+	options->tls = plan;
+	c->keeps_tls = o->policy->reuse;
+	if (o->host->port == SMTPS_PORT && !plan->wrapper)
+		log_wrappermode(s->daemon->log);
+	switch (login_find(s, c->mem, o->r->msg.sender, o->host, o->destination, login)) {
+	case LOGIN_FOUND:
+		options->login = &login->engine;
+		o->has_login = true;
+		return true;
+	case LOGIN_NONE:
+		return true;
+	case LOGIN_UNKNOWN:
+		break;
+	}
+	*dsn = dsn_make(c->mem, "4.3.0", STR("Temporary lookup error"));
+	return false;
+}
+
+static void
+log_greeting(struct smtp *s, const struct connection_order *o, const struct connection *c,
+	     struct str discarded, bool ok)
+{
+	struct log *log = s->daemon->log;
+
+	if (c->client.pix != 0)
+		log_pix(log, o->r->msg.queue_id, smtp_pix_name(c->client.pix), c->relay);
+	if (c->client.offered_starttls && c->client.options.tls->note_offer)
+		log_starttls_offer(log, o->host->name);
+	if (ok && discarded.len > 0 && (c->client.features & SMTP_FEATURE_ESMTP) != 0)
+		log_discarding(log, discarded);
+	if (ok && c->client.greeted_as_us)
+		log_greeted_as_us(log, c->relay, s->common.myhostname);
+}
+
 /* On the new connection: greeting and EHLO, as this server needs it. */
 static bool
-greet(struct smtp *s, const struct agent_request *r, const struct lookup_host *host,
-      struct connection *c, bool best_preference, struct dsn *dsn)
+greet(struct smtp *s, struct connection_order *o, struct connection *c, struct dsn *dsn)
 {
 	struct smtp_client_options options = s->options;
 	struct str discarded;
 	bool ok;
 
-	options.best_preference = best_preference;
+	options.best_preference = o->host->preference == o->hosts->hosts[0].preference;
 	quirks_filter_replies(s, ARENA_NEW(c->mem, struct quirks_filter), c->relay,
 			      &options);
-	ok = quirks_apply(s, r, host, c->mem, &options, &discarded);
-	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server, c->key);
-	if (!ok) {
-		*dsn = dsn_printf(c->mem, "4.3.0",
-				  "local data error while talking to " PRI_STR,
-				  STR_ARG(c->server));
+	ok = quirks_apply(s, o->r, o->host, c->mem, &options, &discarded);
+	*dsn = dsn_printf(c->mem, "4.3.0", "local data error while talking to " PRI_STR,
+			  STR_ARG(c->server));
+	ok = ok && arrange_security(s, o, c, &options, dsn);
+	smtp_client_init(&c->client, c->mem, c->stream, &options, c->server,
+			 o->destination);
+	if (!ok)
 		return false;
-	}
 	ok = smtp_client_greet(&c->client, dsn) == SMTP_SESSION_OK;
-	if (c->client.pix != 0)
-		log_pix(s->daemon->log, r->msg.queue_id, smtp_pix_name(c->client.pix),
-			c->relay);
-	if (ok && discarded.len > 0 && (c->client.features & SMTP_FEATURE_ESMTP) != 0)
-		log_discarding(s->daemon->log, discarded);
-	if (ok && c->client.greeted_as_us)
-		log_greeted_as_us(s->daemon->log, c->relay, s->common.myhostname);
+	o->tls_failed =
+		c->client.tls_failed && options.tls->options.level == TLS_LEVEL_MAY;
+	log_greeting(s, o, c, discarded, ok);
 	return ok;
 }
 
@@ -161,36 +205,35 @@ not_connected(struct smtp *s, const struct agent_request *r,
 			  STR_ARG(c->server), host->port, why);
 }
 
-bool
-connection_open(struct smtp *s, const struct agent_request *r,
-		const struct lookup_host *host, struct str key, bool best_preference,
-		struct connection **out, struct dsn *dsn, struct str *relay_out)
+struct connection *
+connection_open(struct smtp *s, struct connection_order *order)
 {
+	const struct agent_request *r = order->r;
+	const struct lookup_host *host = order->host;
 	struct connection *c = mem_alloc(sizeof(*c));
 	enum dial_result result;
 	struct err err = {0};
+	struct dsn dsn;
 
 	c->mem = arena_new();
 	list_init(&c->link);
-	c->key = str_dup(c->mem, key);
+	c->key = str_dup(c->mem, order->key);
 	c->server = str_printf(c->mem, PRI_STR "[" PRI_STR "]", STR_ARG(host->name),
 			       STR_ARG(host->address));
 	c->relay = str_printf(c->mem, PRI_STR ":%u", STR_ARG(c->server), host->port);
 	result = dial(s, host, &c->stream, &err);
 	if (result != DIAL_CONNECTED) {
-		*dsn = not_connected(s, r, host, c, result, &err);
+		order->dsn = not_connected(s, r, host, c, result, &err);
 		connection_free(c);
-		return false;
+		return NULL;
 	}
 	c->born_ms = now_ms(s);
-	if (!greet(s, r, host, c, best_preference, dsn)) {
-		*dsn = dsn_dup(r->mem, dsn);
-		*relay_out = str_dup(r->mem, c->relay);
-		connection_close(s, &c);
-		return false;
-	}
-	*out = c;
-	return true;
+	if (greet(s, order, c, &dsn))
+		return c;
+	order->dsn = dsn_dup(r->mem, &dsn);
+	order->relay = str_dup(r->mem, c->relay);
+	connection_close(s, &c);
+	return NULL;
 }
 
 /* ---- the cache ---- */
@@ -224,7 +267,8 @@ is_worth_keeping(const struct smtp *s, const struct connection *c)
 {
 	const struct smtp_config *g = &s->config;
 
-	if (!smtp_client_is_usable(&c->client) || s->daemon->draining)
+	if (!smtp_client_is_usable(&c->client) || s->daemon->draining ||
+	    (c->client.has_tls && !c->keeps_tls))
 		return false;
 	if (g->smtp_connection_reuse_count_limit > 0 &&
 	    c->reuse >= (unsigned)g->smtp_connection_reuse_count_limit)

@@ -24,7 +24,9 @@
 #include "table/match.h"
 
 #include "log.h"
+#include "login.h"
 #include "smtp.h"
+#include "tls.h"
 
 enum { RESOLVER_MS = 60000 };
 
@@ -384,29 +386,54 @@ at_most(size_t n, int64_t limit)
 	return limit > 0 && (uint64_t)limit < n ? (size_t)limit : n;
 }
 
-static void
-try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
-	  bool last_destination)
+/* TLS was a wish that the server could not fulfil. Without it only what has waited
+ * already goes, and nothing that we would log in for (postconf(5):
+ * smtp_tls_security_level). */
+static bool
+may_go_plain(const struct attempt *a, const struct connection_order *o)
 {
-	size_t n_hosts = at_most(answer->n_hosts, a->smtp->rules.address_limit);
+	const struct msg_deliver_request *m = &a->r->msg;
+	int64_t waited_us = m->active_us - m->arrival_us;
+
+	return o->tls_failed && !o->has_login &&
+	       (a->mail.probe || waited_us >= a->smtp->minimal_backoff_s * 1000000);
+}
+
+static struct connection *
+open_host(struct attempt *a, struct connection_order *o)
+{
+	struct connection *c;
+
+	o->relay = STR("none");
+	o->plain = o->tls_failed = o->has_login = false;
+	c = connection_open(a->smtp, o);
+	if (c == NULL && may_go_plain(a, o)) {
+		o->plain = true;
+		c = connection_open(a->smtp, o);
+	}
+	a->relay = o->relay;
+	a->reuse = 0;
+	return c;
+}
+
+static void
+try_hosts(struct attempt *a, struct connection_order *o, bool last_destination)
+{
+	size_t n_hosts = at_most(o->hosts->n_hosts, a->smtp->rules.address_limit);
 	size_t max_sessions = at_most(n_hosts, a->smtp->config.smtp_mx_session_limit);
 	size_t sessions = 0;
 
 	for (size_t i = 0; i < n_hosts && sessions < max_sessions && count_pending(a) > 0;
 	     i++) {
-		const struct lookup_host *host = &answer->hosts[i];
 		bool last_host = last_destination && i + 1 == n_hosts;
 		struct connection *c;
-		struct dsn dsn;
 		bool ok;
 
-		a->relay = STR("none");
-		a->reuse = 0;
-		if (!connection_open(a->smtp, a->r, host, key,
-				     host->preference == answer->hosts[0].preference, &c,
-				     &dsn, &a->relay)) {
-			note_failure(a, dsn, true);
-			if (dsn.status.text[0] != '4')
+		o->host = &o->hosts->hosts[i];
+		c = open_host(a, o);
+		if (c == NULL) {
+			note_failure(a, o->dsn, true);
+			if (o->dsn.status.text[0] != '4')
 				a->final = true;
 			/* A connection that was not made has had its line. */
 			else if (!last_host && !str_eq(a->relay, STR("none")))
@@ -421,27 +448,26 @@ try_hosts(struct attempt *a, const struct lookup_answer *answer, struct str key,
 	}
 }
 
-static void
-try_destination(struct attempt *a, struct str text, bool last)
+/* Connections of one user are not for another. */
+static struct str
+cache_key(const struct attempt *a, struct str destination)
 {
-	struct dns_asker asker = {.ask = ask_resolver, .arg = a};
-	struct lookup_answer answer;
-	struct nexthop n;
-	struct err err;
+	struct str user = login_key(a->smtp, a->mail.sender);
 
-	if (!nexthop_parse(a->mem, text, false, a->smtp->config.smtp_tcp_port, &n,
-			   &err)) {
-		log_warning(a->r->daemon->log, "%s", err.text);
-		note_failure(a, dsn_make(a->mem, "4.3.5", str_from(err.text)), true);
-		return;
-	}
-	try_cached(a, text);
-	if (count_pending(a) == 0)
-		return;
-	lookup_hosts(a->mem, &asker, &a->smtp->rules, n.host, n.mx, n.port,
+	return str_printf(a->mem, PRI_STR "\n" PRI_STR, STR_ARG(destination),
+			  STR_ARG(user));
+}
+
+static void
+try_looked_up(struct attempt *a, struct connection_order *o, bool last)
+{
+	const struct nexthop *n = o->nexthop;
+	struct lookup_answer answer;
+
+	lookup_hosts(a->mem, o->dns, &a->smtp->rules, n->host, n->mx, n->port,
 		     (uint64_t)sys_mono_us(), &answer);
 	if (answer.no_mx_address)
-		log_no_mx_address(a->r->daemon->log, n.host);
+		log_no_mx_address(a->r->daemon->log, n->host);
 	if (answer.we_are_mx || answer.is_loop)
 		a->final = true;
 	if (answer.is_loop && a->smtp->config.best_mx_transport.len > 0) {
@@ -453,7 +479,39 @@ try_destination(struct attempt *a, struct str text, bool last)
 		a->relay = STR("none");
 		return;
 	}
-	try_hosts(a, &answer, text, last || a->final);
+	o->hosts = &answer;
+	try_hosts(a, o, last || a->final);
+}
+
+static void
+try_destination(struct attempt *a, struct str text, bool last)
+{
+	struct dns_asker asker = {.ask = ask_resolver, .arg = a};
+	struct tls_policy *policy = ARENA_NEW(a->mem, struct tls_policy);
+	struct connection_order order = {.r = a->r,
+					 .dns = &asker,
+					 .destination = text,
+					 .policy = policy,
+					 .key = cache_key(a, text)};
+	struct nexthop n;
+	struct dsn dsn;
+	struct err err;
+
+	if (!nexthop_parse(a->mem, text, false, a->smtp->config.smtp_tcp_port, &n,
+			   &err)) {
+		log_warning(a->r->daemon->log, "%s", err.text);
+		note_failure(a, dsn_make(a->mem, "4.3.5", str_from(err.text)), true);
+		return;
+	}
+	order.nexthop = &n;
+	if (!tls_policy_find(a->smtp, a->mem, text, &n, policy, &dsn)) {
+		note_failure(a, dsn, true);
+		a->relay = STR("none");
+		return;
+	}
+	try_cached(a, order.key);
+	if (count_pending(a) > 0)
+		try_looked_up(a, &order, last);
 }
 
 static bool
@@ -493,6 +551,9 @@ deliver(struct agent_request *r)
 			try_destination(&a, a.destinations[i], i + 1 == a.n_destinations);
 	}
 	stream_close(&a.resolver);
+	/* Who starts may read what only root may. */
+	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp))
+		daemon_ask_successor(r->daemon);
 	if (a.passed)
 		agent_pass(r, a.smtp->config.best_mx_transport);
 	else

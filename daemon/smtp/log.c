@@ -84,3 +84,17 @@ log_replaced_reply(struct log *log, struct str relay, struct str reply, struct s
 		 PRI_STR ": replacing server reply \"" PRI_STR "\" with \"" PRI_STR "\"",
 		 STR_ARG(relay), STR_ARG(reply), STR_ARG(with));
 }
+
+void
+log_starttls_offer(struct log *log, struct str host)
+{
+	log_info(log, "Host offered STARTTLS: [" PRI_STR "]", STR_ARG(host));
+}
+
+void
+log_wrappermode(struct log *log)
+{
+	log_info(log, "SMTPS wrappermode (TCP port 465) requires setting "
+		      "\"smtp_tls_wrappermode = yes\", and \"smtp_tls_security_level = "
+		      "encrypt\" (or stronger)");
+}

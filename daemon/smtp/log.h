@@ -27,6 +27,9 @@ void log_table_failed(struct log *log, struct str queue_id, const char *paramete
 /* smtp_bind_address is none of ours; we go on without, or not at all. */
 void log_bind_failed(struct log *log, const char *address, const char *why);
 void log_not_bound(struct log *log);
+void log_starttls_offer(struct log *log, struct str host);
+/* Port 465 without smtp_tls_wrappermode. */
+void log_wrappermode(struct log *log);
 /* smtp_reply_filter at work. */
 void log_replaced_reply(struct log *log, struct str relay, struct str reply,
 			struct str with);

@@ -5,6 +5,7 @@
 #include "daemon/daemon.h"
 
 #include "smtp.h"
+#include "tls.h"
 
 static bool
 init(struct daemon *d, struct err *err)
@@ -15,6 +16,10 @@ init(struct daemon *d, struct err *err)
 	if (!settings_load(s, err))
 		return false;
 	cache_init(s);
+	if (tls_reads_files(s)) {
+		d->profile = SANDBOX_smtp_files;
+		d->tables = tls_folders(s);
+	}
 	d->state = s;
 	return true;
 }

@@ -13,8 +13,10 @@
 #include "smtp/lookups.h"
 #include "table/match.h"
 
+#include "login.h"
 #include "quirks.h"
 #include "smtp.h"
+#include "tls.h"
 
 static bool
 load_rules(struct smtp *s, struct err *err)
@@ -128,12 +130,14 @@ settings_load(struct smtp *s, struct err *err)
 	if (!common_config_load(s->daemon->mem, cfg, &s->common, err) ||
 	    !smtp_config_load(s->daemon->mem, cfg, &s->config, err) ||
 	    !rewrite_config_load(s->daemon->mem, cfg, &rewrite, err) ||
-	    !config_get_bool(cfg, STR("soft_bounce"), &s->soft_bounce, err))
+	    !config_get_bool(cfg, STR("soft_bounce"), &s->soft_bounce, err) ||
+	    !config_get_time(cfg, STR("minimal_backoff_time"), &s->minimal_backoff_s,
+			     err))
 		return false;
 	s->relayhost = rewrite.relayhost;
 	load_options(s);
 	return load_rules(s, err) && load_bind(s, err) && load_verify_target(s, err) &&
-	       quirks_load(s, err) &&
+	       quirks_load(s, err) && tls_load(s, err) && login_load(s, err) &&
 	       match_open(s->daemon->mem, MATCH_DOMAINS,
 			  "smtp_connection_cache_destinations",
 			  s->config.smtp_connection_cache_destinations, 0,

@@ -21,9 +21,14 @@
 
 struct agent_request;
 struct daemon;
+struct dns_asker;
 struct maps;
 struct match;
+struct nexthop;
+struct smtp_logins;
+struct smtp_tls;
 struct stream;
+struct tls_policy;
 
 struct smtp {
 	struct daemon *daemon;
@@ -34,6 +39,9 @@ struct smtp {
 	bool probe_data; /* smtp_address_verify_target = data */
 	struct lookup_rules rules;
 	struct smtp_client_options options;
+	struct smtp_tls *tls;
+	struct smtp_logins *logins;
+	int64_t minimal_backoff_s; /* minimal_backoff_time */
 	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */
 	struct maps *pix_maps;     /* smtp_pix_workaround_maps */
 	struct maps *reply_maps;   /* smtp_reply_filter */
@@ -50,7 +58,8 @@ struct connection {
 	struct arena *mem;
 	struct stream *stream;
 	struct smtp_client client;
-	struct str key;    /* next hop, for the cache */
+	struct str key;    /* next hop and user, for the cache */
+	bool keeps_tls;    /* may be kept although it has TLS */
 	struct str relay;  /* "host[addr]:port" */
 	struct str server; /* "host[addr]" */
 	unsigned reuse;    /* how often it was used before */
@@ -70,11 +79,27 @@ void connection_close(struct smtp *s, struct connection **c);
 void cache_init(struct smtp *s);
 void cache_drop_all(struct smtp *s);
 
-/* Connect and greet. False: dsn says why; *relay_out is set if there was a connection.
- * Texts are in the request's memory. */
-bool connection_open(struct smtp *s, const struct agent_request *r,
-		     const struct lookup_host *host, struct str key, bool best_preference,
-		     struct connection **out, struct dsn *dsn, struct str *relay_out);
+/* To whom, and how. */
+struct connection_order {
+	const struct agent_request *r;
+	const struct dns_asker *dns;
+	struct str destination; /* the next hop as written */
+	const struct nexthop *nexthop;
+	const struct lookup_answer *hosts;
+	const struct lookup_host *host; /* one of them */
+	const struct tls_policy *policy;
+	struct str key; /* for the cache */
+	bool plain;     /* without TLS, because it has failed */
+
+	/* What came of it. */
+	struct str relay; /* set if there was a connection */
+	struct dsn dsn;   /* why there is none */
+	bool tls_failed;  /* it was no more than a wish: may be tried without */
+	bool has_login;
+};
+
+/* Connect and greet; NULL: order->dsn says why. Texts are in the request's memory. */
+struct connection *connection_open(struct smtp *s, struct connection_order *order);
 
 /* Deliver one request of qmgr. */
 void deliver(struct agent_request *r);

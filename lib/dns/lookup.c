@@ -96,13 +96,21 @@ family_allowed(const struct lookup_rules *rules, const struct lookup_host *host)
 	return host->sa.ss_family == AF_INET ? rules->use_ipv4 : rules->use_ipv6;
 }
 
+/* answer: NULL for an address that needed no question. */
 static void
-add_address(struct gathering *g, struct str name, struct str address, int64_t preference)
+add_address(struct gathering *g, struct str name, struct str address, int64_t preference,
+	    const struct dns_answer *answer)
 {
 	struct lookup_host host = {.name = name,
 				   .address = address,
 				   .preference = preference,
-				   .port = g->port};
+				   .port = g->port,
+				   .canonical = STR_EMPTY};
+
+	if (answer != NULL) {
+		host.is_secure = answer->authenticated;
+		host.canonical = answer->canonical;
+	}
 
 	if (g->n_hosts < HOSTS_MAX && to_sockaddr(address, g->port, &host) &&
 	    family_allowed(g->rules, &host))
@@ -134,7 +142,7 @@ ask_addresses(struct gathering *g, struct str name, enum dns_type type, bool nat
 		name = answer.canonical;
 	for (size_t i = 0; answer.result == DNS_FOUND && i < answer.n_records; i++) {
 		if (answer.records[i].type == type)
-			add_address(g, name, answer.records[i].text, preference);
+			add_address(g, name, answer.records[i].text, preference, &answer);
 	}
 	if (g->n_hosts > before)
 		return DNS_FOUND;
@@ -175,7 +183,7 @@ gather_host(struct gathering *g, struct str name, int64_t preference)
 	if (hostaddr_is_valid(name)) {
 		size_t before = g->n_hosts;
 
-		add_address(g, name, name, preference);
+		add_address(g, name, name, preference, NULL);
 		if (g->n_hosts == before)
 			g->last_error = dsn_printf(g->mem, "5.4.4",
 						   "Name service error for " PRI_STR
@@ -420,6 +428,7 @@ lookup_mx(struct gathering *g, struct str domain, uint64_t seed,
 	struct dns_answer mx;
 
 	g->dns->ask(g->dns->arg, g->mem, domain, DNS_TYPE_MX, false, &mx);
+	out->is_secure = mx.authenticated;
 	switch (mx.result) {
 	case DNS_FOUND:
 		use_mx_records(g, domain, &mx, seed, out);
@@ -448,11 +457,14 @@ lookup_hosts(struct arena *mem, const struct dns_asker *dns,
 
 	*out = (struct lookup_answer){0};
 	g.hosts = arena_alloc_array(mem, HOSTS_MAX, sizeof(*g.hosts));
-	if (!rules->use_ipv4 && !rules->use_ipv6)
+	if (!rules->use_ipv4 && !rules->use_ipv6) {
 		fail(out,
 		     dsn_make(mem, "4.4.4", STR("all network protocols are disabled")));
-	else if (mx && !rules->dns_disabled && !hostaddr_is_valid(domain))
+	} else if (mx && !rules->dns_disabled && !hostaddr_is_valid(domain)) {
 		lookup_mx(&g, domain, seed, out);
-	else
+	} else {
+		/* The host is who the next hop says, not who the DNS says. */
+		out->is_secure = true;
 		lookup_plain(&g, domain, seed, out);
+	}
 }

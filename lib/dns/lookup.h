@@ -45,6 +45,10 @@ struct lookup_host {
 	unsigned port; /* host byte order */
 	struct sockaddr_storage sa;
 	socklen_t sa_len;
+	/* DNSSEC proved the address, and where aliases led (empty: nowhere): for TLSA
+	 * records (RFC 7672 section 2.2). */
+	bool is_secure;
+	struct str canonical;
 };
 
 enum lookup_result {
@@ -58,6 +62,7 @@ struct lookup_answer {
 	size_t n_hosts;
 	struct dsn dsn;
 	bool by_mx;     /* the domain has MX records; else hosts are its own addresses */
+	bool is_secure; /* DNSSEC proved which hosts they are (not: their addresses) */
 	bool is_loop;   /* dsn is "loops back to myself" */
 	bool we_are_mx; /* no fallback relay after this one */
 	bool no_mx_address; /* worth a warning: no MX host has an address */

@@ -24,6 +24,7 @@
 #include "mail/dsn_request.h"
 #include "mail/xtext.h"
 
+#include "smtp/client_internal.h"
 #include "smtp/extension.h"
 #include "smtp/reply.h"
 #include "smtp/xforward.h"
@@ -48,8 +49,9 @@ smtp_client_is_usable(const struct smtp_client *c)
 
 /* ---- what can go wrong ---- */
 
-static enum smtp_session_result
-lost(struct smtp_client *c, enum stream_status status, const char *step, struct dsn *dsn)
+enum smtp_session_result
+client_lost(struct smtp_client *c, enum stream_status status, const char *step,
+	    struct dsn *dsn)
 {
 	c->broken = true;
 	if (status == STREAM_TIMEOUT)
@@ -77,8 +79,8 @@ garbled(struct smtp_client *c, struct str text, const char *step, struct dsn *ds
 }
 
 /* What a server said, as a result. */
-static struct dsn
-said(struct smtp_client *c, const struct smtp_reply *r, const char *in_reply_to)
+struct dsn
+client_said(struct smtp_client *c, const struct smtp_reply *r, const char *in_reply_to)
 {
 	struct str line = smtp_reply_one_line(c->mem, r);
 	struct dsn d = dsn_printf(c->mem, r->status.text,
@@ -93,10 +95,10 @@ said(struct smtp_client *c, const struct smtp_reply *r, const char *in_reply_to)
 	return d;
 }
 
-static struct dsn
-refused(struct smtp_client *c, const struct smtp_reply *r)
+struct dsn
+client_refused(struct smtp_client *c, const struct smtp_reply *r)
 {
-	struct dsn d = said(c, r, "");
+	struct dsn d = client_said(c, r, "");
 	struct str line = smtp_reply_one_line(c->mem, r);
 
 	d.reason = str_printf(c->mem, "host " PRI_STR " refused to talk to me: " PRI_STR,
@@ -107,8 +109,8 @@ refused(struct smtp_client *c, const struct smtp_reply *r)
 /* ---- time ---- */
 
 /* For what comes next: per operation, or all in all. */
-static void
-limit_time(struct smtp_client *c, int64_t timeout_ms)
+void
+client_limit_time(struct smtp_client *c, int64_t timeout_ms)
 {
 	struct loop *loop = stream_loop(c->stream);
 
@@ -128,7 +130,7 @@ content_clock_start(struct smtp_client *c, struct content_clock *k)
 {
 	struct loop *loop = stream_loop(c->stream);
 
-	limit_time(c, c->options.timeouts.data_xfer_ms);
+	client_limit_time(c, c->options.timeouts.data_xfer_ms);
 	*k = (struct content_clock){0};
 	if (loop != NULL)
 		k->deadline_ms = loop_deadline_ms(loop, c->options.timeouts.data_xfer_ms);
@@ -153,13 +155,13 @@ content_clock_earn(struct smtp_client *c, struct content_clock *k, size_t bytes)
 
 /* ---- one reply ---- */
 
-static enum smtp_session_result
-read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
-	   struct smtp_reply *r, struct dsn *dsn)
+enum smtp_session_result
+client_read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
+		  struct smtp_reply *r, struct dsn *dsn)
 {
 	enum stream_status status = STREAM_OK;
 
-	limit_time(c, timeout_ms);
+	client_limit_time(c, timeout_ms);
 	switch (smtp_reply_read(c->stream, c->mem, c->options.reply_filter, r, &status)) {
 	case REPLY_READ:
 		break;
@@ -171,179 +173,24 @@ read_reply(struct smtp_client *c, int64_t timeout_ms, const char *step,
 	case REPLY_BAD:
 		return garbled(c, r->text, step, dsn);
 	case REPLY_LOST:
-		return lost(c, status, step, dsn);
+		return client_lost(c, status, step, dsn);
 	}
 	if (r->code == 421)
 		c->broken = true; /* it is about to hang up */
 	return SMTP_SESSION_OK;
 }
 
-static enum smtp_session_result
-send_command(struct smtp_client *c, int64_t timeout_ms, const char *step,
-	     struct str command, struct dsn *dsn)
+enum smtp_session_result
+client_send_command(struct smtp_client *c, int64_t timeout_ms, const char *step,
+		    struct str command, struct dsn *dsn)
 {
 	enum stream_status status;
 
-	limit_time(c, timeout_ms);
+	client_limit_time(c, timeout_ms);
 	status = stream_write(c->stream, command);
 	if (status == STREAM_OK)
 		status = stream_flush(c->stream);
-	return status == STREAM_OK ? SMTP_SESSION_OK : lost(c, status, step, dsn);
-}
-
-/* ---- greeting ---- */
-
-static const char *
-helo_verb(const struct smtp_client *c, bool extended)
-{
-	if (c->options.lmtp)
-		return "LHLO";
-	return extended ? "EHLO" : "HELO";
-}
-
-/* First word of the first line of a reply, behind the code. */
-static struct str
-first_word(const struct smtp_reply *r)
-{
-	struct str rest = r->text;
-	struct str line = STR_EMPTY;
-	struct str word = STR_EMPTY;
-
-	if (smtp_reply_next_line(&rest, &line))
-		IGNORE(str_token(&line, " \t", &word));
-	return word;
-}
-
-static void
-learn_features(struct smtp_client *c, const struct smtp_reply *r)
-{
-	struct str rest = r->text;
-	struct str line;
-
-	c->features = SMTP_FEATURE_ESMTP;
-	IGNORE(smtp_reply_next_line(&rest, &line)); /* the server's name */
-	while (smtp_reply_next_line(&rest, &line)) {
-		struct str word = STR_EMPTY;
-		unsigned f;
-
-		if (!str_token(&line, " \t", &word))
-			continue;
-		f = smtp_feature_of(word) & ~c->options.discard_features;
-		c->features |= f;
-		if (f == SMTP_FEATURE_SIZE &&
-		    !str_to_i64(str_trim(line), 0, INT64_MAX, &c->size_limit))
-			c->size_limit = 0;
-		if (f == SMTP_FEATURE_XFORWARD)
-			c->xforward = smtp_xforward_parse(line);
-	}
-}
-
-static enum smtp_session_result
-hello(struct smtp_client *c, bool extended, struct smtp_reply *r, struct dsn *dsn)
-{
-	const char *verb = helo_verb(c, extended);
-	const char *step = extended ? (c->options.lmtp ? "performing the LHLO handshake"
-						       : "performing the EHLO handshake")
-				    : "performing the HELO handshake";
-	struct str command = str_printf(c->mem, "%s " PRI_STR "\r\n", verb,
-					STR_ARG(c->options.helo_name));
-
-	if (send_command(c, c->options.timeouts.helo_ms, step, command, dsn) !=
-	    SMTP_SESSION_OK)
-		return SMTP_SESSION_FAILED;
-	return read_reply(c, c->options.timeouts.helo_ms, step, r, dsn);
-}
-
-/* We talk to ourselves: the mail would come back for ever. */
-static enum smtp_session_result
-loops(struct smtp_client *c, struct dsn *dsn)
-{
-	*dsn = dsn_printf(c->mem, c->options.best_preference ? "5.4.6" : "4.4.6",
-			  "mail for " PRI_STR " loops back to myself",
-			  STR_ARG(c->nexthop));
-	return SMTP_SESSION_FAILED;
-}
-
-static enum smtp_session_result
-say_hello(struct smtp_client *c, bool extended, struct dsn *dsn)
-{
-	struct smtp_reply r;
-
-	if (extended) {
-		if (hello(c, true, &r, dsn) != SMTP_SESSION_OK)
-			return SMTP_SESSION_FAILED;
-		if (r.code / 100 == 2) {
-			learn_features(c, &r);
-			if (!c->options.lmtp &&
-			    str_ieq(first_word(&r), c->options.my_hostname))
-				return loops(c, dsn);
-			return SMTP_SESSION_OK;
-		}
-		if (c->options.lmtp || r.code == 421) {
-			*dsn = refused(c, &r);
-			return SMTP_SESSION_FAILED;
-		}
-	}
-	if (hello(c, false, &r, dsn) != SMTP_SESSION_OK)
-		return SMTP_SESSION_FAILED;
-	if (r.code / 100 == 2)
-		return SMTP_SESSION_OK;
-	*dsn = refused(c, &r);
-	return SMTP_SESSION_FAILED;
-}
-
-/* A firewall in between shows nothing of the greeting but these. */
-static bool
-is_hidden(const struct smtp_reply *r)
-{
-	for (size_t i = 0; i < r->text.len; i++) {
-		if (strchr("20 *\t\r\n", r->text.p[i]) == NULL)
-			return false;
-	}
-	return true;
-}
-
-static bool
-greeting_has(const struct smtp_reply *r, struct str want)
-{
-	struct str text = r->text;
-	struct str word;
-
-	while (str_token(&text, " \t\r\n", &word)) {
-		if (str_ieq(word, want))
-			return true;
-	}
-	return false;
-}
-
-static bool
-wants_ehlo(const struct smtp_client *c, const struct smtp_reply *greeting)
-{
-	if (c->options.lmtp)
-		return true;
-	if (c->options.never_send_ehlo || (c->pix & SMTP_PIX_DISABLE_ESMTP) != 0)
-		return false;
-	return c->options.always_send_ehlo || greeting_has(greeting, STR("ESMTP"));
-}
-
-enum smtp_session_result
-smtp_client_greet(struct smtp_client *c, struct dsn *dsn_out)
-{
-	struct smtp_reply r;
-
-	if (read_reply(c, c->options.timeouts.helo_ms,
-		       "receiving the initial server greeting", &r,
-		       dsn_out) != SMTP_SESSION_OK)
-		return SMTP_SESSION_FAILED;
-	if (r.code / 100 != 2) {
-		*dsn_out = refused(c, &r);
-		if (c->options.skip_5xx_greeting)
-			dsn_out->status = dsn_status_with_class(dsn_out->status, '4');
-		return SMTP_SESSION_FAILED;
-	}
-	c->greeted_as_us = str_ieq(first_word(&r), c->options.my_hostname);
-	c->pix = is_hidden(&r) ? c->options.pix_workarounds : 0;
-	return say_hello(c, wants_ehlo(c, &r), dsn_out);
+	return status == STREAM_OK ? SMTP_SESSION_OK : client_lost(c, status, step, dsn);
 }
 
 /* ---- envelope ---- */
@@ -516,7 +363,7 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 {
 	struct dsn dsn;
 
-	dsn = said(p->c, r, "RCPT TO command");
+	dsn = client_said(p->c, r, "RCPT TO command");
 	if (r->code / 100 == 2) {
 		rcpt->accepted = true;
 		p->n_accepted++;
@@ -534,7 +381,7 @@ take_rcpt_reply(struct progress *p, struct smtp_rcpt *rcpt, const struct smtp_re
 static void
 take_welcome(struct progress *p, const struct smtp_reply *r)
 {
-	struct dsn dsn = said(p->c, r, "DATA command");
+	struct dsn dsn = client_said(p->c, r, "DATA command");
 
 	dsn.status = dsn_status_with_class(dsn.status, '2');
 	dsn.reason = smtp_reply_one_line(p->c->mem, r);
@@ -569,7 +416,7 @@ take_reply(struct progress *p, const struct pending_command *pending,
 		p->mail_ok = r->code / 100 == 2;
 		if (p->mail_ok)
 			return;
-		dsn = said(p->c, r, "MAIL FROM command");
+		dsn = client_said(p->c, r, "MAIL FROM command");
 		settle_all(p->mail, false, &dsn);
 		return;
 	case PENDING_RCPT:
@@ -582,7 +429,7 @@ take_reply(struct progress *p, const struct pending_command *pending,
 			take_welcome(p, r);
 		if (p->data_ok || !p->mail_ok)
 			return;
-		dsn = said(p->c, r, "DATA command");
+		dsn = client_said(p->c, r, "DATA command");
 		if (dsn.status.text[0] == '2') /* DATA is not over yet: nonsense */
 			dsn.status = dsn_status_with_class(dsn.status, '4');
 		settle_all(p->mail, true, &dsn);
@@ -627,16 +474,16 @@ run_batch(struct progress *p, struct arena *mem, bool *more_out, struct dsn *dsn
 	       add_next_command(p, out, &batch[n]))
 		n++;
 	*more_out = n > 0;
-	if (n > 0 && send_command(p->c, timeout_of(p->c, &batch[0]),
-				  command_steps[batch[0].kind].step, buf_str(out),
-				  dsn) != SMTP_SESSION_OK)
+	if (n > 0 && client_send_command(p->c, timeout_of(p->c, &batch[0]),
+					 command_steps[batch[0].kind].step, buf_str(out),
+					 dsn) != SMTP_SESSION_OK)
 		return SMTP_SESSION_FAILED;
 	for (size_t i = 0; i < n; i++) {
 		struct smtp_reply r;
 
-		if (read_reply(p->c, timeout_of(p->c, &batch[i]),
-			       command_steps[batch[i].kind].step, &r,
-			       dsn) != SMTP_SESSION_OK)
+		if (client_read_reply(p->c, timeout_of(p->c, &batch[i]),
+				      command_steps[batch[i].kind].step, &r,
+				      dsn) != SMTP_SESSION_OK)
 			return SMTP_SESSION_FAILED;
 		take_reply(p, &batch[i], &r);
 	}
@@ -704,7 +551,7 @@ pause_before_dot(struct smtp_client *c)
 	if (status == STREAM_OK && loop != NULL &&
 	    !fiber_sleep(loop, c->options.pix_delay_ms))
 		return STREAM_CANCELLED;
-	limit_time(c, c->options.timeouts.data_xfer_ms);
+	client_limit_time(c, c->options.timeouts.data_xfer_ms);
 	return status;
 }
 
@@ -755,10 +602,10 @@ read_final_replies(struct smtp_client *c, struct smtp_mail *mail, struct dsn *ds
 
 		if (rcpt->outcome != SMTP_RCPT_PENDING || !rcpt->accepted)
 			continue;
-		if (read_reply(c, c->options.timeouts.data_done_ms, step, &r, dsn) !=
-		    SMTP_SESSION_OK)
+		if (client_read_reply(c, c->options.timeouts.data_done_ms, step, &r,
+				      dsn) != SMTP_SESSION_OK)
 			return SMTP_SESSION_FAILED;
-		result = said(c, &r, "end of DATA command");
+		result = client_said(c, &r, "end of DATA command");
 		if (r.code / 100 == 2)
 			result.reason = smtp_reply_one_line(c->mem, &r);
 		result.action = c->options.lmtp ? DSN_DELIVERED : DSN_RELAYED;
@@ -795,7 +642,7 @@ send_body(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn)
 		return SMTP_SESSION_FAILED;
 	}
 	if (status != STREAM_OK)
-		return lost(c, status, "sending message body", dsn);
+		return client_lost(c, status, "sending message body", dsn);
 	return read_final_replies(c, mail, dsn);
 }
 
@@ -805,11 +652,12 @@ send_nothing(struct smtp_client *c, struct dsn *dsn)
 {
 	struct smtp_reply r;
 
-	if (send_command(c, c->options.timeouts.data_done_ms, "sending end of data",
-			 STR(".\r\n"), dsn) != SMTP_SESSION_OK)
+	if (client_send_command(c, c->options.timeouts.data_done_ms,
+				"sending end of data", STR(".\r\n"),
+				dsn) != SMTP_SESSION_OK)
 		return SMTP_SESSION_FAILED;
-	return read_reply(c, c->options.timeouts.data_done_ms, "sending end of data", &r,
-			  dsn);
+	return client_read_reply(c, c->options.timeouts.data_done_ms,
+				 "sending end of data", &r, dsn);
 }
 
 static bool
@@ -869,16 +717,16 @@ smtp_client_probe(struct smtp_client *c, struct dsn *dsn_out)
 {
 	struct smtp_reply r;
 
-	if (send_command(c, c->options.timeouts.rset_ms, "sending final RSET",
-			 STR("RSET\r\n"), dsn_out) != SMTP_SESSION_OK ||
-	    read_reply(c, c->options.timeouts.rset_ms, "sending final RSET", &r,
-		       dsn_out) != SMTP_SESSION_OK)
+	if (client_send_command(c, c->options.timeouts.rset_ms, "sending final RSET",
+				STR("RSET\r\n"), dsn_out) != SMTP_SESSION_OK ||
+	    client_read_reply(c, c->options.timeouts.rset_ms, "sending final RSET", &r,
+			      dsn_out) != SMTP_SESSION_OK)
 		return SMTP_SESSION_FAILED;
 	c->in_mail = false;
 	if (r.code / 100 == 2)
 		return SMTP_SESSION_OK;
 	c->broken = true;
-	*dsn_out = said(c, &r, "RSET probe");
+	*dsn_out = client_said(c, &r, "RSET probe");
 	return SMTP_SESSION_FAILED;
 }
 
@@ -900,10 +748,10 @@ smtp_client_quit(struct smtp_client *c)
 
 	if (c->broken)
 		return;
-	if (send_command(c, t->quit_ms, "sending QUIT", STR("QUIT\r\n"), &ignored) ==
-		    SMTP_SESSION_OK &&
+	if (client_send_command(c, t->quit_ms, "sending QUIT", STR("QUIT\r\n"),
+				&ignored) == SMTP_SESSION_OK &&
 	    c->options.wait_for_quit)
-		IGNORE(read_reply(c, t->quit_ms, "sending QUIT", &r, &ignored) !=
+		IGNORE(client_read_reply(c, t->quit_ms, "sending QUIT", &r, &ignored) !=
 		       SMTP_SESSION_OK);
 	c->broken = true;
 }

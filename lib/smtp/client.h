@@ -6,15 +6,20 @@
  * mail, talks, and says for each recipient what the server decided.
  *
  *	smtp_client_init()	on a connected stream
- *	smtp_client_greet()	greeting, EHLO or HELO or LHLO
+ *	smtp_client_greet()	greeting, EHLO or HELO or LHLO, STARTTLS, AUTH
  *	smtp_client_send()	one mail; another while smtp_client_is_usable()
  *	smtp_client_end_mail()	after it, when all results are told
  *	smtp_client_probe()	RSET, before a connection that was idle is used again
  *	smtp_client_quit()	QUIT
  *
  * Texts of failures are Postfix's (facts: logs 2.1), they are what log analysers match.
- * Secrets never pass here; sources: RFC 5321, 2920 (pipelining), 1870 (SIZE), 6152
- * (8BITMIME), 3461 (DSN), 2033 (LMTP).
+ * Sources: RFC 5321, 2920 (pipelining), 1870 (SIZE), 6152 (8BITMIME), 3461 (DSN), 2033
+ * (LMTP), 3207 (STARTTLS), 4954 (AUTH).
+ *
+ * Before TLS nothing that the server says counts after it; a server that sends bytes
+ * behind its reply to STARTTLS is taken for an attack. A reply never has a password in it
+ * that goes into a reason: the engine does not see credentials, it asks a struct
+ * smtp_login for what to say.
  */
 
 #include <stdbool.h>
@@ -24,8 +29,11 @@
 #include "base/str.h"
 
 #include "mail/dsn.h"
+#include "tls/policy.h"
+#include "tls/session.h"
 
 struct arena;
+struct smtp_client;
 struct stream;
 struct smtp_origin;
 struct smtp_reply;
@@ -42,6 +50,39 @@ struct smtp_timeouts {
 	int64_t data_done_ms;
 	int64_t rset_ms;
 	int64_t quit_ms;
+	int64_t starttls_ms; /* the reply to STARTTLS, and the handshake */
+};
+
+/* How the session is to be protected: smtp_tls_... for this host. */
+struct smtp_tls_plan {
+	bool wrapper;                       /* TLS before anything is said: port 465 */
+	bool note_offer;                    /* smtp_tls_note_starttls_offer */
+	struct tls_context *context;        /* NULL: TLS cannot be used */
+	struct tls_connect_options options; /* options.level says what is demanded */
+};
+
+/* A log-in, as a state machine (lib/sasl gives it a mechanism). Texts live in mem. */
+enum smtp_login_choice {
+	SMTP_LOGIN_USE,
+	SMTP_LOGIN_NONE,  /* nothing to log in with: go on without */
+	SMTP_LOGIN_UNFIT, /* the server offers nothing that we may use */
+	SMTP_LOGIN_FAILED /* *why_out */
+};
+struct smtp_login {
+	/* offered: the mechanisms of EHLO, between blanks. has_first: a first response
+	 * goes with the command. */
+	enum smtp_login_choice (*choose)(void *arg, struct smtp_client *c,
+					 struct str offered, const char **mechanism_out,
+					 bool *has_first_out, struct str *first_out,
+					 struct str *why_out);
+	/* What to answer to a challenge; false: the exchange cannot go on. */
+	bool (*step)(void *arg, struct arena *mem, struct str challenge,
+		     struct str *response_out, struct str *why_out);
+	/* The server says that it is done: may that be believed? */
+	bool (*is_satisfied)(void *arg);
+	/* The server said no, for good or for now: *dsn may be changed. Or NULL. */
+	void (*refused)(void *arg, int code, struct dsn *dsn);
+	void *arg;
 };
 
 struct smtp_client_options {
@@ -65,6 +106,8 @@ struct smtp_client_options {
 	bool per_request_deadline;
 	int64_t min_data_rate; /* smtp_min_data_rate, bytes per second */
 	struct smtp_timeouts timeouts;
+	const struct smtp_tls_plan *tls; /* NULL: no TLS */
+	const struct smtp_login *login;  /* NULL: no AUTH */
 };
 
 struct smtp_client {
@@ -74,12 +117,21 @@ struct smtp_client {
 	struct str name;    /* "host[addr]", for texts */
 	struct str nexthop; /* for the loop text */
 	unsigned features;
-	int64_t size_limit; /* announced; 0 = none */
-	bool broken;        /* nothing can be sent any more */
-	bool greeted_as_us; /* the greeting carried our own name: worth a warning */
-	unsigned pix;       /* enum smtp_pix: workarounds in use */
-	unsigned xforward;  /* attributes that XFORWARD may have, as bits of our own */
-	bool in_mail;       /* a transaction is open: RSET before the next */
+	int64_t size_limit;    /* announced; 0 = none */
+	bool broken;           /* nothing can be sent any more */
+	bool greeted_as_us;    /* the greeting carried our own name: worth a warning */
+	unsigned pix;          /* enum smtp_pix: workarounds in use */
+	unsigned xforward;     /* attributes that XFORWARD may have, as bits of our own */
+	bool in_mail;          /* a transaction is open: RSET before the next */
+	struct str mechanisms; /* that AUTH offers, between blanks */
+	bool has_tls;          /* and `tls` says how */
+	struct tls_info tls;
+	bool offered_starttls; /* worth a line, with note_offer */
+	/* The handshake broke off where TLS was our wish only: the same host may be asked
+	 * again without. */
+	bool tls_failed;
+	bool authenticated;
+	struct str auth_warning; /* worth a warning: an empty list of mechanisms */
 };
 
 enum smtp_rcpt_outcome {

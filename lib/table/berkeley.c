@@ -245,17 +245,23 @@ berkeley_open(struct table *t, struct str name, struct err *err)
 	return true;
 }
 
+static bool
+must_reopen(struct table *t, const struct berkeley *b)
+{
+	return file_id_changed(b->path, &b->id) && table_may_reopen(t, b->path);
+}
+
 /* Lock the file as it is now, opening it again if it is another one. */
 static bool
 begin(struct table *t, struct berkeley *b, struct err *err)
 {
 	if (b->db == NULL)
 		return open_file(t, b, err);
-	if (!file_id_changed(b->path, &b->id)) {
+	if (!must_reopen(t, b)) {
 		if (!berkeley_lock(b->fd, LOCK_SH, b->path, err))
 			return false;
 		/* It may have been changed while we waited. */
-		if (!file_id_changed(b->path, &b->id))
+		if (!must_reopen(t, b))
 			return true;
 	}
 	close_file(b);

@@ -88,9 +88,10 @@ cdb_open(struct table *t, struct str name, struct err *err)
 
 /* The file as it is now. */
 static bool
-begin(struct cdb_file *c, struct err *err)
+begin(struct table *t, struct cdb_file *c, struct err *err)
 {
-	if (c->is_open && file_id_changed(c->path, &c->id))
+	if (c->is_open && file_id_changed(c->path, &c->id) &&
+	    table_may_reopen(t, c->path))
 		close_file(c);
 	return c->is_open || open_file(c, err);
 }
@@ -123,7 +124,7 @@ cdb_lookup(struct table *t, struct arena *mem, struct str key, struct str *value
 	struct str value;
 	int rc;
 
-	if (!begin(c, err))
+	if (!begin(t, c, err))
 		return LOOKUP_FAILED;
 	rc = c->f.cdb_find(&c->cdb, key.p, (unsigned)key.len);
 	/* Behind the key there is a NUL: table_lookup(). */
@@ -151,7 +152,7 @@ cdb_walk(struct table *t, table_entry_fn fn, void *arg, struct err *err)
 	unsigned at;
 	int rc;
 
-	if (!begin(c, err))
+	if (!begin(t, c, err))
 		return false;
 	cdb_seqinit(&at, &c->cdb);
 	while ((rc = c->f.cdb_seqnext(&at, &c->cdb)) > 0) {

@@ -165,11 +165,12 @@ begin_locked(struct lmdb *l, MDB_txn **txn_out, MDB_dbi *dbi_out, bool *grown_ou
 
 /* On success the file is locked (shared) and a transaction runs. */
 static bool
-begin(struct lmdb *l, MDB_txn **txn_out, MDB_dbi *dbi_out, struct err *err)
+begin(struct table *t, struct lmdb *l, MDB_txn **txn_out, MDB_dbi *dbi_out,
+      struct err *err)
 {
 	bool grown = false;
 
-	if (l->env != NULL && is_replaced(l))
+	if (l->env != NULL && is_replaced(l) && table_may_reopen(t, l->path))
 		close_file(l);
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (l->env == NULL && !open_file(l, err))
@@ -224,7 +225,7 @@ lmdb_lookup(struct table *t, struct arena *mem, struct str key, struct str *valu
 	MDB_dbi dbi;
 	int rc;
 
-	if (!begin(l, &txn, &dbi, err))
+	if (!begin(t, l, &txn, &dbi, err))
 		return LOOKUP_FAILED;
 	/* Behind the key there is a NUL: table_lookup(). */
 	rc = get(l, txn, dbi, str_from_mem(key.p, key.len + 1), &value);
@@ -252,7 +253,7 @@ lmdb_walk(struct table *t, table_entry_fn fn, void *arg, struct err *err)
 	MDB_dbi dbi;
 	int rc;
 
-	if (!begin(l, &txn, &dbi, err))
+	if (!begin(t, l, &txn, &dbi, err))
 		return false;
 	rc = l->f.mdb_cursor_open(txn, dbi, &cursor);
 	if (rc == 0) {

@@ -157,6 +157,15 @@ maps_find(struct maps *maps, struct arena *mem, struct str key, enum maps_scope 
 	return LOOKUP_ABSENT;
 }
 
+bool
+maps_is_outdated(const struct maps *maps)
+{
+	for (size_t i = 0; i < maps->n_tables; i++)
+		if (table_is_outdated(maps->tables[i]))
+			return true;
+	return false;
+}
+
 const char *
 maps_title(const struct maps *maps)
 {

@@ -45,6 +45,9 @@ enum lookup maps_find(struct maps *maps, struct arena *mem, struct str key,
 		      enum maps_scope scope, struct maps_hit *hit_out,
 		      struct err *err) MUST_CHECK;
 
+/* Is one of the tables, see table_is_outdated()? */
+bool maps_is_outdated(const struct maps *maps);
+
 const char *maps_title(const struct maps *maps);
 size_t maps_count(const struct maps *maps);
 struct table *maps_table(const struct maps *maps, size_t i);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "table/table.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
@@ -162,6 +163,7 @@ table_open_inner(struct table *t, struct str spec, struct table **inner_out,
 
 	if (!open_at_depth(t->mem, spec, t->flags, t->depth + 1, &inner, err))
 		return false;
+	inner->outer = t;
 	for (size_t i = 0; i < inner->n_warnings; i++)
 		table_warn(t, "%s", inner->warnings[i]);
 	*inner_out = inner;
@@ -298,4 +300,29 @@ file_id_changed(const char *path, const struct file_id *id)
 	if (sys_fstatat(AT_FDCWD, path, &st, 0) != 0)
 		return false;
 	return !file_id_same(file_id_of(&st), *id);
+}
+
+bool
+table_may_reopen(struct table *t, const char *path)
+{
+	int fd;
+
+	if ((t->flags & TABLE_KEEP_OLD) == 0)
+		return true;
+	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		sys_close(fd);
+		return true;
+	}
+	if (errno != EACCES && errno != EPERM)
+		return true;
+	for (; t != NULL; t = t->outer)
+		t->is_outdated = true;
+	return false;
+}
+
+bool
+table_is_outdated(const struct table *t)
+{
+	return t->is_outdated;
 }

@@ -41,6 +41,9 @@ enum table_flag {
 	TABLE_UTF8 = 1u << 1,      /* keys and values are UTF-8 or do not exist */
 	TABLE_NO_REGSUB = 1u << 2, /* refuse $1 in pattern tables: what a user can
 				      write must not become a command or file name */
+	/* A file that was changed and that we may not open again (it was opened with the
+	 * rights of the start): go on with what we have, and say table_is_outdated(). */
+	TABLE_KEEP_OLD = 1u << 3,
 };
 
 /* What nearly all map parameters use. */
@@ -72,6 +75,9 @@ enum lookup table_lookup(struct table *t, struct arena *mem, struct str key,
 
 /* "type:name" as given to table_open(). */
 const char *table_name(const struct table *t);
+
+/* TABLE_KEEP_OLD: does its file, or one inside it, wait for somebody who may open it? */
+bool table_is_outdated(const struct table *t);
 
 /* Keys are matched against patterns; the caller tries only whole addresses, not parts. */
 bool table_is_pattern(const struct table *t);

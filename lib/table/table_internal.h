@@ -38,8 +38,10 @@ struct table {
 	const char *name; /* "type:name" */
 	void *state;      /* the type's own */
 	unsigned flags;
-	unsigned depth; /* 0: not inside another table */
+	unsigned depth;      /* 0: not inside another table */
+	struct table *outer; /* that it is inside of, or NULL */
 	bool is_pattern;
+	bool is_outdated;
 	bool is_open; /* past open(): warnings are not collected any more */
 	const char **warnings;
 	size_t n_warnings;
@@ -75,3 +77,7 @@ bool file_id_same(struct file_id a, struct file_id b);
 /* Is there a file of this name that is another one than *id? A name that cannot be looked
  * at (it is being replaced; a sandbox) is no change. */
 bool file_id_changed(const char *path, const struct file_id *id);
+
+/* A file of t was changed: may we read it again? False where TABLE_KEEP_OLD says to keep
+ * what we have. */
+bool table_may_reopen(struct table *t, const char *path);

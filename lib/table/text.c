@@ -141,7 +141,8 @@ text_current(struct table *t, void **data_out, struct err *err)
 {
 	struct text_file *f = t->state;
 
-	if (f->path != NULL && file_id_changed(f->path, &f->id) && !load_file(t, f, err))
+	if (f->path != NULL && file_id_changed(f->path, &f->id) &&
+	    table_may_reopen(t, f->path) && !load_file(t, f, err))
 		return false;
 	*data_out = f->data;
 	return true;

@@ -215,6 +215,10 @@ prepare_client(struct tls_conn *conn, const struct tls_connect_options *o,
 		return err_set(err, ERR_CONFIG,
 			       "invalid TLS cipher list: \"" PRI_STR "\"",
 			       STR_ARG(o->ciphers));
+	/* Who has to prove himself does so with algorithms that still prove something;
+	 * for the others anything is better than nothing. */
+	if (o->level > TLS_LEVEL_ENCRYPT)
+		SSL_set_security_level(conn->ssl, 1);
 	if (!tls_dane_set(conn, o, err))
 		return false;
 	if (o->server_name.len > 0 &&

@@ -11,9 +11,18 @@
     sink.stop()                                    # connection refused from here on
     sink.start()                                   # the same port again
 
+    sink.tls = ssl_context                         # offers STARTTLS
+    sink.wrapper = True                            # TLS from the first byte
+    sink.logins = {"user": "password"}             # offers AUTH with
+    sink.mechanisms = "PLAIN LOGIN CRAM-MD5"       # these (inside TLS: tls_mechanisms)
+    sink.users                                     # who has logged in, as it happened
+
 A rule's pattern is matched at the start of the command line (case-insensitive); the first
 rule that matches and is not used up decides. DROP closes the connection without a reply.
 """
+import base64
+import hashlib
+import hmac
 import re
 import socket
 import threading
@@ -37,6 +46,8 @@ class Message:
     mail_args: str = ""    # what followed the address: "SIZE=12 BODY=8BITMIME"
     rcpt_args: list = field(default_factory=list)
     connection: int = 0    # number of the connection, from 1
+    has_tls: bool = False
+    user: str = ""         # who has logged in
     at: float = field(default_factory=time.monotonic)  # when it was complete
 
     @property
@@ -71,6 +82,13 @@ class Sink:
         self.most = 0            # messages in DATA at one time
         self.pace = 0            # seconds between two lines of a reply
         self.bytes_per_second = 0  # at which content is read; 0: as it comes
+        self.tls = None          # an SSLContext
+        self.wrapper = False
+        self.sessions = []       # (version, cipher, reused) of TLS connections
+        self.logins = None       # {user: password}
+        self.mechanisms = "PLAIN LOGIN CRAM-MD5"
+        self.tls_mechanisms = None
+        self.users = []
         self._rules = []
         self._lock = threading.Condition()
         self._listener = None
@@ -177,7 +195,10 @@ class Sink:
             self._lock.notify_all()
         try:
             with conn:
-                _Session(self, conn, number).run()
+                session = _Session(self, conn, number)
+                if self.wrapper:
+                    session.encrypt()
+                session.run()
         except (OSError, EOFError):
             pass
         finally:
@@ -218,6 +239,17 @@ class _Session:
         self.sink, self.conn, self.number = sink, conn, number
         self.file = conn.makefile("rb")
         self.helo = ""
+        self.has_tls = False
+        self.user = ""
+        self.reset()
+
+    def encrypt(self):
+        self.conn = self.sink.tls.wrap_socket(self.conn, server_side=True)
+        self.file = self.conn.makefile("rb")
+        self.has_tls = True
+        self.helo = ""
+        cipher = self.conn.cipher() or ("",)  # None if the client is gone already
+        self.sink.sessions.append((self.conn.version(), cipher[0], self.conn.session_reused))
         self.reset()
 
     def reset(self):
@@ -262,9 +294,69 @@ class _Session:
     def do_ehlo(self, text):
         self.helo = text[5:]
         self.reset()
-        lines = [self.sink.name, *self.sink.extensions]
+        lines = [self.sink.name, *self.sink.extensions, *self.offers()]
         return self.say(text, "\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{line}"
                                         for i, line in enumerate(lines)))
+
+    def offers(self):
+        offers = []
+        if self.sink.tls is not None and not self.has_tls:
+            offers.append("STARTTLS")
+        if self.sink.logins is not None:
+            inside = self.sink.tls_mechanisms
+            names = self.sink.mechanisms if inside is None or not self.has_tls else inside
+            offers.append(f"AUTH {names}".rstrip())
+        return offers
+
+    def do_starttls(self, text):
+        usual = "502 5.5.1 Not implemented"
+        if self.sink.tls is not None and not self.has_tls:
+            usual = "220 2.0.0 Ready to start TLS"
+        ok = self.say(text, usual)
+        if ok and self.code == "220" and self.sink.tls is not None:
+            self.encrypt()
+        return ok
+
+    # AUTH
+
+    def challenge(self, text=b""):
+        self.conn.sendall(b"334 " + base64.b64encode(text) + b"\r\n")
+        line = self.file.readline(LINE_MAX).strip()
+        if line == b"*":
+            raise ValueError("aborted")
+        return base64.b64decode(line, validate=True)
+
+    def auth_plain(self, first):
+        answer = self.challenge() if first is None else first
+        _, user, password = answer.decode().split("\0")
+        return user, self.sink.logins.get(user) == password
+
+    def auth_login(self, first):
+        user = (self.challenge(b"Username:") if first is None else first).decode()
+        return user, self.sink.logins.get(user) == self.challenge(b"Password:").decode()
+
+    def auth_cram_md5(self, _):
+        nonce = b"<1.2@sink.example.com>"
+        user, digest = self.challenge(nonce).decode().rsplit(" ", 1)
+        key = self.sink.logins.get(user, "").encode()
+        return user, hmac.new(key, nonce, hashlib.md5).hexdigest() == digest
+
+    def do_auth(self, text):
+        words = text.split(" ")
+        how = getattr(self, "auth_" + words[1].lower().replace("-", "_"), None)
+        if how is None or self.sink.logins is None:
+            return self.say(text, "504 5.5.4 Unknown mechanism")
+        first = None
+        if len(words) > 2:
+            first = b"" if words[2] == "=" else base64.b64decode(words[2])
+        try:
+            user, ok = how(first)
+        except ValueError as e:
+            return self.say(text, f"501 5.7.0 {e}")
+        if ok:
+            self.user = user
+            self.sink.users.append(user)
+        return self.say(text, "235 2.7.0 Ok" if ok else "535 5.7.8 Wrong user or password")
 
     def do_helo(self, text):
         self.helo = text[5:]
@@ -329,7 +421,7 @@ class _Session:
                 return None
             data.append(line[1:] if line.startswith(b".") else line)
         return Message(self.sender, self.recipients, b"".join(data), self.helo,
-                       self.mail_args, self.rcpt_args, self.number)
+                       self.mail_args, self.rcpt_args, self.number, self.has_tls, self.user)
 
     def do_rset(self, text):
         self.reset()
