@@ -21,6 +21,8 @@ BUILD = os.environ.get("HIKYAKU_BUILD")
 OURS = {
     "hikyaku_version",
     "workers",
+    "journal_size",
+    "queue_sync",
     "resolver_cache_size",
     "resolver_nameservers",
     "resolver_timeout",

@@ -125,12 +125,13 @@ class Rows(Checked):
         self.assert_clean(smtp_destination_concurrency_limit="3")
 
     def test_no_effect(self):
-        mta = self.instance(content_filter="scan:here", smtp_tls_security_level="may",
+        mta = self.instance(smtp_delivery_status_filter="inline:{a=b}", smtp_tls_per_site="x",
                             force_mime_input_conversion="yes",
-                            header_checks="inline:{a=b}")
+                            smtp_sasl_auth_cache_name="proxy:btree:x")
         names = {f["what"].split()[0] for f in self.only(mta, "no_effect")}
-        self.assertEqual(names, {"content_filter", "smtp_tls_security_level",
-                                 "force_mime_input_conversion", "header_checks"})
+        self.assertEqual(names, {"smtp_delivery_status_filter", "smtp_tls_per_site",
+                                 "force_mime_input_conversion",
+                                 "smtp_sasl_auth_cache_name"})
         finding = self.only(mta, "no_effect")[0]
         self.assert_at(mta, finding, finding["what"].split()[0])
         self.assert_clean(sendmail_fix_line_endings="strict", default_database_type="btree",
