@@ -435,8 +435,8 @@ class Rows(Checked):
     def test_table_secret(self):
         mta = self.instance()
         path = self.put(mta, "sasl_passwd", "x y:z\n")
-        mta.configure(smtp_sasl_password_maps=f"hash:{path}")
-        finding, = self.only(mta, "table_secret", "no_effect")
+        mta.configure(smtp_sasl_password_maps=f"texthash:{path}")
+        finding, = self.only(mta, "table_secret")
         self.assert_at(mta, finding, "smtp_sasl_password_maps")
         self.assertIn(f"chmod 0600 {path}", finding["advice"])
         os.chmod(path, 0o600)
@@ -499,7 +499,7 @@ class Rows(Checked):
     def test_service_option(self):
         for option, words in [("smtp_helo_tiemout=5s", "no such parameter"),
                               ("smtp_destination_concurrency_limit=5", "Only the queue"),
-                              ("smtp_tls_security_level=may", "not supported yet")]:
+                              ("smtp_tls_per_site=x", "not supported yet")]:
             with self.subTest(option):
                 mta = self.instance(services=f"smtp unix - - n - - smtp -o {option}")
                 finding, = self.only(mta, "service_option")
