@@ -58,10 +58,11 @@ obey(struct eval *e, const struct settings *s, const struct speaker *who,
 	bool is_bad = status == ACCESS_UNDELIVERABLE;
 	int code = is_bad ? s->reject_code : s->defer_code;
 	bool is_hard = code / 100 == 5;
-	struct str text = str_printf(
-		e->mem, "%s address: " PRI_STR, is_hard ? "undeliverable" : "unverified",
-		STR_ARG(str_head(s->reason.len > 0 ? s->reason : reason, REASON_MAX)));
+	struct str text = s->reason.len > 0 ? s->reason : reason;
 
+	text = is_hard ? str_concat(e->mem, STR("undeliverable address: "), text)
+		       : str_concat(e->mem, STR("unverified address: "),
+				    str_head(text, REASON_MAX));
 	if (e->step != NULL)
 		e->step->text = text;
 	if (status == ACCESS_DELIVERABLE || code / 100 == 2)
