@@ -67,8 +67,8 @@ expect(struct fixture *f, const char *address, int64_t now, enum verify_result s
 	struct str text;
 	bool wants;
 
-	assert_int_equal(
-		cache_query(&f->cache, str_from(address), now, &text, &wants), status);
+	assert_int_equal(cache_query(&f->cache, str_from(address), now, &text, &wants),
+			 status);
 	assert_int_equal(text.len, str_from(reason).len);
 	assert_memory_equal(text.p, reason, text.len);
 	assert_int_equal(wants, probe);
@@ -213,9 +213,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_probes),           cmocka_unit_test(test_results),
-		cmocka_unit_test(test_without_failures), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_broken_file),      cmocka_unit_test(test_stale_file),
+		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_without_failures),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_broken_file),
+		cmocka_unit_test(test_stale_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -734,6 +735,8 @@ test_verification(void **state)
 		{R "reject_unverified_sender, reject", "good@x.test",
 		 "554 5.7.1 <bob@mine.test>: Recipient address rejected: Access denied"},
 		{R "reject_unverified_sender, reject", "bad@x.test",
+		 "554 5.7.1 <bob@mine.test>: Recipient address rejected: Access denied"},
+		{R "reject_unverified_sender", "bad@x.test",
 		 "450 4.1.7 <bad@x.test>: Sender address rejected: unverified address: "
 		 "said so"},
 		{R "reject_unverified_sender, reject", "later@x.test",

@@ -67,7 +67,7 @@ obey(struct eval *e, const struct settings *s, const struct speaker *who,
 		e->step->text = text;
 	if (status == ACCESS_DELIVERABLE || code / 100 == 2)
 		return GO_ON;
-	if (is_bad)
+	if (is_hard)
 		return eval_refuse(e, who, code, s->dsn, str_c(e->mem, text));
 	return defer(e, s, code, who, text);
 }

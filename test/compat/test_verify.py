@@ -20,7 +20,6 @@ SERVICES = {
     "plain": f" -o {TO}={BOTH}",
     "hard": f" -o {{ {TO} = {BOTH} }} -o unverified_recipient_reject_code=550"
             " -o unverified_recipient_defer_code=451",
-    "hard defer": f" -o {TO}={BOTH} -o unverified_recipient_defer_code=550",
     "reason": f" -o {TO}={BOTH} -o {{ unverified_recipient_reject_reason = Not here }}",
     "now": f" -o {{ {TO} = {BOTH}, reject }} -o unverified_recipient_tempfail_action=defer",
     "later": f" -o {{ {TO} = {BOTH}, reject }}",
@@ -101,7 +100,8 @@ class Side:
     def deliveries(mta, sink):
         found = set()
         for line in mta.log.lines():
-            m = re.search(r"(to=<.*>, )(relay=.*), delay=.* (dsn=.*)", line.text)
+            m = re.search(r"(to=<.*>, )(relay=.*?)(?:, conn_use=\d+)?, delay=.* (dsn=.*)",
+                          line.text)
             if m and line.program.split("/")[-1] != "smtpd":
                 found.add(f"{line.program} {m[1]}{m[2]} {m[3]}".replace(str(sink.port), "SINK"))
         return found

@@ -32,20 +32,22 @@ class Verify(unittest.TestCase):
     def test_results_are_kept(self):
         with Sink() as sink:
             sink.reply(r"RCPT TO:<bad", "550 5.1.1 nobody")
-            mta = self.instance(sink)
-            for again in (1, 2):
-                with mta:
+            with self.instance(sink) as mta:
+                for again in (False, True):
+                    if again:
+                        mta.postfix("stop")
+                        mta.start()
                     self.assertEqual(ask("good@there.example")[0], 250)
                     self.assertEqual(ask("bad@there.example"), (
                         450, b"4.1.1 <bad@there.example>: Recipient address rejected: unverified "
                         b"address: host 127.0.0.1[127.0.0.1] said: 550 5.1.1 nobody (in reply to "
                         b"RCPT TO command)"))
-                asked = [line for _, line in sink.commands if line.startswith("RCPT")]
-                self.assertEqual(len(asked), 2, again)
-            self.assertEqual(sink.messages, [])
-            self.assertFalse(any(mta.queue_files().values()))
-            self.assertEqual(os.stat(os.path.join(mta.data, "verify_cache.hikyaku")).st_mode & 0o777,
-                             0o600)
+                    asked = [line for _, line in sink.commands if line.startswith("RCPT")]
+                    self.assertEqual(len(asked), 2, again)
+                self.assertEqual(sink.messages, [])
+                self.assertFalse(any(mta.queue_files().values()))
+                path = os.path.join(mta.data, "verify_cache.hikyaku")
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
 
     def test_failures_are_not_remembered(self):
         with Sink() as sink:
