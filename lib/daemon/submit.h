@@ -20,7 +20,7 @@ struct submission {
 	struct stream *stream;
 	struct str queue_id; /* of the new message */
 	bool failed;         /* a write failed; submit_end() tells */
-	int trace_flags;
+	int trace_flags;     /* of the queue file */
 };
 
 /* Connect, and send the envelope: one sender (empty: the null sender), one recipient.
