@@ -25,9 +25,9 @@
 #include "queue/log_file.h"
 
 #include "bounce.h"
+#include "daemon/submit.h"
 #include "log.h"
 #include "report.h"
-#include "submit.h"
 
 enum { REPORT_MAX = 64 << 20, TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
 

@@ -18,6 +18,7 @@
 #include "daemon/daemon.h"
 #include "fiber/fiber.h"
 #include "fiber/loop.h"
+#include "ipc/deliver.h"
 #include "mail/address.h"
 #include "queue/log_file.h"
 #include "rewrite/resolve.h"
@@ -34,6 +35,12 @@ bool
 active_has_room(const struct qmgr *q)
 {
 	return map_count(q->active) < (size_t)q->config.qmgr_message_active_limit;
+}
+
+bool
+message_is_probe(const struct message *m)
+{
+	return (m->file.trace_flags & TRACE_PROBE) != 0;
 }
 
 /* ---- routing recipients ---- */
@@ -204,6 +211,20 @@ is_for_double_bounce(const struct qmgr *q, const struct route *route)
 	return route->class == CLASS_LOCAL && str_ieq(local, q->rules.double_bounce);
 }
 
+static const struct rewrite_rules *
+rules_for(const struct message *m)
+{
+	return message_is_probe(m) ? &m->qmgr->probe_rules : &m->qmgr->rules;
+}
+
+/* Probes must not take the place of mail. */
+static bool
+is_one_probe_too_many(const struct message *m)
+{
+	return message_is_probe(m) &&
+	       m->qmgr->n_probes > m->qmgr->verify.address_verify_pending_request_limit;
+}
+
 static void
 route_one(struct message *m, struct sched_recipient *r)
 {
@@ -226,7 +247,12 @@ route_one(struct message *m, struct sched_recipient *r)
 	}
 	if (route_to_filter(m, r))
 		return;
-	switch (resolve_address(m->scratch, &m->qmgr->rules, m->file.sender, r->address,
+	if (is_one_probe_too_many(m)) {
+		add_problem(m, "retry", STR("4.3.2"),
+			    STR("Too many address verification requests"), r);
+		return;
+	}
+	switch (resolve_address(m->scratch, rules_for(m), m->file.sender, r->address,
 				&route, &err)) {
 	case RESOLVE_OK:
 		if (route.warning.len > 0)
@@ -326,6 +352,8 @@ forget(struct message *m)
 	struct qmgr *q = m->qmgr;
 
 	map_remove(q->active, m->id);
+	if (m->is_counted)
+		q->n_probes--;
 	if (m->fd >= 0)
 		sys_close(m->fd);
 	arena_free(&m->mem);
@@ -485,6 +513,11 @@ conclude(struct message *m)
 	struct qmgr *q = m->qmgr;
 	struct err err;
 
+	/* Whatever came of it, nobody waits for a probe: there will be another. */
+	if (message_is_probe(m)) {
+		remove_message(m);
+		return;
+	}
 	if (has_log(m, QUEUE_BOUNCE) && !notify_flush(m, "bounce", &err)) {
 		log_info(q->daemon->log, PRI_STR ": status=deferred (bounce failed)",
 			 STR_ARG(m->id));
@@ -614,6 +647,10 @@ begin(struct message *m)
 	if (!queue_file_open(m->mem, m->fd, &m->file, &err)) {
 		give_up(m, &err);
 		return;
+	}
+	if (message_is_probe(m)) {
+		m->is_counted = true;
+		q->n_probes++;
 	}
 	read_marks(m);
 	if (m->force_expire)

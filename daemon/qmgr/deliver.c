@@ -196,6 +196,10 @@ request_flags(const struct delivery *x)
 		flags |= DELIVER_VERIFY;
 	if ((x->m->file.trace_flags & TRACE_RECORD) != 0)
 		flags |= DELIVER_SUCCESS;
+	if (message_is_probe(x->m))
+		flags |= DELIVER_VERIFY | DELIVER_MTA_VERIFY;
+	if (message_is_probe(x->m) && !x->q->verify.address_verify_negative_cache)
+		flags |= DELIVER_NOT_CACHED;
 	return flags;
 }
 
@@ -295,6 +299,21 @@ append_trace(struct delivery *x, struct sched_recipient *r,
 	return ok;
 }
 
+static void
+record_probe(struct delivery *x, struct sched_recipient *r,
+	     const struct msg_deliver_result *result)
+{
+	struct err err;
+
+	if (result->outcome != DELIVER_SENT &&
+	    !x->q->verify.address_verify_negative_cache)
+		return;
+	if (!notify_verify(x->m, r, result, &err))
+		log_warning(x->q->daemon->log, PRI_STR ": " PRI_STR " service: %s",
+			    STR_ARG(x->m->id),
+			    STR_ARG(x->q->verify.address_verify_service_name), err.text);
+}
+
 /* The order matters: what the report needs is on disk before the recipient counts as
  * done. */
 static void
@@ -307,6 +326,11 @@ record_result(struct delivery *x, struct sched_recipient *r,
 									: "defer";
 	struct err err;
 
+	if (message_is_probe(x->m)) {
+		record_probe(x, r, result);
+		mark_done(x, r);
+		return;
+	}
 	if (!append_trace(x, r, result, &err) ||
 	    (!verify && result->outcome != DELIVER_SENT &&
 	     !notify_append(x->m, service, r, result, &err))) {

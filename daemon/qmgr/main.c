@@ -34,6 +34,9 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	struct common_config common;
 	struct qmgr_config config;
 	struct rewrite_rules rules;
+	struct rewrite_rules probe_rules;
+	struct verify_config verify;
+	struct str more[3];
 	struct master_services services;
 	struct match *flush_sites;
 	struct queue_dirs dirs;
@@ -43,6 +46,8 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	    !master_cf_load(mem, cfg, &services, err) ||
 	    !rewrite_rules_load(mem, cfg, q->rules.own_addresses,
 				q->rules.n_own_addresses, &rules, err) ||
+	    !rewrite_rules_load_probes(mem, cfg, &rules, &probe_rules, err) ||
+	    !verify_config_load(mem, cfg, &verify, err) ||
 	    !flush_sites_open(mem, cfg, &flush_sites, err) ||
 	    !queue_dirs_init(&dirs, q->dirs.root, common.hash_queue_names,
 			     common.hash_queue_depth, common.enable_long_queue_ids, err))
@@ -50,11 +55,16 @@ load(struct qmgr *q, struct arena *mem, const struct config *cfg, struct err *er
 	q->common = common;
 	q->config = config;
 	q->rules = rules;
+	q->probe_rules = probe_rules;
+	q->verify = verify;
 	q->services = services;
 	q->flush_sites = flush_sites;
 	q->dirs = dirs;
 	/* Of use before the sandbox is entered: new directories need a restart. */
-	q->daemon->tables = rewrite_rules_places(mem, &q->rules, NULL, 0);
+	more[0] = probe_rules.config.transport_maps;
+	more[1] = probe_rules.config.sender_dependent_relayhost_maps;
+	more[2] = probe_rules.config.sender_dependent_default_transport_maps;
+	q->daemon->tables = rewrite_rules_places(mem, &q->rules, more, ARRAY_LEN(more));
 	rewrite_rules_warnings(&q->rules, warn, q->daemon->log);
 	return true;
 }

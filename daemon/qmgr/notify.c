@@ -77,6 +77,32 @@ notify_append(struct message *m, const char *service, const struct sched_recipie
 }
 
 bool
+notify_verify(struct message *m, const struct sched_recipient *r,
+	      const struct msg_deliver_result *result, struct err *err)
+{
+	static const enum verify_result results[] = {
+		[DELIVER_SENT] = VERIFY_OK,
+		[DELIVER_DEFERRED] = VERIFY_DEFER,
+		[DELIVER_BOUNCED] = VERIFY_BOUNCE,
+	};
+	struct arena *mem = arena_new();
+	struct msg_verify_status status;
+	const struct msg_verify_update update = {
+		.address = r->orig_address.len > 0 ? r->orig_address : r->address,
+		.status = results[MIN_OF(result->outcome, DELIVER_BOUNCED)],
+		.reason = result->reason,
+	};
+	struct str path =
+		str_printf(mem, "private/" PRI_STR,
+			   STR_ARG(m->qmgr->verify.address_verify_service_name));
+	bool ok = exchange(m, mem, path.p, &ipc_verify_update, &update,
+			   &ipc_verify_status, &status, err);
+
+	arena_free(&mem);
+	return ok;
+}
+
+bool
 notify_flush(struct message *m, const char *service, struct err *err)
 {
 	const struct msg_bounce_flush flush = {

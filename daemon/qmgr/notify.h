@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Requests to bounce, defer and trace. Fiber only; each opens a connection of its own.
+ * Requests to bounce, defer, trace, verify and flush. Fiber only; each opens a connection of its own.
  */
 
 #include <stdbool.h>
@@ -18,6 +18,9 @@ struct sched_recipient;
 /* service: "bounce", "defer" or "trace". */
 bool notify_append(struct message *m, const char *service,
 		   const struct sched_recipient *r,
+		   const struct msg_deliver_result *result, struct err *err) MUST_CHECK;
+/* Tell verify(8) what became of a probe. */
+bool notify_verify(struct message *m, const struct sched_recipient *r,
 		   const struct msg_deliver_result *result, struct err *err) MUST_CHECK;
 /* Report to the sender what the service's log has, and end the log. */
 bool notify_flush(struct message *m, const char *service, struct err *err) MUST_CHECK;

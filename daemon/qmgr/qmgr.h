@@ -17,6 +17,7 @@
 #include "config/common_config.h"
 #include "config/master_cf.h"
 #include "config/qmgr_config.h"
+#include "config/verify_config.h"
 #include "fiber/event.h"
 #include "queue/dir.h"
 #include "queue/file.h"
@@ -35,6 +36,8 @@ struct qmgr {
 	struct qmgr_config config;
 	struct master_services services; /* master.cf: agents at once */
 	struct rewrite_rules rules;
+	struct rewrite_rules probe_rules; /* for probes of verify(8) */
+	struct verify_config verify;
 	struct match *flush_sites; /* fast_flush_domains */
 	int64_t next_flush_warning_ms;
 	struct queue_dirs dirs;
@@ -45,6 +48,7 @@ struct qmgr {
 	struct event scan;     /* something to scan for, or room in active */
 	unsigned scan_wanted;  /* enum scan_want */
 	int64_t n_recipients;  /* in memory, of all messages */
+	int64_t n_probes;      /* messages that are probes */
 	int64_t next_deferred_scan_ms;
 	uint64_t generation; /* of the configuration */
 	struct journal journal;
@@ -53,6 +57,11 @@ struct qmgr {
 	bool removals_dirty;
 	bool keeps_journal; /* as it was at the start */
 };
+
+struct message;
+
+/* Is it a probe of verify(8)? */
+bool message_is_probe(const struct message *m);
 
 struct message {
 	struct sched_message sched; /* first: the scheduler hands it back */
@@ -68,6 +77,7 @@ struct message {
 	int64_t n_recipients; /* in memory */
 	int64_t n_after_read; /* the same when a part was read last */
 	int64_t last_read_ms;
+	bool is_counted; /* in n_probes */
 	bool is_damaged; /* the rest of the recipients cannot be read */
 	bool deferred;   /* somebody must wait */
 	bool flush;      /* deliver whatever is dead: postqueue -i, -s */

@@ -24,6 +24,7 @@
 #include "stress.h"
 #include "tls.h"
 #include "transaction.h"
+#include "verify.h"
 
 enum { RESOLVER_MS = 60000, REPLY_CODE = 3, REPLY_CODE_421 = 421, REPLY_CODE_521 = 521 };
 
@@ -675,6 +676,7 @@ prepare(struct session *s, struct stream *client)
 					 .sleep = sleep_for,
 					 .sleep_arg = s};
 	delegate_prepare(s);
+	verify_prepare(s);
 	s->access = access_new(s->mem, d->access, &s->world);
 	stream_set_timeout_ms(client, d->config.smtpd_timeout * 1000);
 }

@@ -170,6 +170,7 @@ settings_load(struct smtpd *s, struct err *err)
 	if (!common_config_load(d->mem, d->config, &s->common, err) ||
 	    !smtpd_config_load(d->mem, d->config, &s->config, err) ||
 	    !receive_config_load(d->mem, d->config, &s->receive, err) ||
+	    !verify_config_load(d->mem, d->config, &s->verify, err) ||
 	    !receive_override_parse(s->receive.receive_override_options, &s->overrides,
 				    err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||

@@ -15,6 +15,7 @@
 #include "config/receive_config.h"
 #include "config/sasl_config.h"
 #include "config/smtpd_config.h"
+#include "config/verify_config.h"
 #include "dns/server_name.h"
 #include "milter/settings.h"
 #include "rewrite/rules.h"
@@ -62,6 +63,7 @@ struct smtpd {
 	struct match *sasl_exceptions;
 	enum newline_mode newlines;
 	struct receive_config receive;
+	struct verify_config verify;
 	unsigned overrides; /* receive_override_options */
 	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;

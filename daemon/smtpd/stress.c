@@ -150,6 +150,7 @@ stress_settings(struct smtpd *smtpd, const struct config *cfg, struct err *err)
 	s->smtpd->daemon = d;
 	if (!common_config_load(d->mem, cfg, &s->smtpd->common, err) ||
 	    !smtpd_config_load(d->mem, cfg, &s->smtpd->config, err) ||
+	    !verify_config_load(d->mem, cfg, &s->smtpd->verify, err) ||
 	    !smtpd_tls_config_load(d->mem, cfg, &tls, err))
 		return false;
 	s->smtpd->starttls_s = tls.smtpd_starttls_timeout;
@@ -173,6 +174,7 @@ stress_start(struct smtpd *smtpd)
 	other = *smtpd;
 	other.common = s->smtpd->common;
 	other.config = s->smtpd->config;
+	other.verify = s->smtpd->verify;
 	other.starttls_s = s->smtpd->starttls_s;
 	if (s->smtpd->access != NULL) {
 		/* The access rules point to the rewriting rules where they are. */

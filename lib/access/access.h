@@ -14,8 +14,7 @@
  * Nothing here reads the clock, a socket or a descriptor, except that tables look whether
  * their file was changed.
  *
- * What Postfix has and we do not have yet (address verification)
- * is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
+ * What Postfix has and we do not have (reject_maps_rbl) is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
  * configuration error" where evaluation reaches it: never a silent permission.
  *
  * Limits: ACCESS_DEPTH_MAX lists within lists, ACCESS_ITEMS_MAX restrictions in a list,
@@ -180,6 +179,13 @@ struct access_step {
 	struct str value;
 };
 
+/* What a probe of an address has found. */
+enum access_verified {
+	ACCESS_DELIVERABLE,
+	ACCESS_UNDELIVERABLE, /* refused for good */
+	ACCESS_NOT_NOW,       /* refused for now, or not known yet */
+};
+
 /* The world around the evaluator; every function may be called several times and may
  * yield. */
 struct access_world {
@@ -203,6 +209,12 @@ struct access_world {
 	bool (*policy)(void *arg, struct arena *mem, const struct policy_service *service,
 		       struct str request, struct str *action_out);
 	void *policy_arg;
+
+	/* Ask verify(8) about an address: false: no answer. The reason is what a probe was
+	 * told. NULL: it is not asked, and decides nothing. */
+	bool (*verify)(void *arg, struct arena *mem, struct str address,
+		       enum access_verified *status_out, struct str *reason_out);
+	void *verify_arg;
 
 	/* smtpd_proxy_filter is on: no queue file to put HOLD and its like in. */
 	bool has_proxy;

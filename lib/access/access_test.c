@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -367,12 +368,8 @@ static const struct row rows[] = {
 	 "Access denied",
 	 ACCESS_VRFY, NULL},
 	/* Not supported yet: never a permission. */
-	{R "reject_unverified_recipient, permit", "451 4.3.5 Server configuration error",
-	 ACCESS_RCPT, NULL},
-	{R "reject_unverified_sender, permit", "451 4.3.5 Server configuration error",
-	 ACCESS_RCPT, NULL},
-	{R "warn_if_reject reject_unverified_sender, permit",
-	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
+	{R "reject_maps_rbl, permit", "451 4.3.5 Server configuration error", ACCESS_RCPT,
+	 NULL},
 	{R "reject_rbl_client bl.test=127.0.0.300, permit",
 	 "451 4.3.5 Server configuration error", ACCESS_RCPT, NULL},
 	{R "check_ccert_access {inline:{{x=y}}, search_order=cert_fingerprint}, permit",
@@ -624,12 +621,12 @@ test_warnings(void **state)
 	struct buf *b;
 
 	(void)state;
-	start(&f, R "reject_unverified_sender, nosuch, sleep x, permit, reject\n");
+	start(&f, R "reject_maps_rbl, nosuch, sleep x, permit, reject\n");
 	b = buf_new(f.mem, 65536);
 	access_rules_warnings(f.rules, gather, b);
 	assert_string_equal(
 		b->p,
-		"smtpd_recipient_restrictions: restriction reject_unverified_sender is "
+		"smtpd_recipient_restrictions: restriction reject_maps_rbl is "
 		"not "
 		"supported yet: where it is reached, requests are refused with 451 "
 		"4.3.5\n"
@@ -708,6 +705,82 @@ test_policy(void **state)
 			fail_msg("%s: " PRI_STR, cases[i].sender, STR_ARG(a.reply));
 	}
 	stop(&f);
+}
+
+/* ---- verification ---- */
+
+/* By the local part; "down": no answer. */
+static bool
+answer_verify(void *arg, struct arena *mem, struct str address,
+	      enum access_verified *status_out, struct str *reason_out)
+{
+	(void)arg;
+	(void)mem;
+	*reason_out = STR("said so");
+	*status_out = str_starts(address, STR("good@"))  ? ACCESS_DELIVERABLE
+		      : str_starts(address, STR("bad@")) ? ACCESS_UNDELIVERABLE
+							 : ACCESS_NOT_NOW;
+	return !str_starts(address, STR("down@"));
+}
+
+static void
+test_verification(void **state)
+{
+#define V R "reject_unverified_sender\nunverified_sender_"
+	static const struct {
+		const char *config;
+		const char *sender;
+		const char *reply;
+	} cases[] = {
+		{R "reject_unverified_sender, reject", "good@x.test",
+		 "554 5.7.1 <bob@mine.test>: Recipient address rejected: Access denied"},
+		{R "reject_unverified_sender, reject", "bad@x.test",
+		 "554 5.7.1 <bob@mine.test>: Recipient address rejected: Access denied"},
+		{R "reject_unverified_sender", "bad@x.test",
+		 "450 4.1.7 <bad@x.test>: Sender address rejected: unverified address: "
+		 "said so"},
+		{R "reject_unverified_sender, reject", "later@x.test",
+		 "554 5.7.1 <bob@mine.test>: Recipient address rejected: Access denied"},
+		{R "reject_unverified_sender", "later@x.test",
+		 "450 4.1.7 <later@x.test>: Sender address rejected: unverified address: "
+		 "said so"},
+		{R "reject_unverified_sender", "down@x.test",
+		 "450 4.1.7 <down@x.test>: Sender address rejected: address verification "
+		 "problem"},
+		{V "reject_code = 550", "bad@x.test",
+		 "550 5.1.7 <bad@x.test>: Sender address rejected: undeliverable "
+		 "address: said so"},
+		{V "reject_code = 250", "bad@x.test", ""},
+		{V "defer_code = 250", "later@x.test", ""},
+		{V "reject_reason = not here", "bad@x.test",
+		 "450 4.1.7 <bad@x.test>: Sender address rejected: unverified address: "
+		 "not here"},
+		{R "reject_unverified_sender", "", ""},
+		{R "reject_unverified_recipient", "good@x.test",
+		 "450 4.1.1 <bob@mine.test>: Recipient address rejected: unverified "
+		 "address: said so"},
+	};
+#undef V
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct access_answer a;
+		char config[512];
+
+		snprintf(config, sizeof(config), "%s\n", cases[i].config);
+		start(&f, config);
+		f.request.sender = str_from(cases[i].sender);
+		a = check(&f, ACCESS_RCPT);
+		/* Nobody to ask: no decision. */
+		assert_false(str_starts(a.reply, STR("450")));
+		f.world.verify = answer_verify;
+		a = check(&f, ACCESS_RCPT);
+		if (!str_eq(a.reply, str_from(cases[i].reply)))
+			fail_msg("%s, %s: " PRI_STR, cases[i].config, cases[i].sender,
+				 STR_ARG(a.reply));
+		stop(&f);
+	}
 }
 
 /* ---- the rest ---- */
@@ -852,6 +925,7 @@ main(void)
 		cmocka_unit_test(test_loading),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_verification),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_rewriting),
 		cmocka_unit_test(test_soften),

@@ -42,6 +42,7 @@
 	F(unknown_domain)                                                                \
 	F(non_fqdn_address)                                                              \
 	F(login_mismatch)                                                                \
+	F(unverified)                                                                    \
 	F(unlisted)                                                                      \
 	F(permit_destination)                                                            \
 	F(reject_destination)                                                            \

@@ -289,6 +289,12 @@ load_all(struct access_rules *r, const struct config *cfg, struct err *err)
 	    !load_action("unknown_helo_hostname_tempfail_action",
 			 r->c.unknown_helo_hostname_tempfail_action,
 			 &r->defer_unknown_helo, err) ||
+	    !load_action("unverified_sender_tempfail_action",
+			 r->c.unverified_sender_tempfail_action,
+			 &r->defer_unverified_sender, err) ||
+	    !load_action("unverified_recipient_tempfail_action",
+			 r->c.unverified_recipient_tempfail_action,
+			 &r->defer_unverified_recipient, err) ||
 	    !open_maps(r, err) || !open_matches(r, err) || !load_classes(r, cfg, err) ||
 	    !load_lists(r, err))
 		return false;

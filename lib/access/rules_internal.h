@@ -119,6 +119,7 @@ struct access_rules {
 	struct maps *sender_logins;
 	struct maps *relay_certificates;
 	bool parents; /* domains in access tables stand for what is below them */
+	bool defer_unverified_sender, defer_unverified_recipient; /* the same */
 	bool defer_unknown_address, defer_unknown_helo; /* *_tempfail_action = defer */
 	const char **warnings;
 	size_t n_warnings, warnings_size;

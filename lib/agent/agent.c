@@ -38,8 +38,12 @@ delays(struct agent_request *r, struct arena *mem, int64_t now_us)
 static const char *
 status_word(const struct agent_request *r, enum deliver_outcome outcome)
 {
+	if ((r->msg.flags & DELIVER_VERIFY) != 0 && outcome == DELIVER_SENT)
+		return "deliverable";
 	if ((r->msg.flags & DELIVER_VERIFY) != 0)
-		return outcome == DELIVER_SENT ? "deliverable" : "undeliverable";
+		return (r->msg.flags & DELIVER_NOT_CACHED) != 0
+			       ? "undeliverable-but-not-cached"
+			       : "undeliverable";
 	return outcome == DELIVER_SENT      ? "sent"
 	       : outcome == DELIVER_BOUNCED ? "bounced"
 					    : "deferred";

@@ -10,6 +10,7 @@ enum deliver_flag {
 	DELIVER_CONN_LOAD = 1u << 2,  /* use a cached connection */
 	DELIVER_CONN_STORE = 1u << 3, /* keep the connection for the next request */
 	DELIVER_MTA_VERIFY = 1u << 4, /* address probe by verify(8) */
+	DELIVER_NOT_CACHED = 1u << 5, /* and what is not deliverable is not remembered */
 };
 
 enum deliver_outcome {
@@ -23,6 +24,16 @@ enum flush_status {
 	FLUSH_FAILED,       /* try again */
 	FLUSH_UNKNOWN_SITE, /* fast_flush_domains does not name it */
 	FLUSH_BAD_REQUEST,
+};
+
+/* The bit of a queue file's trace_flags that makes it a probe of verify(8). */
+enum { TRACE_PROBE = 256 };
+
+enum verify_result {
+	VERIFY_OK,      /* deliverable */
+	VERIFY_DEFER,   /* not now */
+	VERIFY_BOUNCE,  /* never */
+	VERIFY_PENDING, /* not known yet */
 };
 
 enum anvil_event {

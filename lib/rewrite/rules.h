@@ -58,6 +58,12 @@ bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;
 
+/* The same rules for probes of addresses, which have parameters of their own for where they
+ * go (address_verify_transport_maps and so on). */
+bool rewrite_rules_load_probes(struct arena *mem, const struct config *cfg,
+			       const struct rewrite_rules *rules,
+			       struct rewrite_rules *out, struct err *err) MUST_CHECK;
+
 /* Are the words of canonical_classes and its like known? For those who ask these tables;
  * nobody else need stop for a wrong one. */
 bool rewrite_rules_check_classes(const struct rewrite_rules *rules,

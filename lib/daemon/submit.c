@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "submit.h"
+#include "daemon/submit.h"
 
 #include "base/buf.h"
 #include "base/macros.h"
@@ -54,6 +54,9 @@ submit_begin(struct submission *s, struct str sender, struct str recipient, int 
 		return false;
 	}
 	record(s, RECORD_LETTER(ATTRIBUTE), STR("rewrite_context=local"));
+	if (s->trace_flags != 0)
+		record(s, RECORD_LETTER(ATTRIBUTE),
+		       str_printf(s->mem, "trace_flags=%d", s->trace_flags));
 	record(s, RECORD_LETTER(SENDER), sender);
 	record(s, RECORD_LETTER(RECIPIENT), recipient);
 	record(s, RECORD_LETTER(MESSAGE), STR_EMPTY);

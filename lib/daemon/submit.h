@@ -20,10 +20,12 @@ struct submission {
 	struct stream *stream;
 	struct str queue_id; /* of the new message */
 	bool failed;         /* a write failed; submit_end() tells */
+	int trace_flags;     /* of the queue file */
 };
 
 /* Connect, and send the envelope: one sender (empty: the null sender), one recipient.
- * s->daemon, s->mem, and s->filtered (header checks and milters see it) are set. */
+ * s->daemon, s->mem, s->filtered (header checks and milters see it) and s->trace_flags (a
+ * probe's, ipc/deliver.h; 0: none) are set. */
 bool submit_begin(struct submission *s, struct str sender, struct str recipient,
 		  int timeout_s, struct err *err) MUST_CHECK;
 void submit_line(struct submission *s, struct str line, bool whole);
