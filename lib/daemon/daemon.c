@@ -25,7 +25,7 @@
 #include "daemon/logging.h"
 #include "daemon/options.h"
 #include "daemon/privilege.h"
-#include "daemon/tables.h"
+#include "daemon/asker.h"
 
 enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 1500 };
 
@@ -134,8 +134,8 @@ start_up(struct process *p, struct err *err)
 	privilege_limits();
 	d->loop = loop_new();
 	if (d->program->asks_in_place)
-		tables_use(NULL, d->mem, d->config);
-	else if (!tables_install(d, &p->asker, err))
+		asker_use(NULL, d->mem, d->config);
+	else if (!asker_install(d, &p->asker, err))
 		return false;
 	if (d->program->init != NULL && !d->program->init(d, err))
 		return false;
@@ -267,7 +267,7 @@ reload(struct process *p)
 			  err.text);
 		return;
 	}
-	tables_use(p->asker, mem, fresh);
+	asker_use(p->asker, mem, fresh);
 	if (p->d.program->reload(&p->d, fresh, &err)) {
 		p->d.config = fresh;
 		if (logging_open(p->d.log, mem, fresh, p->program_name, &err))
@@ -346,7 +346,7 @@ tidy_up(struct process *p)
 	loop_end_fibers(p->d.loop);
 	if (p->d.program->release != NULL)
 		p->d.program->release(&p->d);
-	tables_release(p->asker);
+	asker_release(p->asker);
 	loop_free(&p->d.loop);
 	log_free(&p->d.log);
 }

@@ -13,6 +13,15 @@ table_host_set(struct arena *mem, const struct table_host *host)
 	arena_set_note(mem, &key, host);
 }
 
+void
+table_host_config(struct arena *mem, const struct config *config)
+{
+	struct table_host *host = ARENA_NEW(mem, struct table_host);
+
+	host->config = config;
+	table_host_set(mem, host);
+}
+
 const struct table_host *
 table_host_get(const struct arena *mem)
 {

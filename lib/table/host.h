@@ -35,5 +35,8 @@ struct table_host {
 /* host lives as long as the arena. */
 void table_host_set(struct arena *mem, const struct table_host *host);
 
+/* For a tool: only the configuration. */
+void table_host_config(struct arena *mem, const struct config *config);
+
 /* NULL if there is none. */
 const struct table_host *table_host_get(const struct arena *mem);

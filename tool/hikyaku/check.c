@@ -220,8 +220,10 @@ load_config(struct check *c, const char *dir)
 		.dir = dir, .process_name = "smtp", .service_name = "smtp"};
 	struct err err;
 
-	if (config_load(c->mem, &options, &c->config, &err))
+	if (config_load(c->mem, &options, &c->config, &err)) {
+		table_host_config(c->mem, c->config);
 		return true;
+	}
 	cannot_load(c, NULL, &err);
 	return false;
 }

@@ -18,6 +18,7 @@
 #include "access/access.h"
 #include "config/common_config.h"
 #include "config/config.h"
+#include "table/host.h"
 #include "config/master_cf.h"
 #include "config/resolver_config.h"
 #include "config/sasl_config.h"
@@ -474,7 +475,10 @@ load_config(struct smtp_question *q)
 			       services.file, name);
 	options.overrides = s->overrides;
 	options.override_count = s->override_count;
-	return config_load(q->mem, &options, &q->config, &q->err);
+	if (!config_load(q->mem, &options, &q->config, &q->err))
+		return false;
+	table_host_config(q->mem, q->config);
+	return true;
 }
 
 static void

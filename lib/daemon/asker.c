@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/tables.h"
+#include "daemon/asker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -90,7 +90,7 @@ exchange(struct connection *c, struct arena *mem, const struct msg_proxy_lookup 
 	 struct msg_proxy_answer *answer_out, struct err *err)
 {
 	stream_set_deadline_ms(c->stream,
-			       loop_now_ms(stream_loop(c->stream)) + TABLES_ANSWER_MS);
+			       loop_now_ms(stream_loop(c->stream)) + ASKER_ANSWER_MS);
 	if (!ipc_send(&c->ipc, &ipc_proxy_lookup, question, err))
 		return false;
 	switch (ipc_receive(&c->ipc, mem, &ipc_proxy_answer, answer_out, err)) {
@@ -157,7 +157,7 @@ ask(void *arg, struct arena *mem, const char *table, struct str key,
 }
 
 void
-tables_use(struct table_asker *asker, struct arena *mem, const struct config *config)
+asker_use(struct table_asker *asker, struct arena *mem, const struct config *config)
 {
 	struct table_host *host = ARENA_NEW(mem, struct table_host);
 
@@ -170,7 +170,7 @@ tables_use(struct table_asker *asker, struct arena *mem, const struct config *co
 }
 
 bool
-tables_install(struct daemon *d, struct table_asker **out, struct err *err)
+asker_install(struct daemon *d, struct table_asker **out, struct err *err)
 {
 	struct table_asker *a = ARENA_NEW(d->mem, struct table_asker);
 	struct str name;
@@ -180,13 +180,13 @@ tables_install(struct daemon *d, struct table_asker **out, struct err *err)
 	a->d = d;
 	a->path = str_printf(d->mem, "private/" PRI_STR, STR_ARG(name)).p;
 	list_init(&a->idle);
-	tables_use(a, d->mem, d->config);
+	asker_use(a, d->mem, d->config);
 	*out = a;
 	return true;
 }
 
 void
-tables_release(struct table_asker *a)
+asker_release(struct table_asker *a)
 {
 	struct list *first;
 
