@@ -179,10 +179,10 @@ add_pool(struct proxymap *p, const char *name)
 
 	pool->name = name;
 	/* What is in files needs no more than one, and is seldom asked here. */
-	pool->size = str_split(str_from(name), ':', &type, &rest) &&
-				     table_type_is_remote(type)
-			     ? POOL_MAX
-			     : 1;
+	pool->size =
+		str_split(str_from(name), ':', &type, &rest) && table_type_is_remote(type)
+			? POOL_MAX
+			: 1;
 	for (size_t i = 0; i < pool->size; i++)
 		pool->idle[i] = open_copy(p, name, i == 0);
 	pool->n_idle = pool->size;

@@ -16,9 +16,9 @@
 #include "base/macros.h"
 #include "base/sys.h"
 #include "config/config.h"
-#include "table/host.h"
 #include "config/value.h"
 #include "daemon/logging.h"
+#include "table/host.h"
 
 enum { ENVIRONMENT_MAX = 1000 };
 

@@ -20,12 +20,11 @@ enum { ASKER_ANSWER_MS = 250000 };
 
 /* For all tables that are opened in d->mem from now on. */
 bool asker_install(struct daemon *d, struct table_asker **out,
-		    struct err *err) MUST_CHECK;
+		   struct err *err) MUST_CHECK;
 
 /* For tables opened in mem with another configuration. Without an asker (NULL) tables are
  * asked in place, which blocks. */
-void asker_use(struct table_asker *asker, struct arena *mem,
-		const struct config *config);
+void asker_use(struct table_asker *asker, struct arena *mem, const struct config *config);
 
 /* Close the connections that nobody uses. NULL is allowed. */
 void asker_release(struct table_asker *asker);

@@ -22,10 +22,10 @@
 #include "fiber/loop.h"
 #include "fiber/stream.h"
 
+#include "daemon/asker.h"
 #include "daemon/logging.h"
 #include "daemon/options.h"
 #include "daemon/privilege.h"
-#include "daemon/asker.h"
 
 enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 1500 };
 

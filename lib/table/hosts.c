@@ -37,8 +37,7 @@ static void
 close_idle(struct hosts *h, int64_t now)
 {
 	for (size_t i = 0; i < h->count; i++)
-		if (h->at[i].connection != NULL &&
-		    now - h->at[i].used_at > HOSTS_IDLE_MS)
+		if (h->at[i].connection != NULL && now - h->at[i].used_at > HOSTS_IDLE_MS)
 			close_one(h, &h->at[i]);
 }
 

@@ -17,13 +17,18 @@
 
 struct arena;
 
-enum { HOSTS_MAX = 64, HOSTS_RETRY_MS = 60000, HOSTS_ALONE_MS = 5000, HOSTS_IDLE_MS = 60000 };
+enum {
+	HOSTS_MAX = 64,
+	HOSTS_RETRY_MS = 60000,
+	HOSTS_ALONE_MS = 5000,
+	HOSTS_IDLE_MS = 60000
+};
 
 struct host {
-	struct str text;    /* as written */
-	bool is_unix;       /* "unix:path" */
-	void *connection;   /* the type's; NULL: none */
-	int64_t failed_at;  /* sys_mono_ms(); 0: has not, since it last worked */
+	struct str text;   /* as written */
+	bool is_unix;      /* "unix:path" */
+	void *connection;  /* the type's; NULL: none */
+	int64_t failed_at; /* sys_mono_ms(); 0: has not, since it last worked */
 	int64_t used_at;
 };
 

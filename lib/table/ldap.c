@@ -5,6 +5,7 @@
  */
 #include "table/ldap_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -240,7 +241,8 @@ take_settings(struct table *t, struct ldap *s, struct setting *rows, struct err 
 	       take_scope(t, s, rows[ROW_SCOPE].value, err) &&
 	       take_attributes(t, s, rows, err) &&
 	       setting_seconds(t, &rows[ROW_TIMEOUT], 3600, &s->timeout_s, err) &&
-	       setting_number(t, &rows[ROW_RECURSION], 1, INT32_MAX, &s->recursion, err) &&
+	       setting_number(t, &rows[ROW_RECURSION], 1, INT32_MAX, &s->recursion,
+			      err) &&
 	       setting_number(t, &rows[ROW_SIZE], 0, INT32_MAX, &s->size_limit, err) &&
 	       setting_number(t, &rows[ROW_DEREFERENCE], 0, 3, &s->dereference, err) &&
 	       setting_number(t, &rows[ROW_VERSION], 2, 3, &s->version, err) &&
@@ -305,8 +307,8 @@ set_options(struct ldap *s, struct err *err)
 	s->f.ldap_set_option(s->ld, LDAP_OPT_NETWORK_TIMEOUT, &limit);
 	s->f.ldap_set_option(s->ld, LDAP_OPT_TIMEOUT, &limit);
 	s->f.ldap_set_option(s->ld, LDAP_OPT_DEREF, &dereference);
-	s->f.ldap_set_option(s->ld, LDAP_OPT_REFERRALS,
-			     s->referrals ? LDAP_OPT_ON : LDAP_OPT_OFF);
+	/* LDAP_OPT_ON is an address in the library; any other that is none will do. */
+	s->f.ldap_set_option(s->ld, LDAP_OPT_REFERRALS, s->referrals ? &version : NULL);
 	set_text(s, LDAP_OPT_X_TLS_CACERTDIR, s->ca_dir);
 	set_text(s, LDAP_OPT_X_TLS_CACERTFILE, s->ca_file);
 	set_text(s, LDAP_OPT_X_TLS_CERTFILE, s->cert);
@@ -424,8 +426,8 @@ ldap_lookup(struct table *t, struct arena *mem, struct str key, struct str *valu
 {
 	struct ldap *s = t->state;
 	struct ldap_search search = {.s = s, .mem = mem, .key = key, .err = err};
-	enum lookup result = str_is_utf8(key) ? query_wants(&s->query, key, err)
-					      : LOOKUP_ABSENT;
+	enum lookup result =
+		str_is_utf8(key) ? query_wants(&s->query, key, err) : LOOKUP_ABSENT;
 	bool kept = s->ld != NULL;
 	struct str base, filter;
 

@@ -91,10 +91,9 @@ follow_url(struct ldap_search *x, const char *text, int64_t depth)
 	if (x->s->f.ldap_url_parse(text, &url) != LDAP_URL_SUCCESS)
 		return err_set(x->err, ERR_TEMP, "%s: malformed URL in an entry",
 			       x->s->query.name);
-	ok = ldap_search_run(x, url->lud_dn, url->lud_scope,
-			     url->lud_filter != NULL ? url->lud_filter
-						     : "(objectClass=*)",
-			     depth);
+	ok = ldap_search_run(
+		x, url->lud_dn, url->lud_scope,
+		url->lud_filter != NULL ? url->lud_filter : "(objectClass=*)", depth);
 	x->s->f.ldap_free_urldesc(url);
 	return ok;
 }

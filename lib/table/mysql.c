@@ -197,11 +197,10 @@ connect_host(const struct mysql *s, struct arena *mem, struct host *host, struct
 		number = (unsigned)atoi(str_c(mem, port));
 		where = name;
 	}
-	if (s->f.mysql_real_connect(db,
-				    host->is_unix || where.len == 0 ? NULL
-								    : str_c(mem, where),
-				    s->user, s->password, s->dbname, number, path,
-				    CLIENT_MULTI_RESULTS) == NULL) {
+	if (s->f.mysql_real_connect(
+		    db, host->is_unix || where.len == 0 ? NULL : str_c(mem, where),
+		    s->user, s->password, s->dbname, number, path,
+		    CLIENT_MULTI_RESULTS) == NULL) {
 		fail(s, db, host, "connect: ", err);
 		s->f.mysql_close(db);
 		return false;
@@ -318,15 +317,18 @@ mysql_lookup(struct table *t, struct arena *mem, struct str key, struct str *val
 {
 	struct mysql *s = t->state;
 	enum lookup result = query_wants(&s->query, key, err);
-	struct host *host;
 
 	if (result != LOOKUP_FOUND)
 		return result;
 	err_set(err, ERR_TEMP, "all servers have failed lately");
-	while ((host = hosts_next(&s->hosts)) != NULL) {
-		bool kept = host->connection != NULL;
+	/* Each once, and those whose old connection had ended once more. */
+	for (size_t i = 0; i < 2 * s->hosts.count; i++) {
+		struct host *host = hosts_next(&s->hosts);
+		bool kept = host != NULL && host->connection != NULL;
 		bool lost = true;
 
+		if (host == NULL)
+			break;
 		if (kept || connect_host(s, mem, host, err))
 			result = ask_host(s, host, mem, key, value_out, &lost, err);
 		if (!lost) {

@@ -315,8 +315,7 @@ ask_host(const struct pgsql *s, struct host *host, struct arena *mem, struct str
 		return LOOKUP_FAILED;
 	}
 	if (!read_results(s, host, mem, key, &rows, lost_out, err)) {
-		*lost_out = *lost_out ||
-			    s->f.PQstatus(host->connection) != CONNECTION_OK;
+		*lost_out = *lost_out || s->f.PQstatus(host->connection) != CONNECTION_OK;
 		return LOOKUP_FAILED;
 	}
 	return query_result(&rows, value_out);
@@ -328,15 +327,18 @@ pgsql_lookup(struct table *t, struct arena *mem, struct str key, struct str *val
 {
 	struct pgsql *s = t->state;
 	enum lookup result = query_wants(&s->query, key, err);
-	struct host *host;
 
 	if (result != LOOKUP_FOUND)
 		return result;
 	err_set(err, ERR_TEMP, "all servers have failed lately");
-	while ((host = hosts_next(&s->hosts)) != NULL) {
-		bool kept = host->connection != NULL;
+	/* Each once, and those whose old connection had ended once more. */
+	for (size_t i = 0; i < 2 * s->hosts.count; i++) {
+		struct host *host = hosts_next(&s->hosts);
+		bool kept = host != NULL && host->connection != NULL;
 		bool lost = true;
 
+		if (host == NULL)
+			break;
 		if (kept || connect_host(s, mem, host, err))
 			result = ask_host(s, host, mem, key, value_out, &lost, err);
 		if (!lost) {

@@ -8,8 +8,8 @@ query_check_template(const struct table *t, const char *what, struct str text,
 		     struct err *err)
 {
 	return template_is_valid(text) ||
-	       err_set(err, ERR_CONFIG, "%s: Invalid %s template: " PRI_STR, t->name, what,
-		       STR_ARG(text));
+	       err_set(err, ERR_CONFIG, "%s: Invalid %s template: " PRI_STR, t->name,
+		       what, STR_ARG(text));
 }
 
 bool
@@ -18,9 +18,8 @@ query_take(struct table *t, struct query *q, const struct setting *rows, struct 
 {
 	struct str domains = rows[QUERY_DOMAIN].value;
 
-	*q = (struct query){.name = t->name,
-			    .text = text,
-			    .result_format = rows[QUERY_FORMAT].value};
+	*q = (struct query){
+		.name = t->name, .text = text, .result_format = rows[QUERY_FORMAT].value};
 	return setting_number(t, &rows[QUERY_LIMIT], 0, INT32_MAX, &q->expansion_limit,
 			      err) &&
 	       query_check_template(t, "query", text, err) &&

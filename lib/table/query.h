@@ -17,15 +17,16 @@ struct match;
 struct query {
 	const char *name; /* of the table, for texts */
 	struct str text, result_format;
-	int64_t expansion_limit;   /* 0: none */
-	struct match *domains;     /* NULL: all keys */
+	int64_t expansion_limit; /* 0: none */
+	struct match *domains;   /* NULL: all keys */
 };
 
 /* The rows that every such table has, first in its array of settings. */
 enum { QUERY_FORMAT, QUERY_DOMAIN, QUERY_LIMIT, QUERY_ROWS };
 #define QUERY_SETTINGS                                                                   \
 	[QUERY_FORMAT] = {"result_format", STR("%s")},                                   \
-	[QUERY_DOMAIN] = {"domain", STR_EMPTY}, [QUERY_LIMIT] = {"expansion_limit", STR("0")}
+	[QUERY_DOMAIN] = {"domain", STR_EMPTY},                                          \
+	[QUERY_LIMIT] = {"expansion_limit", STR("0")}
 
 /* Those of SQL come after them. */
 enum {
@@ -37,7 +38,8 @@ enum {
 	QUERY_SQL_ROWS
 };
 #define QUERY_SQL_SETTINGS                                                               \
-	[QUERY_TEXT] = {"query", STR_EMPTY}, [QUERY_SELECT] = {"select_field", STR_EMPTY}, \
+	[QUERY_TEXT] = {"query", STR_EMPTY},                                             \
+	[QUERY_SELECT] = {"select_field", STR_EMPTY},                                    \
 	[QUERY_TABLE] = {"table", STR_EMPTY},                                            \
 	[QUERY_WHERE] = {"where_field", STR_EMPTY},                                      \
 	[QUERY_MORE] = {"additional_conditions", STR_EMPTY}

@@ -73,10 +73,11 @@ load_from_main(struct table *t, struct str name, struct setting *rows, size_t n,
 	const struct table_host *host = table_host_get(t->mem);
 
 	if (host == NULL || host->config == NULL)
-		return err_set(err, ERR_CONFIG,
-			       "%s: settings in main.cf cannot be read here: name a file, "
-			       "with / or . at its beginning",
-			       t->name);
+		return err_set(
+			err, ERR_CONFIG,
+			"%s: settings in main.cf cannot be read here: name a file, "
+			"with / or . at its beginning",
+			t->name);
 	for (size_t i = 0; i < n; i++) {
 		struct str parameter =
 			str_printf(t->mem, PRI_STR "_%s", STR_ARG(name), rows[i].name);

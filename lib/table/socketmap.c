@@ -136,9 +136,9 @@ socketmap_lookup(struct table *t, struct arena *mem, struct str key,
 		 struct str *value_out, struct err *err)
 {
 	struct socketmap *s = t->state;
-	struct str request = str_printf(mem, "%zu:" PRI_STR " " PRI_STR ",",
-					s->name.len + 1 + key.len, STR_ARG(s->name),
-					STR_ARG(key));
+	struct str request =
+		str_printf(mem, "%zu:" PRI_STR " " PRI_STR ",", s->name.len + 1 + key.len,
+			   STR_ARG(s->name), STR_ARG(key));
 
 	wire_set_timeout(&s->wire, TIMEOUT_MS);
 	for (int i = 0; i < TRIES; i++) {

@@ -183,9 +183,8 @@ run(struct sqlite *s, sqlite3_stmt *statement, struct arena *mem, struct str key
 		const void *p = s->f.sqlite3_column_text(statement, 0);
 		int bytes = s->f.sqlite3_column_bytes(statement, 0);
 
-		if (p != NULL &&
-		    !query_add_row(&s->query, mem, &rows, str_from_mem(p, (size_t)bytes),
-				   key, err))
+		if (p != NULL && !query_add_row(&s->query, mem, &rows,
+						str_from_mem(p, (size_t)bytes), key, err))
 			return LOOKUP_FAILED;
 	}
 	if (rc == SQLITE_INTERRUPT)

@@ -14,6 +14,7 @@
 #include "config/resolver_config.h"
 #include "daemon/masterlock.h"
 #include "daemon/privilege.h"
+#include "table/host.h"
 
 #include "check_rows.h"
 #include "finding.h"

@@ -16,7 +16,6 @@
 
 #include "config/common_config.h"
 #include "config/config.h"
-#include "table/host.h"
 #include "config/master_cf.h"
 #include "config/master_config.h"
 #include "config/resolver_config.h"
@@ -29,6 +28,7 @@
 #include "rewrite/form.h"
 #include "rewrite/resolve.h"
 #include "rewrite/rules.h"
+#include "table/host.h"
 
 #include "asker.h"
 #include "explain_smtp.h"

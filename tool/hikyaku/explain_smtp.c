@@ -18,7 +18,6 @@
 #include "access/access.h"
 #include "config/common_config.h"
 #include "config/config.h"
-#include "table/host.h"
 #include "config/master_cf.h"
 #include "config/resolver_config.h"
 #include "config/sasl_config.h"
@@ -28,6 +27,7 @@
 #include "mail/address.h"
 #include "policy/policy.h"
 #include "rewrite/rules.h"
+#include "table/host.h"
 
 #include "asker.h"
 #include "rows.h"
