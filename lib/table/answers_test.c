@@ -168,11 +168,11 @@ test_places(void **state UNUSED)
 		bool plain;
 		const char *host, *port; /* NULL: refused */
 	} names[] = {
-		{"inet:h:1", false, "h", "1"},     {"inet:[::1]:smtp", false, "::1", "smtp"},
-		{"h:1", true, "h", "1"},           {":1", true, "localhost", "1"},
-		{"h:1", false, NULL, NULL},        {"inet:h", false, NULL, NULL},
-		{"inet:h:", false, NULL, NULL},    {"inet:[::1]", false, NULL, NULL},
-		{"unix:", false, NULL, NULL},      {"", true, NULL, NULL},
+		{"inet:h:1", false, "h", "1"},  {"inet:[::1]:smtp", false, "::1", "smtp"},
+		{"h:1", true, "h", "1"},        {":1", true, "localhost", "1"},
+		{"h:1", false, NULL, NULL},     {"inet:h", false, NULL, NULL},
+		{"inet:h:", false, NULL, NULL}, {"inet:[::1]", false, NULL, NULL},
+		{"unix:", false, NULL, NULL},   {"", true, NULL, NULL},
 	};
 	struct arena *mem = arena_new();
 	struct wire_place place;

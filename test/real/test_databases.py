@@ -22,6 +22,7 @@ ROWS = [("a", "1"), ("b", "x@y.z"), ("o'b", "quoted"), ("u@d.e", "full"), ("u", 
         ("ü", "ue"), ("two", "1"), ("two", "x@y"), ("\\", "backslash"), ("%", "percent"),
         ('x"y', "double"), ("a,b", "comma"), ("(", "open"), ("*", "star")]
 QUERY = "query = SELECT v FROM t WHERE k = '%s' ORDER BY v\n"
+FEW = ["a", "two", "u@d.e", "@d.e", "o'b", "absent"]
 SQL = [QUERY, QUERY.replace("%s", "%u"), QUERY.replace("%s", "%d"),
        QUERY + "result_format = <%s|%u|%d>\n", QUERY + "result_format = %S/%U/%D/%1/%2\n",
        QUERY + "domain = d.e, x\n", QUERY + "expansion_limit = 1\n",
@@ -142,7 +143,7 @@ class PostgreSQL(Case):
             table = "pgsql:" + self.write(f"pg{n}", place + text)
             # Without `encoding` Debian's speaks LATIN1.
             found += self.compare(table, [k for k in KEYS if k != "ü"] if n < 2 else
-                                  ["a", "two", "u@d.e", "@d.e", "o'b", "absent"])
+                                  FEW)
         self.assertGreater(found, 20)
         for n, hosts in enumerate((
                 f"unix:{self.dir}:{port}", f"127.0.0.1:1 127.0.0.1:{port}",
@@ -185,7 +186,7 @@ class MariaDB(Case):
             place = f"hosts = 127.0.0.1:{port}\nuser = u\npassword = p\ndbname = d\n"
             table = "mysql:" + self.write(f"my{n}", place + text)
             found += self.compare(table, KEYS if n < 2 else
-                                  ["a", "two", "u@d.e", "@d.e", "o'b", "absent"])
+                                  FEW)
         self.assertGreater(found, 20)
         for n, hosts in enumerate((f"unix:{path}", f"inet:127.0.0.1:1 inet:127.0.0.1:{port}")):
             table = "mysql:" + self.write(f"h{n}", f"hosts = {hosts}\ndbname = d\n{QUERY}")
@@ -272,7 +273,7 @@ class Caches(Case):
                 ("LRANGE l:%s 0 -1", "a", "one,two"), ("GET m:%s", "a EX 1", None),
                 ("LRANGE l:%s 0 -1\nexpansion_limit = 1", "a", None),
                 ("LRANGE m:%s 0 -1", "a", None),
-                ("LRANGE l:%s 0 -1\nresult_format = <%s>", "a", "<one>,<two>"))):
+                ("LRANGE l:%s 0 -1\nresult_format = <%s>", "a", "<one,two>"))):
             table = "redis:" + self.write(f"r{n}", f"{place}command = {command}\n")
             self.expect(table, key, value)
         wrong = self.write("wrong", place.replace("= pw", "= no"))
@@ -288,7 +289,7 @@ class Caches(Case):
         place = f"memcache = inet:127.0.0.1:{port}\n"
         table = "memcache:" + self.write("mc", place + "key_format = p:%s\n")
         self.assertEqual(self.compare(table, ["a", "b", "A"]), 2)
-        backed = "memcache:" + self.write("backed", place + "backup = inline:{ k = v }\n")
+        backed = "memcache:" + self.write("backed", place + "backup = inline:{k=v}\n")
         self.expect(backed, "k", "v")
         self.expect("memcache:" + self.write("plain", place), "k", "v")
 
