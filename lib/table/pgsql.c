@@ -161,7 +161,8 @@ static void
 add_place(const struct pgsql *s, struct arena *mem, const struct host *host,
 	  struct parameters *p)
 {
-	struct str where = host->text, port;
+	struct str where = host->text;
+	size_t colon;
 
 	if (str_starts(where, STR("postgresql://")) ||
 	    str_starts(where, STR("postgres://"))) {
@@ -173,8 +174,12 @@ add_place(const struct pgsql *s, struct arena *mem, const struct host *host,
 	add(p, "password", s->password);
 	if (str_starts(where, STR("unix:")) || str_starts(where, STR("inet:")))
 		where = str_skip(where, strlen("unix:"));
-	if (where.len > 0 && where.p[0] != '/' && str_split(where, ':', &where, &port))
-		add(p, "port", str_c(mem, port));
+	/* A directory with a socket may have a port, too: the end of the socket's name. */
+	colon = str_rindex(where, ':');
+	if (colon < where.len) {
+		add(p, "port", str_c(mem, str_skip(where, colon + 1)));
+		where = str_head(where, colon);
+	}
 	if (where.len > 0)
 		add(p, "host", str_c(mem, where));
 }
