@@ -32,6 +32,7 @@ struct arena {
 	struct chunk *newest;
 	struct deferred *deferred;
 	struct arena *parent;
+	const void *note_key, *note;
 	size_t next_size;
 	size_t handed_out;
 };
@@ -220,4 +221,20 @@ size_t
 arena_used(const struct arena *mem)
 {
 	return mem->handed_out;
+}
+
+void
+arena_set_note(struct arena *mem, const void *key, const void *note)
+{
+	mem->note_key = key;
+	mem->note = note;
+}
+
+const void *
+arena_note(const struct arena *mem, const void *key)
+{
+	for (; mem != NULL; mem = mem->parent)
+		if (mem->note_key == key)
+			return mem->note;
+	return NULL;
 }

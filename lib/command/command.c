@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "config/value.h"
 #include "daemon/logging.h"
+#include "table/host.h"
 
 enum { ENVIRONMENT_MAX = 1000 };
 
@@ -108,6 +109,7 @@ command_load(struct command *c, const char *dir, enum log_level shown, int statu
 	if (!config_load(c->mem, &options, &cfg, &err))
 		log_fatal(c->log, status, "%s", err.text);
 	c->config = cfg;
+	table_host_config(c->mem, cfg);
 	if (c->privileged)
 		command_environment(c, "import_environment");
 	if (!logging_open(c->log, c->mem, cfg, c->name, &err))

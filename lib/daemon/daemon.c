@@ -22,6 +22,7 @@
 #include "fiber/loop.h"
 #include "fiber/stream.h"
 
+#include "daemon/asker.h"
 #include "daemon/logging.h"
 #include "daemon/options.h"
 #include "daemon/privilege.h"
@@ -35,6 +36,7 @@ struct process {
 	const char *program_name; /* argv[0]'s last part: in the log */
 	const char *mail_owner;
 	struct sandbox_paths paths;
+	struct table_asker *asker; /* NULL: tables are asked in place */
 	struct watch control;
 	struct watch raw[OPTIONS_SOCKETS_MAX];
 	struct listener *listeners[OPTIONS_SOCKETS_MAX];
@@ -131,6 +133,10 @@ start_up(struct process *p, struct err *err)
 		return false;
 	privilege_limits();
 	d->loop = loop_new();
+	if (d->program->asks_in_place)
+		asker_use(NULL, d->mem, d->config);
+	else if (!asker_install(d, &p->asker, err))
+		return false;
 	if (d->program->init != NULL && !d->program->init(d, err))
 		return false;
 	if (p->options.unprivileged && !privilege_drop(p->mail_owner, err))
@@ -257,7 +263,12 @@ reload(struct process *p)
 
 	if (!load_config(p, mem, false, &fresh, &err)) {
 		arena_free(&mem);
-	} else if (p->d.program->reload(&p->d, fresh, &err)) {
+		log_error(p->d.log, "reload: %s; the old configuration stays in force",
+			  err.text);
+		return;
+	}
+	asker_use(p->asker, mem, fresh);
+	if (p->d.program->reload(&p->d, fresh, &err)) {
 		p->d.config = fresh;
 		if (logging_open(p->d.log, mem, fresh, p->program_name, &err))
 			return;
@@ -335,6 +346,7 @@ tidy_up(struct process *p)
 	loop_end_fibers(p->d.loop);
 	if (p->d.program->release != NULL)
 		p->d.program->release(&p->d);
+	asker_release(p->asker);
 	loop_free(&p->d.loop);
 	log_free(&p->d.log);
 }

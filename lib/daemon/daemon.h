@@ -71,6 +71,8 @@ struct daemon {
 struct daemon_program {
 	const char *name;             /* of the program: "smtp" */
 	enum sandbox_profile profile; /* daemon/profiles.def */
+	bool asks_in_place; /* tables that need a server are not asked through proxymap
+			       (asker.h) but by us */
 
 	/* Make the daemon's state from the configuration; open what needs names. Runs
 	 * with the privileges of the start, outside the loop. May be NULL. */

@@ -45,3 +45,12 @@ enum anvil_event {
 	ANVIL_AUTH,
 	ANVIL_EVENTS,
 };
+
+enum proxy_result {
+	PROXY_FOUND,
+	PROXY_ABSENT,
+	PROXY_FAILED, /* not known now */
+	PROXY_DENIED, /* proxy_read_maps does not name the table */
+};
+
+enum { PROXY_KEY_MAX = 100000, PROXY_VALUE_MAX = 1000000 };

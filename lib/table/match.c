@@ -15,7 +15,7 @@
 
 #include "table/cidr_net.h"
 #include "table/fold.h"
-#include "table/table.h"
+#include "table/table_internal.h"
 
 enum { FILE_MAX = 1 << 20, FILE_DEPTH = 8 };
 
@@ -32,6 +32,7 @@ struct pattern {
 
 struct match {
 	struct arena *mem;
+	struct table *inside; /* NULL: of no table */
 	const char *title;
 	enum match_kind kind;
 	unsigned flags;
@@ -108,6 +109,16 @@ looks_like_table(struct str text)
 	       !cidr_address_parse(text, &address);
 }
 
+static bool
+open_table(struct match *m, struct str spec, struct table **out, struct err *err)
+{
+	if (m->inside != NULL)
+		return table_open_inner(m->inside, spec, out, err);
+	return table_open(m->mem, spec,
+			  TABLE_FOLD | ((m->flags & MATCH_UTF8) ? TABLE_UTF8 : 0), out,
+			  err);
+}
+
 static void
 add_item(struct match *m, struct str item, bool negated)
 {
@@ -116,9 +127,7 @@ add_item(struct match *m, struct str item, bool negated)
 	if (looks_like_table(item)) {
 		struct table *t;
 
-		if (table_open(m->mem, item,
-			       TABLE_FOLD | ((m->flags & MATCH_UTF8) ? TABLE_UTF8 : 0),
-			       &t, &err))
+		if (open_table(m, item, &t, &err))
 			add(m, PATTERN_TABLE, negated, item)->table = t;
 		else
 			add_failing(m, negated, item, &err);
@@ -225,6 +234,24 @@ match_open(struct arena *mem, enum match_kind kind, const char *title, struct st
 	m->flags = flags;
 	if (!parse(m, text, false, 0, err))
 		return false;
+	*match_out = m;
+	return true;
+}
+
+bool
+match_open_inside(struct table *t, const char *title, struct str text,
+		  struct match **match_out, struct err *err)
+{
+	struct match *m = ARENA_NEW(t->mem, struct match);
+
+	m->mem = t->mem;
+	m->inside = t;
+	m->title = arena_strdup(t->mem, title);
+	m->kind = MATCH_STRINGS;
+	if (!parse(m, text, false, 0, err))
+		return false;
+	for (size_t i = 0; i < m->n_warnings; i++)
+		table_warn(t, "%s", m->warnings[i]);
 	*match_out = m;
 	return true;
 }

@@ -6,7 +6,11 @@
 
 #include "base/io.h"
 
+#include "config/config.h"
 #include "config/lines.h"
+#include "config/value.h"
+
+#include "table/host.h"
 
 static struct setting *
 find(struct setting *rows, size_t n, struct str name)
@@ -59,6 +63,71 @@ table_settings_load(struct table *t, const char *path, struct setting *rows, siz
 		take_line(t, path, &item, rows, n);
 	arena_free(&mem);
 	return true;
+}
+
+/* "sqlite:name": name_dbpath and so on in main.cf. */
+static bool
+load_from_main(struct table *t, struct str name, struct setting *rows, size_t n,
+	       struct err *err)
+{
+	const struct table_host *host = table_host_get(t->mem);
+
+	if (host == NULL || host->config == NULL)
+		return err_set(
+			err, ERR_CONFIG,
+			"%s: settings in main.cf cannot be read here: name a file, "
+			"with / or . at its beginning",
+			t->name);
+	for (size_t i = 0; i < n; i++) {
+		struct str parameter =
+			str_printf(t->mem, PRI_STR "_%s", STR_ARG(name), rows[i].name);
+
+		if (config_is_set(host->config, parameter) &&
+		    !config_get(t->mem, host->config, parameter, &rows[i].value, err))
+			return false;
+	}
+	return true;
+}
+
+bool
+table_settings_open(struct table *t, struct str name, struct setting *rows, size_t n,
+		    struct err *err)
+{
+	if (name.p[0] == '/' || name.p[0] == '.')
+		return table_settings_load(t, str_c(t->mem, name), rows, n, err);
+	return load_from_main(t, name, rows, n, err);
+}
+
+static bool
+bad(const struct table *t, const struct setting *row, const char *what, struct err *err)
+{
+	return err_set(err, ERR_CONFIG, "%s: bad %s value: %s = " PRI_STR, t->name, what,
+		       row->name, STR_ARG(row->value));
+}
+
+bool
+setting_number(const struct table *t, const struct setting *row, int64_t min, int64_t max,
+	       int64_t *out, struct err *err)
+{
+	return str_to_i64(row->value, min, max, out) || bad(t, row, "numerical", err);
+}
+
+bool
+setting_seconds(const struct table *t, const struct setting *row, int64_t max,
+		int64_t *out, struct err *err)
+{
+	int64_t value;
+
+	if (!value_time(row->value, 's', &value) || value <= 0 || value > max)
+		return bad(t, row, "time", err);
+	*out = value;
+	return true;
+}
+
+bool
+setting_bool(const struct table *t, const struct setting *row, bool *out, struct err *err)
+{
+	return value_bool(row->value, out) || bad(t, row, "boolean", err);
 }
 
 struct str

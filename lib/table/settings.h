@@ -23,5 +23,19 @@ enum { SETTINGS_FILE_MAX = 1 << 20 };
 bool table_settings_load(struct table *t, const char *path, struct setting *rows,
 			 size_t n, struct err *err) MUST_CHECK;
 
+/* The same from where `name` says, what comes behind "type:" in the table's name: a file
+ * if it begins with / or '.', else the parameters name_SETTING of main.cf. */
+bool table_settings_open(struct table *t, struct str name, struct setting *rows, size_t n,
+			 struct err *err) MUST_CHECK;
+
+/* A number, a time with its unit (seconds without), yes or no. ERR_CONFIG names the
+ * table and the setting. */
+bool setting_number(const struct table *t, const struct setting *row, int64_t min,
+		    int64_t max, int64_t *out, struct err *err) MUST_CHECK;
+bool setting_seconds(const struct table *t, const struct setting *row, int64_t max,
+		     int64_t *out, struct err *err) MUST_CHECK;
+bool setting_bool(const struct table *t, const struct setting *row, bool *out,
+		  struct err *err) MUST_CHECK;
+
 /* One setting alone; empty if it is not there or the file cannot be read. */
 struct str table_settings_peek(struct arena *mem, const char *path, struct str name);

@@ -11,6 +11,7 @@
 
 #include "table/build_internal.h"
 #include "table/fold.h"
+#include "table/host.h"
 #include "table/table_internal.h"
 
 enum { WARNINGS_MAX = 200 };
@@ -109,12 +110,50 @@ set_unsupported(struct str type, const struct row *row, struct err *err)
 	buf_release(&names);
 }
 
+static struct table *
+table_new(struct arena *mem, const struct table_type *type, struct str spec,
+	  unsigned flags, unsigned depth)
+{
+	struct table *t = ARENA_NEW(mem, struct table);
+
+	t->type = type;
+	t->mem = mem;
+	t->name = str_c(mem, spec);
+	t->flags = flags;
+	t->depth = depth;
+	t->is_pattern = type->is_pattern;
+	return t;
+}
+
+/* Whether it is there is told when it is asked. */
+static struct table *
+asked(struct arena *mem, const struct table_type *type, struct str spec, unsigned flags,
+      unsigned depth, const struct table_host *host)
+{
+	struct table *t = table_new(mem, &table_type_asked, spec, flags, depth);
+
+	t->is_pattern = type->is_pattern;
+	t->is_open = true;
+	/* Only its functions are used. */
+	t->state = arena_memdup(mem, host, sizeof(*host));
+	return t;
+}
+
+bool
+table_type_is_remote(struct str type)
+{
+	const struct table_type *found = table_type_find(type);
+
+	return found != NULL && found->is_remote;
+}
+
 static bool
 open_at_depth(struct arena *mem, struct str spec, unsigned flags, unsigned depth,
 	      struct table **table_out, struct err *err)
 {
 	struct str type;
 	struct str name;
+	const struct table_host *host;
 	const struct row *row;
 	struct table *t;
 
@@ -132,15 +171,14 @@ open_at_depth(struct arena *mem, struct str spec, unsigned flags, unsigned depth
 		return err_set(err, ERR_CONFIG,
 			       "more than %d tables inside each other: " PRI_STR,
 			       TABLE_DEPTH_MAX, STR_ARG(spec));
+	host = row->type->is_remote ? table_host_get(mem) : NULL;
+	if (host != NULL && host->ask != NULL) {
+		*table_out = asked(mem, row->type, spec, flags, depth, host);
+		return true;
+	}
 	if (row->type->library != NULL && !library_load(row->type->library, err))
 		return err_prefix(err, PRI_STR, STR_ARG(spec));
-	t = ARENA_NEW(mem, struct table);
-	t->type = row->type;
-	t->mem = mem;
-	t->name = str_c(mem, spec);
-	t->flags = flags;
-	t->depth = depth;
-	t->is_pattern = row->type->is_pattern;
+	t = table_new(mem, row->type, spec, flags, depth);
 	if (!t->type->open(t, str_from(str_c(mem, name)), err))
 		return false;
 	t->is_open = true;

@@ -5,9 +5,10 @@
  * types.def; postconf(5) and DATABASE types are Postfix's.
  *
  * A table lives in the arena it was opened in. It is for one thread. A look-up blocks
- * only as long as reading a local file takes; tables that need a network are asked
- * through proxymap and are not opened here. `proxy:type:name` therefore opens the inner
- * table directly when its type is a local one.
+ * only as long as reading a local file takes. Tables that need a server are asked through
+ * proxymap in daemons (host.h): the calling fiber waits, and others may be inside the
+ * same table meanwhile. In tools and in proxymap's threads they are asked in place and
+ * block. `proxy:type:name` is the inner table, asked in the same way.
  *
  * Tables on disk notice that their file was rebuilt (by rename or in place) and read the
  * new one; when the new one cannot be opened the look-up fails until it can.
@@ -100,6 +101,9 @@ enum table_support {
 	TABLE_UNKNOWN,
 };
 enum table_support table_type_support(struct str type);
+
+/* Does it need a server on the network or a socket? */
+bool table_type_is_remote(struct str type);
 
 /* What the name of a table of this type has behind it on disk (".db"), for types whose
  * files can be built (postmap); NULL for all others. */

@@ -23,6 +23,7 @@ struct build_ops;
 struct table_type {
 	const char *name;
 	bool is_pattern;
+	bool is_remote; /* needs a server: asked through table_host.ask where that is set */
 	const struct library *library; /* what it needs, loaded before open(); or NULL */
 	const struct build_ops
 		*build; /* build_internal.h; NULL: postmap cannot make it */
@@ -53,6 +54,9 @@ struct table {
 #undef TYPE
 #undef KNOWN
 
+/* Of a table that is asked through its host (host.h), which is its state. */
+extern const struct table_type table_type_asked;
+
 /* NULL if there is none of this name, or we do not have it. */
 const struct table_type *table_type_find(struct str name);
 
@@ -62,6 +66,13 @@ void table_warn(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Open a table inside t (unionmap and its like); its warnings become those of t. */
 bool table_open_inner(struct table *t, struct str spec, struct table **inner_out,
 		      struct err *err) MUST_CHECK;
+
+struct match;
+
+/* A list of strings (match.h) that is a part of t: tables in it are inside t, what is
+ * wrong with it is a warning of t. */
+bool match_open_inside(struct table *t, const char *title, struct str text,
+		       struct match **match_out, struct err *err) MUST_CHECK;
 
 /* Which file it was that we read. */
 struct file_id {

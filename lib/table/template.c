@@ -76,7 +76,7 @@ part_for(char letter, struct str subject, struct str key, struct str *part_out)
 
 bool
 template_expand(struct str text, struct str subject, struct str key,
-		template_quote_fn quote, struct buf *out)
+		template_quote_fn quote, void *arg, struct buf *out)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		struct str part;
@@ -92,7 +92,7 @@ template_expand(struct str text, struct str subject, struct str key,
 		if (!part_for(text.p[i], subject, key, &part))
 			return false;
 		if (quote != NULL)
-			quote(out, part);
+			quote(arg, out, part);
 		else
 			buf_add(out, part);
 	}

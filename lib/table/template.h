@@ -23,9 +23,9 @@
 bool template_is_valid(struct str text) MUST_CHECK;
 
 /* Append one part to out, so that it means itself in the language. */
-typedef void (*template_quote_fn)(struct buf *out, struct str part);
+typedef void (*template_quote_fn)(void *arg, struct buf *out, struct str part);
 
 /* subject: what %s, %u and %d are of. quote may be NULL. False if there is no expansion;
  * out may then have a part of it. */
 bool template_expand(struct str text, struct str subject, struct str key,
-		     template_quote_fn quote, struct buf *out) MUST_CHECK;
+		     template_quote_fn quote, void *arg, struct buf *out) MUST_CHECK;

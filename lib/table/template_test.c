@@ -43,7 +43,7 @@ test_expansions(void **state UNUSED)
 		struct buf *out = buf_new(mem, 1000);
 		struct str text = str_from(rows[i].text);
 		bool is_some = template_expand(text, str_from(rows[i].subject),
-					       str_from(rows[i].key), NULL, out);
+					       str_from(rows[i].key), NULL, NULL, out);
 
 		assert_true(template_is_valid(text));
 		if (is_some != (rows[i].expansion != NULL))
@@ -56,7 +56,7 @@ test_expansions(void **state UNUSED)
 }
 
 static void
-double_quotes(struct buf *out, struct str part)
+double_quotes(void *arg UNUSED, struct buf *out, struct str part)
 {
 	for (size_t i = 0; i < part.len; i++) {
 		if (part.p[i] == '\'')
@@ -72,7 +72,7 @@ test_quoting(void **state UNUSED)
 	struct buf *out = buf_new(mem, 1000);
 
 	assert_true(template_expand(STR("'%u' = '%D'"), STR("o'b@x"), STR("o'b@'y"),
-				    double_quotes, out));
+				    double_quotes, NULL, out));
 	assert_string_equal(out->p, "'o''b' = '''y'");
 	arena_free(&mem);
 }

@@ -47,6 +47,7 @@ DENIED = {
     "anvil": tuple(f for f in FILES if f != "read_config") + ("tcp_connect", "udp_socket"),
     "resolver": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
     "saslauth": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
+    "proxymap": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
 }
 ALLOWED = {
     "smtp": ("tcp_connect", "unix_socket"),
@@ -57,6 +58,7 @@ ALLOWED = {
     "showq": ("list_deferred", "list_active"),
     "resolver": ("udp_socket", "tcp_connect", "thread"),
     "saslauth": ("unix_socket", "thread"),
+    "proxymap": ("unix_socket", "tcp_connect", "thread"),
 }
 
 

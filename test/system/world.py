@@ -43,7 +43,7 @@ MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_PORT = 10025
-PLUGINS = ("cdb", "lmdb", "pcre", "sqlite")
+PLUGINS = ("cdb", "ldap", "lmdb", "mysql", "pcre", "pgsql", "sqlite")
 libc = ctypes.CDLL(None, use_errno=True)
 
 

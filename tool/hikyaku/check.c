@@ -14,6 +14,7 @@
 #include "config/resolver_config.h"
 #include "daemon/masterlock.h"
 #include "daemon/privilege.h"
+#include "table/host.h"
 
 #include "check_rows.h"
 #include "finding.h"
@@ -220,8 +221,10 @@ load_config(struct check *c, const char *dir)
 		.dir = dir, .process_name = "smtp", .service_name = "smtp"};
 	struct err err;
 
-	if (config_load(c->mem, &options, &c->config, &err))
+	if (config_load(c->mem, &options, &c->config, &err)) {
+		table_host_config(c->mem, c->config);
 		return true;
+	}
 	cannot_load(c, NULL, &err);
 	return false;
 }

@@ -28,6 +28,7 @@
 #include "rewrite/form.h"
 #include "rewrite/resolve.h"
 #include "rewrite/rules.h"
+#include "table/host.h"
 
 #include "asker.h"
 #include "explain_smtp.h"
@@ -460,8 +461,10 @@ load(struct explain *x, struct err *err)
 	const struct config_options options = {.dir = x->dir, .process_name = "qmgr"};
 	struct resolver_config resolver;
 
-	return config_load(x->mem, &options, &x->config, err) &&
-	       common_config_load(x->mem, x->config, &x->common, err) &&
+	if (!config_load(x->mem, &options, &x->config, err))
+		return false;
+	table_host_config(x->mem, x->config);
+	return common_config_load(x->mem, x->config, &x->common, err) &&
 	       master_config_load(x->mem, x->config, &x->master, err) &&
 	       resolver_config_load(x->mem, x->config, &resolver, err) &&
 	       servers_open(x->mem, resolver.resolver_nameservers, &x->servers, err) &&

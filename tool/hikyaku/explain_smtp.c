@@ -27,6 +27,7 @@
 #include "mail/address.h"
 #include "policy/policy.h"
 #include "rewrite/rules.h"
+#include "table/host.h"
 
 #include "asker.h"
 #include "rows.h"
@@ -474,7 +475,10 @@ load_config(struct smtp_question *q)
 			       services.file, name);
 	options.overrides = s->overrides;
 	options.override_count = s->override_count;
-	return config_load(q->mem, &options, &q->config, &q->err);
+	if (!config_load(q->mem, &options, &q->config, &q->err))
+		return false;
+	table_host_config(q->mem, q->config);
+	return true;
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "table/host.h"
 
 #include "create.h"
 #include "postmap.h"
@@ -191,6 +192,7 @@ load_config(struct postmap *p, const struct wish *wish)
 	    !config_get(p->mem, cfg, STR("myhostname"), &p->hostname, &err) ||
 	    !config_get_bool(cfg, STR("smtputf8_enable"), &p->utf8, &err))
 		postmap_die(p, "%s", err.text);
+	table_host_config(p->mem, cfg);
 	if (wish->no_utf8)
 		p->utf8 = false;
 }
