@@ -23,8 +23,10 @@
 #include "smtp/xforward.h"
 #include "table/match.h"
 
+#include "generic.h"
 #include "log.h"
 #include "login.h"
+#include "output.h"
 #include "smtp.h"
 #include "tls.h"
 
@@ -39,6 +41,8 @@ struct attempt {
 	struct smtp_origin origin;
 	struct smtp_rcpt *rcpts;
 	struct queue_content content;
+	struct output *output;
+	const struct smtp_client *client; /* that it is sent with */
 	struct str *destinations;
 	size_t n_destinations;
 	size_t n_fallback; /* of them, at the end */
@@ -56,7 +60,7 @@ struct attempt {
 /* ---- content ---- */
 
 static enum smtp_content
-next_text(void *arg, struct str *text_out)
+read_text(void *arg, struct str *text_out)
 {
 	struct attempt *a = arg;
 	struct err err = {0};
@@ -76,12 +80,45 @@ next_text(void *arg, struct str *text_out)
 	return SMTP_CONTENT_FAILED;
 }
 
+static enum smtp_content
+next_text(void *arg, struct str *text_out)
+{
+	struct attempt *a = arg;
+
+	return output_next(a->output, text_out, &a->mail.failure);
+}
+
 static bool
 rewind_text(void *arg)
 {
 	struct attempt *a = arg;
 
 	queue_content_rewind(&a->content);
+	output_start(a->output, smtp_client_must_convert(a->client, &a->mail));
+	return true;
+}
+
+/* smtp_generic_maps. */
+static bool
+rewrite_envelope(struct attempt *a)
+{
+	const struct generic *g = output_generic(a->smtp);
+	struct log *log = a->r->daemon->log;
+	struct err err;
+
+	for (size_t i = 0; i <= a->mail.n_rcpts; i++) {
+		struct str *address = i == 0 ? &a->mail.sender : &a->rcpts[i - 1].address;
+		struct str warning;
+
+		if (!generic_address(g, a->mem, *address, address, &warning, &err)) {
+			log_warning(log, "%s", err.text);
+			a->last =
+				dsn_make(a->mem, "4.3.0", STR("address mapping failed"));
+			return false;
+		}
+		if (warning.len > 0)
+			log_warning(log, PRI_STR, STR_ARG(warning));
+	}
 	return true;
 }
 
@@ -108,11 +145,14 @@ prepare_mail(struct attempt *a)
 		.is_local = str_ieq(m->rewrite_context, STR("local")),
 	};
 	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
+	a->output = output_new(a->mem, a->smtp, m->queue_id,
+			       &(struct output_source){.next = read_text, .arg = a});
 	a->mail = (struct smtp_mail){
 		.sender = m->sender,
 		.size = m->content_size,
 		.is_8bit = str_eq(m->encoding, STR("8bit")),
 		.is_7bit = str_eq(m->encoding, STR("7bit")),
+		.may_convert = !a->smtp->config.disable_mime_output_conversion,
 		.probe = (m->flags & (DELIVER_VERIFY | DELIVER_MTA_VERIFY)) != 0,
 		.probe_data = a->smtp->probe_data,
 		.envelope_id = m->envelope_id,
@@ -303,6 +343,7 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 	bool ok;
 
 	use_connection(a, c);
+	a->client = &c->client;
 	a->mail.line_broken = false;
 	for (size_t i = 0; i < a->mail.n_rcpts; i++)
 		a->r->recipients[i].passed_on =
@@ -452,7 +493,7 @@ try_hosts(struct attempt *a, struct connection_order *o, bool last_destination)
 static struct str
 cache_key(const struct attempt *a, struct str destination)
 {
-	struct str user = login_key(a->smtp, a->mail.sender);
+	struct str user = login_key(a->smtp, a->r->msg.sender);
 
 	return str_printf(a->mem, PRI_STR "\n" PRI_STR, STR_ARG(destination),
 			  STR_ARG(user));
@@ -545,14 +586,15 @@ deliver(struct agent_request *r)
 	prepare_mail(&a);
 	if (!list_destinations(&a, &err)) {
 		a.last = dsn_make(a.mem, "4.3.5", str_from(err.text));
-	} else {
+	} else if (rewrite_envelope(&a)) {
 		for (size_t i = 0;
 		     i < a.n_destinations && !a.final && count_pending(&a) > 0; i++)
 			try_destination(&a, a.destinations[i], i + 1 == a.n_destinations);
 	}
 	stream_close(&a.resolver);
 	/* Who starts may read what only root may. */
-	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp))
+	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp) ||
+	    output_is_outdated(a.smtp))
 		daemon_ask_successor(r->daemon);
 	if (a.passed)
 		agent_pass(r, a.smtp->config.best_mx_transport);
