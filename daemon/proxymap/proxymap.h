@@ -41,6 +41,7 @@ struct proxymap {
 	struct list sessions;
 };
 
-/* The names of the tables that may be asked, in the order they are found; ended by NULL. */
+/* The names of the tables that may be asked, in the order they are found; ended by
+ * NULL. */
 bool approved_tables(struct arena *mem, struct proxymap *p, const char *const **names_out,
 		     struct err *err) MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Requests to bounce, defer, trace, verify and flush. Fiber only; each opens a connection of its own.
+ * Requests to bounce, defer, trace, verify and flush. Fiber only; each opens a connection
+ * of its own.
  */
 
 #include <stdbool.h>

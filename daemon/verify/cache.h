@@ -4,13 +4,13 @@
  * What is known of addresses, in memory and in a file.
  *
  * The file has a line per change, "ADDRESS TAB STATUS TAB PROBED TAB UPDATED TAB REASON";
- * the last one of an address counts, and an empty rest ("ADDRESS TAB") removes it. Lines are
- * appended as results come, and the file is written anew when most of it is out of date.
- * Nothing is synced: what a crash loses is found out again. A line that is not whole is
- * left out.
+ * the last one of an address counts, and an empty rest ("ADDRESS TAB") removes it. Lines
+ * are appended as results come, and the file is written anew when most of it is out of
+ * date. Nothing is synced: what a crash loses is found out again. A line that is not
+ * whole is left out.
  *
- * Limits: CACHE_ENTRIES_MAX addresses (the oldest one goes), CACHE_FILE_MAX bytes of file,
- * CACHE_REASON_MAX bytes of a reason. Times are seconds since 1970.
+ * Limits: CACHE_ENTRIES_MAX addresses (the oldest one goes), CACHE_FILE_MAX bytes of
+ * file, CACHE_REASON_MAX bytes of a reason. Times are seconds since 1970.
  */
 
 #include <stdbool.h>

@@ -14,8 +14,9 @@
  * Nothing here reads the clock, a socket or a descriptor, except that tables look whether
  * their file was changed.
  *
- * What Postfix has and we do not have (reject_maps_rbl) is named in a warning when it is loaded, and refuses with "451 4.3.5 Server
- * configuration error" where evaluation reaches it: never a silent permission.
+ * What Postfix has and we do not have (reject_maps_rbl) is named in a warning when it is
+ * loaded, and refuses with "451 4.3.5 Server configuration error" where evaluation
+ * reaches it: never a silent permission.
  *
  * Limits: ACCESS_DEPTH_MAX lists within lists, ACCESS_ITEMS_MAX restrictions in a list,
  * ACCESS_REPLY_MAX bytes of a reply, ACCESS_EFFECTS_MAX headers and BCC addresses of a
@@ -210,8 +211,8 @@ struct access_world {
 		       struct str request, struct str *action_out);
 	void *policy_arg;
 
-	/* Ask verify(8) about an address: false: no answer. The reason is what a probe was
-	 * told. NULL: it is not asked, and decides nothing. */
+	/* Ask verify(8) about an address: false: no answer. The reason is what a probe
+	 * was told. NULL: it is not asked, and decides nothing. */
 	bool (*verify)(void *arg, struct arena *mem, struct str address,
 		       enum access_verified *status_out, struct str *reason_out);
 	void *verify_arg;

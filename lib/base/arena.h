@@ -46,8 +46,9 @@ void arena_defer(struct arena *mem, void (*fn)(void *p), void *p);
 /* Close the descriptor when the arena ends. */
 void arena_defer_close(struct arena *mem, int fd);
 
-/* What the arena's owner wants whoever uses it, or a descendant of it, to find: one thing,
- * by a key that is an address. Stays over arena_reset(); NULL where there is none. */
+/* What the arena's owner wants whoever uses it, or a descendant of it, to find: one
+ * thing, by a key that is an address. Stays over arena_reset(); NULL where there is
+ * none. */
 void arena_set_note(struct arena *mem, const void *key, const void *note);
 const void *arena_note(const struct arena *mem, const void *key);
 

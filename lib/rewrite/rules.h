@@ -59,8 +59,8 @@ bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 			const struct str *own, size_t n_own, struct rewrite_rules *out,
 			struct err *err) MUST_CHECK;
 
-/* The same rules for probes of addresses, which have parameters of their own for where they
- * go (address_verify_transport_maps and so on). */
+/* The same rules for probes of addresses, which have parameters of their own for where
+ * they go (address_verify_transport_maps and so on). */
 bool rewrite_rules_load_probes(struct arena *mem, const struct config *cfg,
 			       const struct rewrite_rules *rules,
 			       struct rewrite_rules *out, struct err *err) MUST_CHECK;

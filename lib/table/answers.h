@@ -20,8 +20,8 @@ struct wire;
 enum lookup tcp_answer(struct wire *w, struct arena *mem, struct str *value_out,
 		       struct err *err) MUST_CHECK;
 
-/* A netstring with "OK data", "NOTFOUND ", "TEMP why" and so on. *usable_out: the server has
- * answered, the failure is what it said. */
+/* A netstring with "OK data", "NOTFOUND ", "TEMP why" and so on. *usable_out: the server
+ * has answered, the failure is what it said. */
 enum lookup socketmap_answer(struct wire *w, struct arena *mem, struct str *value_out,
 			     bool *usable_out, struct err *err) MUST_CHECK;
 

@@ -20,8 +20,8 @@
 struct arena;
 struct config;
 
-/* A look-up in the table "type:name" that runs elsewhere; may block the calling fiber. The
- * value is in mem. The key is folded already. */
+/* A look-up in the table "type:name" that runs elsewhere; may block the calling fiber.
+ * The value is in mem. The key is folded already. */
 typedef enum lookup (*table_ask_fn)(void *arg, struct arena *mem, const char *table,
 				    struct str key, struct str *value_out,
 				    struct err *err);

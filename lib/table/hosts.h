@@ -3,8 +3,8 @@
 /*
  * The servers of a table in a database: which to ask next. One that has a connection is
  * preferred, those on UNIX sockets before others, else by chance; one that failed is left
- * alone for a minute, or for a few seconds where no other is left. A connection that nobody
- * used for a minute is closed.
+ * alone for a minute, or for a few seconds where no other is left. A connection that
+ * nobody used for a minute is closed.
  */
 
 #include <stdbool.h>

@@ -174,7 +174,8 @@ add_place(const struct pgsql *s, struct arena *mem, const struct host *host,
 	add(p, "password", s->password);
 	if (str_starts(where, STR("unix:")) || str_starts(where, STR("inet:")))
 		where = str_skip(where, strlen("unix:"));
-	/* A directory with a socket may have a port, too: the end of the socket's name. */
+	/* A directory with a socket may have a port, too: the end of the socket's
+	 * name. */
 	colon = str_rindex(where, ':');
 	if (colon < where.len) {
 		add(p, "port", str_c(mem, str_skip(where, colon + 1)));

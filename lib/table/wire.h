@@ -52,14 +52,14 @@ bool wire_connect(struct wire *w, const struct wire_place *place,
 bool wire_is_connected(const struct wire *w);
 void wire_close(struct wire *w);
 
-/* Does the connection that was left idle have something to read, or its end? Then it is of
- * no more use. */
+/* Does the connection that was left idle have something to read, or its end? Then it is
+ * of no more use. */
 bool wire_is_stale(const struct wire *w);
 
 bool wire_send(struct wire *w, struct str data, struct err *err) MUST_CHECK;
 
-/* Up to and without the next LF (and a CR before it), at most max bytes. The view is valid
- * until the next call. */
+/* Up to and without the next LF (and a CR before it), at most max bytes. The view is
+ * valid until the next call. */
 bool wire_line(struct wire *w, size_t max, struct str *line_out,
 	       struct err *err) MUST_CHECK;
 
