@@ -293,7 +293,9 @@ look_at_secret(struct check *c, const struct spec *spec)
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		struct stat st;
 
-		if (sys_fstatat(AT_FDCWD, paths[i], &st, 0) != 0 ||
+		/* A type without an index has one file. */
+		if ((i > 0 && strcmp(paths[i], paths[0]) == 0) ||
+		    sys_fstatat(AT_FDCWD, paths[i], &st, 0) != 0 ||
 		    !S_ISREG(st.st_mode) || (st.st_mode & 0004) == 0)
 			continue;
 		finding_add(c, place_setting(c, spec->setting),
