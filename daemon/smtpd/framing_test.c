@@ -186,7 +186,7 @@ run_cuts(struct bench *b, size_t at, size_t length, bool all, const struct expec
 
 	pieces[0] = text;
 	run(b, pieces, 1, e);
-	run(b, pieces, talk_cut(text, 1, pieces, ARRAY_LEN(pieces)), e);
+	run(b, pieces, talk_cut(text, 1, NULL, 0, pieces, ARRAY_LEN(pieces)), e);
 	for (size_t cut = at; all && cut <= at + length; cut++) {
 		pieces[0] = str_head(text, cut);
 		pieces[1] = str_skip(text, cut);

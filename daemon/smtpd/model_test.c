@@ -49,6 +49,8 @@ static const char config[] =
 	"inline:{{nodata@s.example=REJECT}}\n"
 	"smtpd_end_of_data_restrictions = "
 	"check_sender_access inline:{{noend@s.example=REJECT}}\n"
+	"smtpd_tls_security_level = may\n"
+	"smtpd_tls_cert_file = none\n"
 	"smtpd_sasl_auth_enable = yes\n";
 
 /* ---- chance ---- */
@@ -87,6 +89,9 @@ struct model {
 	size_t n_cleanups;
 	bool connected;
 
+	bool tls;
+	size_t ends[COMMANDS_MAX]; /* of the text, where the client waits */
+	size_t n_ends;
 	bool logged_in;
 	enum talk_login logins[COMMANDS_MAX]; /* by number of log-in */
 	size_t n_logins;
@@ -441,8 +446,8 @@ do_other(struct model *m)
 		int code;
 		bool is_error;
 	} rows[] = {
-		{"NOOP", 250, false},    {"NOOP x y", 250, false}, {"HELP", 214, false},
-		{"STARTTLS", 502, true}, {"FOO", 500, true},       {"", 500, true},
+		{"NOOP", 250, false},      {"NOOP x y", 250, false}, {"HELP", 214, false},
+		{"STARTTLS x", 501, true}, {"FOO", 500, true},       {"", 500, true},
 	};
 	size_t i = pick(m, ARRAY_LEN(rows));
 
@@ -504,6 +509,21 @@ do_auth(struct model *m)
 }
 
 static void
+do_starttls(struct model *m)
+{
+	say(m, "STARTTLS");
+	if (m->tls) {
+		expect_error(m, 554);
+		return;
+	}
+	expect(m, 220);
+	forget_mail(m);
+	m->helo = m->logged_in = false;
+	m->tls = true;
+	m->ends[m->n_ends++] = m->text.len;
+}
+
+static void
 do_xclient(struct model *m)
 {
 	say(m, chance(m, 50) ? "XCLIENT NAME=x" : "XFORWARD NAME=x");
@@ -526,8 +546,8 @@ typedef void action_fn(struct model *m);
 static action_fn *
 choose(struct model *m)
 {
-	static action_fn *const rare[] = {do_rset,    do_vrfy, do_etrn, do_other,
-					  do_xclient, do_auth, do_hello};
+	static action_fn *const rare[] = {do_rset,    do_vrfy, do_etrn,     do_other,
+					  do_xclient, do_auth, do_starttls, do_hello};
 
 	/* Most sequences should get somewhere. */
 	if (chance(m, 3))
@@ -657,8 +677,8 @@ run_one(struct talk_server *server, uint64_t seed, const char **why)
 	buf_init(&m.envelope, TEXT_MAX);
 	plan(&m);
 	pieces = arena_alloc_array(mem, m.text.len + 1, sizeof(*pieces));
-	n = talk_cut(buf_str(&m.text), sizes[pick(&m, ARRAY_LEN(sizes))], pieces,
-		     m.text.len + 1);
+	n = talk_cut(buf_str(&m.text), sizes[pick(&m, ARRAY_LEN(sizes))], m.ends,
+		     m.n_ends, pieces, m.text.len + 1);
 	talk_init(&t, mem, pieces, n);
 	t.cleanups = m.cleanups;
 	t.n_cleanups = TALK_MESSAGES_MAX;

@@ -30,6 +30,7 @@
 #include "queue/cleanup_status.h"
 #include "queue/record.h"
 #include "sasl/server.h"
+#include "tls/session.h"
 
 #include "session.h"
 #include "smtpd.h"
@@ -64,8 +65,9 @@ struct talk {
 	const struct str *pieces;
 	size_t n_pieces;
 	size_t at;
-	size_t taken;   /* bytes of the present piece */
-	struct buf out; /* all that the server said */
+	size_t taken;    /* bytes of the present piece */
+	bool has_waited; /* for it */
+	struct buf out;  /* all that the server said */
 	/* By number of connection; beyond the end the last one counts. */
 	const enum talk_cleanup *cleanups;
 	size_t n_cleanups;
@@ -85,7 +87,7 @@ struct talk_server {
 	struct smtpd *smtpd;
 	struct str answers[TALK_CLEANUPS]; /* all that cleanup says */
 	struct str names;                  /* of mechanisms, from saslauth */
-	bool has_names;                    /* they have been asked for */
+	int lists;                         /* how often they have been asked for */
 	struct str verdicts[TALK_LOGINS];
 	struct talk *talk;
 };
@@ -100,6 +102,9 @@ talk_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 
 	if (t->at == t->n_pieces)
 		return STREAM_IO_EOF;
+	/* A piece comes when the server has nothing else to do. */
+	if (!t->has_waited)
+		return STREAM_IO_WANT_READ;
 	piece = str_head(str_skip(t->pieces[t->at], t->taken), n);
 	memcpy(p, piece.p, piece.len);
 	*got_out = piece.len;
@@ -107,6 +112,7 @@ talk_read(struct stream_layer *layer, void *p, size_t n, size_t *got_out)
 	if (t->taken == t->pieces[t->at].len) {
 		t->at++;
 		t->taken = 0;
+		t->has_waited = false;
 	}
 	return STREAM_IO_DONE;
 }
@@ -123,6 +129,15 @@ talk_write(struct stream_layer *layer, const struct iovec *v, int count UNUSED,
 	return STREAM_IO_DONE;
 }
 
+static inline enum stream_status
+talk_wait(struct stream_layer *layer, bool for_write UNUSED, int64_t deadline_ms UNUSED)
+{
+	struct talk *t = layer->state;
+
+	t->has_waited = true;
+	return STREAM_OK;
+}
+
 static inline void
 talk_close(struct stream_layer *layer UNUSED)
 {
@@ -132,6 +147,7 @@ static const struct stream_ops talk_client_ops = {
 	.name = "talk",
 	.read = talk_read,
 	.write = talk_write,
+	.wait = talk_wait,
 	.close = talk_close,
 };
 
@@ -206,21 +222,34 @@ talk_verdict(struct arena *mem, enum talk_login how)
 	return buf_str(out);
 }
 
-/* Who asks first wants the names. */
+/* Names are asked for twice, without TLS and with it; talk_server_new() sees to it that
+ * this is before everything else. */
 static inline struct stream *
 talk_saslauth(struct talk_server *server)
 {
 	struct talk *t = server->talk;
 	enum talk_login how = TALK_WRONG;
 
-	if (!server->has_names) {
-		server->has_names = true;
+	if (server->lists < 2) {
+		server->lists++;
 		return stream_from_memory(server->names, NULL, 0);
 	}
 	if (t->n_logins > 0)
 		how = t->logins[MIN_OF(t->logins_seen, t->n_logins - 1)];
 	t->logins_seen++;
 	return stream_from_memory(server->verdicts[how], NULL, 0);
+}
+
+/* ---- TLS ---- */
+
+bool
+tls_accept(struct stream *stream UNUSED, struct tls_context *context UNUSED,
+	   struct arena *mem UNUSED, const struct tls_accept_options *options UNUSED,
+	   struct tls_info *info_out, enum stream_status *status_out)
+{
+	*info_out = *tls_info_none();
+	*status_out = STREAM_OK;
+	return true;
 }
 
 /* ---- connections ---- */
@@ -299,47 +328,6 @@ talk_load_config(struct arena *mem, const char *text)
 	return cfg;
 }
 
-/* It logs nothing. */
-static inline struct talk_server *
-talk_server_new(const char *config)
-{
-	struct arena *mem = arena_new();
-	struct talk_server *s = ARENA_NEW(mem, struct talk_server);
-	struct err err;
-
-	s->mem = mem;
-	s->daemon.mem = mem;
-	s->daemon.loop = loop_new();
-	s->daemon.log = log_new("smtpd");
-	s->daemon.service = "smtp";
-	s->daemon.config = talk_load_config(mem, config);
-	log_set_level(s->daemon.log, LOG_LEVEL_PANIC);
-	s->smtpd = ARENA_NEW(mem, struct smtpd);
-	s->smtpd->daemon = &s->daemon;
-	if (!settings_load(s->smtpd, &err))
-		panic("%s: %s", err.text, config);
-	s->daemon.state = s->smtpd;
-	for (int i = 0; i < TALK_CLEANUPS; i++)
-		s->answers[i] = talk_answer(mem, (enum talk_cleanup)i);
-	s->names = talk_names(mem);
-	for (int i = 0; i < TALK_LOGINS; i++)
-		s->verdicts[i] = talk_verdict(mem, (enum talk_login)i);
-	return s;
-}
-
-static inline void
-talk_server_free(struct talk_server **server)
-{
-	struct talk_server *s = *server;
-	struct arena *mem = s->mem;
-
-	*server = NULL;
-	close(s->smtpd->queue_fd);
-	log_free(&s->daemon.log);
-	loop_free(&s->daemon.loop);
-	arena_free(&mem);
-}
-
 /* Pieces are kept by reference; none is empty. */
 static inline void
 talk_init(struct talk *t, struct arena *mem, const struct str *pieces, size_t n)
@@ -369,15 +357,80 @@ talk_release(struct talk *t)
 		buf_release(&t->records[i]);
 }
 
-/* Cut text into pieces, as a network may. */
-static inline size_t
-talk_cut(struct str text, size_t size, struct str *pieces, size_t max)
+/* A session that has them ask saslauth for its mechanisms. */
+static inline void
+talk_warm_up(struct talk_server *s)
 {
+	const struct str pieces[] = {STR_INIT("EHLO x\r\nSTARTTLS\r\n"),
+				     STR_INIT("EHLO x\r\nQUIT\r\n")};
+	struct arena *mem = arena_new();
+	struct talk t;
+
+	talk_init(&t, mem, pieces, ARRAY_LEN(pieces));
+	talk_run(s, &t);
+	talk_release(&t);
+	arena_free(&mem);
+}
+
+/* It logs nothing. */
+static inline struct talk_server *
+talk_server_new(const char *config)
+{
+	struct arena *mem = arena_new();
+	struct talk_server *s = ARENA_NEW(mem, struct talk_server);
+	struct err err;
+
+	s->mem = mem;
+	s->daemon.mem = mem;
+	s->daemon.loop = loop_new();
+	s->daemon.log = log_new("smtpd");
+	s->daemon.service = "smtp";
+	s->daemon.config = talk_load_config(mem, config);
+	log_set_level(s->daemon.log, LOG_LEVEL_PANIC);
+	s->smtpd = ARENA_NEW(mem, struct smtpd);
+	s->smtpd->daemon = &s->daemon;
+	if (!settings_load(s->smtpd, &err))
+		panic("%s: %s", err.text, config);
+	s->daemon.state = s->smtpd;
+	for (int i = 0; i < TALK_CLEANUPS; i++)
+		s->answers[i] = talk_answer(mem, (enum talk_cleanup)i);
+	s->names = talk_names(mem);
+	for (int i = 0; i < TALK_LOGINS; i++)
+		s->verdicts[i] = talk_verdict(mem, (enum talk_login)i);
+	talk_warm_up(s);
+	return s;
+}
+
+static inline void
+talk_server_free(struct talk_server **server)
+{
+	struct talk_server *s = *server;
+	struct arena *mem = s->mem;
+
+	*server = NULL;
+	close(s->smtpd->queue_fd);
+	log_free(&s->daemon.log);
+	loop_free(&s->daemon.loop);
+	arena_free(&mem);
+}
+
+/* Cut text into pieces, as a network may; the n_ends offsets in ends, in rising order,
+ * are where the client waits for a reply: no piece goes beyond one. */
+static inline size_t
+talk_cut(struct str text, size_t size, const size_t *ends, size_t n_ends,
+	 struct str *pieces, size_t max)
+{
+	size_t at = 0;
 	size_t n = 0;
 
 	while (text.len > 0) {
 		ensure(n < max);
-		pieces[n] = str_head(text, size);
+		while (n_ends > 0 && *ends <= at) {
+			ends++;
+			n_ends--;
+		}
+		pieces[n] = str_head(text, n_ends > 0 ? MIN_OF(size, *ends - at) : size);
+		at += pieces[n].len;
 		text = str_skip(text, pieces[n++].len);
 	}
 	return n;

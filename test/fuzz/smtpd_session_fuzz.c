@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	how = (enum talk_cleanup)(data[0] / 4 % TALK_CLEANUPS);
 	pieces = arena_alloc_array(mem, size, sizeof(*pieces));
 	n = talk_cut(str_from_mem((const char *)data + 1, size - 1),
-		     steps[data[0] % ARRAY_LEN(steps)], pieces, size);
+		     steps[data[0] % ARRAY_LEN(steps)], NULL, 0, pieces, size);
 	talk_init(&t, mem, pieces, n);
 	t.cleanups = &how;
 	t.n_cleanups = 1;
