@@ -33,15 +33,32 @@ add(struct places *p, struct str path)
 		p->list[p->n++] = name;
 }
 
-/* The file that the table's own settings name. */
+/* The files that the table's own settings name. */
 static void
-add_database(struct places *p, struct str settings)
+add_named(struct places *p, struct str settings)
 {
-	struct str path =
-		table_settings_peek(p->mem, str_c(p->mem, settings), STR("dbpath"));
+	static const struct str names[] = {
+		STR_INIT("dbpath"),          STR_INIT("option_file"),
+		STR_INIT("tls_cert_file"),   STR_INIT("tls_key_file"),
+		STR_INIT("tls_CAfile"),      STR_INIT("tls_CApath"),
+		STR_INIT("tls_ca_cert_dir"), STR_INIT("tls_ca_cert_file"),
+		STR_INIT("tls_cert"),        STR_INIT("tls_key"),
+	};
 
-	if (str_starts(path, STR("/")))
-		add(p, path);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct str path =
+			table_settings_peek(p->mem, str_c(p->mem, settings), names[i]);
+
+		if (str_starts(path, STR("/")))
+			add(p, path);
+	}
+}
+
+static bool
+has_settings(struct str type)
+{
+	return str_ends(type, STR("sqlite:")) || str_ends(type, STR("mysql:")) ||
+	       str_ends(type, STR("ldap:"));
 }
 
 const char *const *
@@ -64,8 +81,8 @@ table_places(struct arena *mem, const struct str *values, size_t n)
 			       memchr(behind, text.p[end], sizeof(behind) - 1) == NULL)
 				end++;
 			add(&p, str_from_mem(text.p + i, end - i));
-			if (str_ends(str_head(text, i), STR("sqlite:")))
-				add_database(&p, str_from_mem(text.p + i, end - i));
+			if (has_settings(str_head(text, i)))
+				add_named(&p, str_from_mem(text.p + i, end - i));
 			i = end;
 		}
 	}

@@ -5,7 +5,7 @@
  * them: for a sandbox that must let them be opened again when they were rebuilt. That is
  * the directory, because a file that was renamed into place is not the one that was there
  * before. A file in the root directory stands for itself. Of a table that has a file of
- * settings (sqlite:) both count, this file and the database that it names.
+ * settings (sqlite:, mysql:, ldap:) both count, this file and the files that it names.
  */
 
 #include <stddef.h>
