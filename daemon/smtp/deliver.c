@@ -25,6 +25,7 @@
 
 #include "log.h"
 #include "login.h"
+#include "output.h"
 #include "smtp.h"
 #include "tls.h"
 
@@ -39,6 +40,8 @@ struct attempt {
 	struct smtp_origin origin;
 	struct smtp_rcpt *rcpts;
 	struct queue_content content;
+	struct output *output;
+	const struct smtp_client *client; /* that it is sent with */
 	struct str *destinations;
 	size_t n_destinations;
 	size_t n_fallback; /* of them, at the end */
@@ -56,7 +59,7 @@ struct attempt {
 /* ---- content ---- */
 
 static enum smtp_content
-next_text(void *arg, struct str *text_out)
+read_text(void *arg, struct str *text_out)
 {
 	struct attempt *a = arg;
 	struct err err = {0};
@@ -76,12 +79,21 @@ next_text(void *arg, struct str *text_out)
 	return SMTP_CONTENT_FAILED;
 }
 
+static enum smtp_content
+next_text(void *arg, struct str *text_out)
+{
+	struct attempt *a = arg;
+
+	return output_next(a->output, text_out, &a->mail.failure);
+}
+
 static bool
 rewind_text(void *arg)
 {
 	struct attempt *a = arg;
 
 	queue_content_rewind(&a->content);
+	output_start(a->output, smtp_client_must_convert(a->client, &a->mail));
 	return true;
 }
 
@@ -108,11 +120,14 @@ prepare_mail(struct attempt *a)
 		.is_local = str_ieq(m->rewrite_context, STR("local")),
 	};
 	queue_content_init(a->mem, &a->content, m->message, m->content_offset);
+	a->output = output_new(a->mem, a->smtp, m->queue_id,
+			       &(struct output_source){.next = read_text, .arg = a});
 	a->mail = (struct smtp_mail){
 		.sender = m->sender,
 		.size = m->content_size,
 		.is_8bit = str_eq(m->encoding, STR("8bit")),
 		.is_7bit = str_eq(m->encoding, STR("7bit")),
+		.may_convert = !a->smtp->config.disable_mime_output_conversion,
 		.probe = (m->flags & (DELIVER_VERIFY | DELIVER_MTA_VERIFY)) != 0,
 		.probe_data = a->smtp->probe_data,
 		.envelope_id = m->envelope_id,
@@ -303,6 +318,7 @@ transfer(struct attempt *a, struct connection *c, bool keep, bool last_host)
 	bool ok;
 
 	use_connection(a, c);
+	a->client = &c->client;
 	a->mail.line_broken = false;
 	for (size_t i = 0; i < a->mail.n_rcpts; i++)
 		a->r->recipients[i].passed_on =

@@ -14,6 +14,7 @@
 #include "table/match.h"
 
 #include "login.h"
+#include "output.h"
 #include "quirks.h"
 #include "smtp.h"
 #include "tls.h"
@@ -137,7 +138,8 @@ settings_load(struct smtp *s, struct err *err)
 	s->relayhost = rewrite.relayhost;
 	load_options(s);
 	return load_rules(s, err) && load_bind(s, err) && load_verify_target(s, err) &&
-	       quirks_load(s, err) && tls_load(s, err) && login_load(s, err) &&
+	       quirks_load(s, err) && output_load(s, err) && tls_load(s, err) &&
+	       login_load(s, err) &&
 	       match_open(s->daemon->mem, MATCH_DOMAINS,
 			  "smtp_connection_cache_destinations",
 			  s->config.smtp_connection_cache_destinations, 0,

@@ -27,6 +27,7 @@ struct match;
 struct nexthop;
 struct smtp_logins;
 struct smtp_tls;
+struct output_rules;
 struct stream;
 struct tls_policy;
 
@@ -42,6 +43,7 @@ struct smtp {
 	struct smtp_tls *tls;
 	struct smtp_logins *logins;
 	int64_t minimal_backoff_s; /* minimal_backoff_time */
+	struct output_rules *output;
 	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */
 	struct maps *pix_maps;     /* smtp_pix_workaround_maps */
 	struct maps *reply_maps;   /* smtp_reply_filter */

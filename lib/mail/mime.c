@@ -265,13 +265,12 @@ finish_header(struct mime *m)
 	}
 }
 
-/* After the empty line: an attached message begins with a header. One that is encoded in
- * spite of the rules cannot be looked into. */
+/* After the empty line: an attached message begins with a header, also where an encoding
+ * is named that the rules forbid: as likely as not it has none. */
 static void
 begin_body(struct mime *m)
 {
-	if ((m->options & MIME_OFF) == 0 && m->content.type == MIME_TYPE_MESSAGE &&
-	    m->encoding != MIME_ENCODED)
+	if ((m->options & MIME_OFF) == 0 && m->content.type == MIME_TYPE_MESSAGE)
 		begin_header(m, MIME_HEADER_NESTED, MIME_TYPE_TEXT);
 }
 

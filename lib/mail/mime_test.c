@@ -114,7 +114,7 @@ static const struct {
 	 "PPe", MIME_PROBLEM_ENCODING_DOMAIN},
 	{"encoded message",
 	 "Content-Transfer-Encoding: base64\nContent-Type: message/rfc822\n\nA: 1\n\n",
-	 "PPe", MIME_PROBLEM_ENCODING_DOMAIN},
+	 "PPeN", MIME_PROBLEM_ENCODING_DOMAIN},
 	{"too deep",
 	 MP("a") "--a\n" MP("b") "--b\n" MP("c") "--c\n" MP("d") "--d\nX: 1\n\n--c--\n",
 	 "PeMMM", MIME_PROBLEM_NESTING},
@@ -223,7 +223,7 @@ test_downgrade(void **state)
 		 "123456\xe9z\n",
 		 "Content-Transfer-Encoding: quoted-printable\n\n"
 		 "1234567890123456789012345678901234567890123456789012345678901234567890"
-		 "12345=\n6=E9z\n"},
+		 "123=\n456=E9z\n"},
 		{"Content-Transfer-Encoding: 8bit\n\n\xe9", /* no line end at the end */
 		 "Content-Transfer-Encoding: quoted-printable\n\n=E9\n"},
 	};

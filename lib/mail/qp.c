@@ -18,11 +18,12 @@ flush(struct qp_encoder *e, bool whole)
 	e->emit(e->arg, str_from_mem(e->line, len), whole);
 }
 
-/* n bytes that stay on one line, with room for a soft break after them. */
+/* n bytes that stay on one line, with room for a soft break after them. A line is broken
+ * where Postfix breaks it. */
 static void
 put(struct qp_encoder *e, const char *p, size_t n)
 {
-	if (e->len + n > QP_LINE_MAX - 1) {
+	if (e->len > QP_LINE_MAX - 4) {
 		e->line[e->len++] = '=';
 		flush(e, false);
 	}

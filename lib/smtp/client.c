@@ -207,13 +207,21 @@ envelope_address(const struct smtp_client *c, struct str address)
 	return c->options.raw_envelope ? address : address_quote_smtp(c->mem, address);
 }
 
+bool
+smtp_client_must_convert(const struct smtp_client *c, const struct smtp_mail *mail)
+{
+	return mail->may_convert && !mail->is_7bit && !has(c, SMTP_FEATURE_8BITMIME);
+}
+
 static void
 add_mail_command(const struct smtp_client *c, struct buf *out,
 		 const struct smtp_mail *mail)
 {
 	buf_printf(out, "MAIL FROM:<" PRI_STR ">",
 		   STR_ARG(envelope_address(c, mail->sender)));
-	if (has(c, SMTP_FEATURE_SIZE) && mail->size > 0)
+	/* What is converted has another size. */
+	if (has(c, SMTP_FEATURE_SIZE) && mail->size > 0 &&
+	    !smtp_client_must_convert(c, mail))
 		buf_printf(out, " SIZE=%" PRId64, mail->size);
 	if (has(c, SMTP_FEATURE_8BITMIME) && (mail->is_8bit || mail->is_7bit))
 		buf_add_c(out, mail->is_8bit ? " BODY=8BITMIME" : " BODY=7BIT");
@@ -628,7 +636,10 @@ static enum smtp_session_result
 send_body(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn)
 {
 	struct line_state l = {.limit = c->options.line_length_limit};
-	enum stream_status status = send_content(c, mail, &l);
+	enum stream_status status;
+
+	mail->failure = (struct dsn){0};
+	status = send_content(c, mail, &l);
 
 	mail->line_broken = l.broken;
 	if (l.failed) {
@@ -636,6 +647,11 @@ send_body(struct smtp_client *c, struct smtp_mail *mail, struct dsn *dsn)
 		 * it. */
 		c->broken = true;
 		stream_discard_output(c->stream);
+		if (mail->failure.status.text[0] != '\0') {
+			*dsn = mail->failure;
+			settle_all(mail, true, dsn);
+			return SMTP_SESSION_FAILED;
+		}
 		*dsn = dsn_printf(c->mem, "4.3.0",
 				  "local data error while talking to " PRI_STR,
 				  STR_ARG(c->name));

@@ -166,6 +166,7 @@ struct smtp_mail {
 	int64_t size;      /* bytes of the content, for SIZE=; 0 = unknown */
 	bool is_8bit;      /* BODY=8BITMIME */
 	bool is_7bit;      /* BODY=7BIT */
+	bool may_convert;  /* next() can give it as seven bits */
 	bool smtputf8;
 	bool probe;              /* only ask for the recipients: no content is sent */
 	bool probe_data;         /* and then whether content were welcome: up to DATA */
@@ -178,6 +179,8 @@ struct smtp_mail {
 	bool (*rewind)(void *arg);
 	void *arg;
 	const struct smtp_origin *origin; /* NULL: no XFORWARD */
+	/* out, of next(): what is wrong with the content; no status: it was not read */
+	struct dsn failure;
 	bool line_broken; /* out: a line was longer than line_length_limit */
 	/* out: what the server said against XFORWARD, which changes nothing: "said: 550
 	 * no (in reply to ...)" */
@@ -204,6 +207,10 @@ enum smtp_session_result smtp_client_greet(struct smtp_client *c,
  * the log and for the decision whether the host as a whole failed. */
 enum smtp_session_result smtp_client_send(struct smtp_client *c, struct smtp_mail *mail,
 					  struct dsn *dsn_out) MUST_CHECK;
+
+/* Is the content to be given in seven bits: the server takes no others, and some may be
+ * in it? */
+bool smtp_client_must_convert(const struct smtp_client *c, const struct smtp_mail *mail);
 
 /* Nobody was accepted, or the server wanted no content: RSET ends the transaction. */
 void smtp_client_end_mail(struct smtp_client *c);

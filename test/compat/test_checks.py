@@ -71,6 +71,8 @@ MORE = [
     submit("a@far.example", message=b"Subject: x\n\nn3\nm1 b1"),
     submit("a@far.example", message=b"Subject: x\n\nb1\n\nm1"),
     header("Content-Transfer-Encoding: 8bit b1"),
+    submit("a@far.example", message=b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+           b"Subject: b1\n\nb2\n"),
 ]
 NESTED = b"Content-Type: message/rfc822\n\n" * 110 + b"x\n"
 STRICT = [
