@@ -27,8 +27,6 @@
 #include "log.h"
 #include "mapping.h"
 
-enum { FILL_COLUMNS = 70 };
-
 static uint64_t
 bit(enum header_kind kind)
 {
@@ -85,31 +83,6 @@ content_header(struct message *m, struct str text)
 	}
 }
 
-/* Addresses come one a line; as many share one as fit. */
-static struct str
-fill_lines(struct arena *mem, struct str text)
-{
-	struct buf *out = buf_new(mem, SIZE_MAX / 4);
-	size_t column = 0;
-	struct str line;
-
-	while (str_line(&text, &line)) {
-		struct str words = str_trim(line);
-
-		if (column > 0 && column + 1 + words.len < FILL_COLUMNS) {
-			buf_add_char(out, ' ');
-			line = words;
-			column++;
-		} else if (column > 0) {
-			buf_add_char(out, '\n');
-			column = 0;
-		}
-		buf_add(out, line);
-		column += line.len;
-	}
-	return buf_str(out);
-}
-
 /* ---- single fields ---- */
 
 struct field_rewrite {
@@ -152,7 +125,7 @@ rewrite_addresses(struct message *m, const struct header_field *f, struct str te
 				 (size_t)m->cleanup->config.header_address_token_limit,
 				 complete_address, &r, &value, &changed, &err) &&
 	    changed)
-		content_header(m, fill_lines(mem, header_fold(mem, f->name, value)));
+		content_header(m, header_fill(mem, header_fold(mem, f->name, value)));
 	else
 		content_header(m, text);
 	arena_free(&mem);

@@ -23,6 +23,7 @@
 #include "smtp/xforward.h"
 #include "table/match.h"
 
+#include "generic.h"
 #include "log.h"
 #include "login.h"
 #include "output.h"
@@ -94,6 +95,30 @@ rewind_text(void *arg)
 
 	queue_content_rewind(&a->content);
 	output_start(a->output, smtp_client_must_convert(a->client, &a->mail));
+	return true;
+}
+
+/* smtp_generic_maps. */
+static bool
+rewrite_envelope(struct attempt *a)
+{
+	const struct generic *g = output_generic(a->smtp);
+	struct log *log = a->r->daemon->log;
+	struct err err;
+
+	for (size_t i = 0; i <= a->mail.n_rcpts; i++) {
+		struct str *address = i == 0 ? &a->mail.sender : &a->rcpts[i - 1].address;
+		struct str warning;
+
+		if (!generic_address(g, a->mem, *address, address, &warning, &err)) {
+			log_warning(log, "%s", err.text);
+			a->last =
+				dsn_make(a->mem, "4.3.0", STR("address mapping failed"));
+			return false;
+		}
+		if (warning.len > 0)
+			log_warning(log, PRI_STR, STR_ARG(warning));
+	}
 	return true;
 }
 
@@ -561,7 +586,7 @@ deliver(struct agent_request *r)
 	prepare_mail(&a);
 	if (!list_destinations(&a, &err)) {
 		a.last = dsn_make(a.mem, "4.3.5", str_from(err.text));
-	} else {
+	} else if (rewrite_envelope(&a)) {
 		for (size_t i = 0;
 		     i < a.n_destinations && !a.final && count_pending(&a) > 0; i++)
 			try_destination(&a, a.destinations[i], i + 1 == a.n_destinations);

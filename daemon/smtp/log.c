@@ -98,3 +98,22 @@ log_wrappermode(struct log *log)
 		      "\"smtp_tls_wrappermode = yes\", and \"smtp_tls_security_level = "
 		      "encrypt\" (or stronger)");
 }
+
+enum { LOGGED_CONTENT_MAX = 60 };
+
+void
+log_check(struct log *log, struct str queue_id, const char *action, const char *what,
+	  struct str content, struct str text)
+{
+	struct str shown = str_head(content, LOGGED_CONTENT_MAX);
+
+	log_info(log, PRI_STR ": %s: %s " PRI_STR "%s" PRI_STR, STR_ARG(queue_id), action,
+		 what, STR_ARG(shown), text.len > 0 ? ": " : "", STR_ARG(text));
+}
+
+void
+log_check_failed(struct log *log, struct str queue_id, const char *what)
+{
+	log_warning(log, PRI_STR ": smtp %s checks lookup error", STR_ARG(queue_id),
+		    what);
+}

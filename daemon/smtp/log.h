@@ -30,6 +30,10 @@ void log_not_bound(struct log *log);
 void log_starttls_offer(struct log *log, struct str host);
 /* Port 465 without smtp_tls_wrappermode. */
 void log_wrappermode(struct log *log);
+/* A check of the content on its way out; what: "header", "body". */
+void log_check(struct log *log, struct str queue_id, const char *action, const char *what,
+	       struct str content, struct str text);
+void log_check_failed(struct log *log, struct str queue_id, const char *what);
 /* smtp_reply_filter at work. */
 void log_replaced_reply(struct log *log, struct str relay, struct str reply,
 			struct str with);

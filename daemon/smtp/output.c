@@ -10,6 +10,8 @@
 #include "daemon/daemon.h"
 #include "mail/mime.h"
 
+#include "checks.h"
+#include "generic.h"
 #include "smtp.h"
 
 /* What one header field may become, whatever tables make of it. */
@@ -17,6 +19,8 @@ enum { OUTPUT_MAX = 64 << 20 };
 
 struct output_rules {
 	struct mime_limits limits;
+	struct checks checks;
+	struct generic generic;
 };
 
 struct output {
@@ -30,7 +34,9 @@ struct output {
 	struct mime *mime;     /* NULL: the lines pass as they are */
 	struct buf *ready;     /* lines with newlines, not yet taken */
 	size_t taken;          /* of these */
+	bool is_converted;
 	bool at_end;
+	bool failed; /* a table does not answer; the log has it */
 };
 
 /* ---- settings ---- */
@@ -56,7 +62,27 @@ output_load(struct smtp *s, struct err *err)
 	return limit_get(cfg, STR("header_size_limit"), &r->limits.header_bytes, err) &&
 	       limit_get(cfg, STR("mime_nesting_limit"), &r->limits.nesting, err) &&
 	       limit_get(cfg, STR("mime_boundary_length_limit"),
-			 &r->limits.boundary_bytes, err);
+			 &r->limits.boundary_bytes, err) &&
+	       checks_load(s, &r->checks, err) && generic_load(s, &r->generic, err);
+}
+
+const struct checks *
+output_checks(const struct smtp *s)
+{
+	return &s->output->checks;
+}
+
+const struct generic *
+output_generic(const struct smtp *s)
+{
+	return &s->output->generic;
+}
+
+static bool
+has_checks(const struct output_rules *r)
+{
+	return r->checks.header != NULL || r->checks.mime != NULL ||
+	       r->checks.nested != NULL || r->checks.body != NULL;
 }
 
 /* ---- what the parser finds ---- */
@@ -69,12 +95,27 @@ add_line(struct output *o, struct str line)
 }
 
 static void
-take_header(void *arg, enum mime_header_class which UNUSED,
-	    const struct header_name *row UNUSED, struct str text)
+take_header(void *arg, enum mime_header_class which, const struct header_name *row,
+	    struct str text)
 {
 	struct output *o = arg;
+	struct arena *mem = arena_new();
+	enum check_result checked;
+	struct str before;
+	struct err err;
 
-	add_line(o, text);
+	checked = checks_header(o->smtp, mem, o->queue_id, which, &text, &before);
+	if (before.len > 0)
+		add_line(o, before);
+	o->failed = o->failed || checked == CHECK_FAILED;
+	if (checked == CHECK_KEEP && which == MIME_HEADER_PRIMARY &&
+	    !generic_header(o->smtp, &o->rules->generic, mem, row, &text, &err)) {
+		log_warning(o->smtp->daemon->log, "%s", err.text);
+		o->failed = true;
+	}
+	if (checked == CHECK_KEEP)
+		add_line(o, text);
+	arena_free(&mem);
 }
 
 static void
@@ -86,10 +127,23 @@ static void
 take_body(void *arg, struct str line, bool whole)
 {
 	struct output *o = arg;
+	struct arena *mem = NULL;
+	enum check_result checked = CHECK_KEEP;
+	struct str before = STR_EMPTY;
 
-	buf_add(o->ready, line);
-	if (whole)
-		buf_add_char(o->ready, '\n');
+	if (o->rules->checks.body != NULL) {
+		mem = arena_new();
+		checked = checks_body(o->smtp, mem, o->queue_id, &line, &before);
+		o->failed = o->failed || checked == CHECK_FAILED;
+	}
+	if (before.len > 0)
+		add_line(o, before);
+	if (checked == CHECK_KEEP) {
+		buf_add(o->ready, line);
+		if (whole)
+			buf_add_char(o->ready, '\n');
+	}
+	arena_free(&mem);
 }
 
 /* ---- the filter ---- */
@@ -114,15 +168,18 @@ output_start(struct output *o, bool convert)
 	static const struct mime_events events = {
 		.header = take_header, .header_end = take_header_end, .body = take_body};
 
+	unsigned parse = convert ? MIME_DOWNGRADE : has_checks(o->rules) ? 0 : MIME_OFF;
+
 	arena_free(&o->message);
 	o->mime = NULL;
+	o->is_converted = convert;
 	o->taken = 0;
-	o->at_end = false;
-	if (!convert)
+	o->at_end = o->failed = false;
+	if (parse == MIME_OFF && o->rules->generic.maps == NULL)
 		return;
 	o->message = arena_new_child(o->mem);
 	o->ready = buf_new(o->message, OUTPUT_MAX);
-	o->mime = mime_new(o->message, MIME_DOWNGRADE, &o->rules->limits, &events, o);
+	o->mime = mime_new(o->message, parse, &o->rules->limits, &events, o);
 }
 
 /* Feed the parser with one piece. False: there is no more, or it cannot go on. */
@@ -147,10 +204,14 @@ pull(struct output *o, enum smtp_content *result, struct dsn *failure)
 	}
 	/* The others may be found in a mail that has come so far; it is not for us to
 	 * judge. */
-	if ((problems & MIME_PROBLEM_NESTING) != 0) {
+	if (o->is_converted && (problems & MIME_PROBLEM_NESTING) != 0) {
 		const struct mime_problem *row = mime_problem_find(MIME_PROBLEM_NESTING);
 
 		*failure = dsn_make(o->mem, row->status, str_from(row->text));
+		*result = SMTP_CONTENT_FAILED;
+		return false;
+	}
+	if (o->failed) {
 		*result = SMTP_CONTENT_FAILED;
 		return false;
 	}

@@ -22,7 +22,9 @@
 #include "smtp/client.h"
 
 struct arena;
+struct checks;
 struct err;
+struct generic;
 struct output;
 struct smtp;
 
@@ -30,6 +32,8 @@ struct smtp;
 struct output_rules;
 
 bool output_load(struct smtp *s, struct err *err) MUST_CHECK;
+const struct checks *output_checks(const struct smtp *s);
+const struct generic *output_generic(const struct smtp *s);
 
 /* Where the lines come from. */
 struct output_source {

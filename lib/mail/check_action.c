@@ -100,7 +100,7 @@ check_action_parse(struct arena *mem, const char *table, struct str value, bool 
 		row++;
 	if (row == ARRAY_LEN(rows) || (allowed & 1u << rows[row].verb) == 0) {
 		a.warning = str_printf(mem, "%s command in %s map: " PRI_STR,
-				       row == ARRAY_LEN(rows) ? "unknown" : "unsupported",
+				       allowed == CHECK_ALL ? "unknown" : "unsupported",
 				       table, STR_ARG(value));
 		return a;
 	}

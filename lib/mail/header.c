@@ -11,6 +11,8 @@ static const struct header_name names[] = {
 #undef HEADER
 };
 
+enum { FILL_COLUMNS = 70 };
+
 const struct header_name *
 header_name_find(struct str name)
 {
@@ -91,6 +93,30 @@ header_fold(struct arena *mem, struct str name, struct str value)
 			buf_add_char(out, '\t');
 		buf_add(out, line);
 		first = false;
+	}
+	return buf_str(out);
+}
+
+struct str
+header_fill(struct arena *mem, struct str text)
+{
+	struct buf *out = buf_new(mem, SIZE_MAX / 4);
+	size_t column = 0;
+	struct str line;
+
+	while (str_line(&text, &line)) {
+		struct str words = str_trim(line);
+
+		if (column > 0 && column + 1 + words.len < FILL_COLUMNS) {
+			buf_add_char(out, ' ');
+			line = words;
+			column++;
+		} else if (column > 0) {
+			buf_add_char(out, '\n');
+			column = 0;
+		}
+		buf_add(out, line);
+		column += line.len;
 	}
 	return buf_str(out);
 }

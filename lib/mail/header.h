@@ -64,6 +64,10 @@ struct str header_unfold(struct arena *mem, struct str text);
  * with a blank gets a tab. */
 struct str header_fold(struct arena *mem, struct str name, struct str value);
 
+/* A field of header_fold() whose lines are one address each: as many share a line as
+ * fit. */
+struct str header_fill(struct arena *mem, struct str text);
+
 /*
  * The splitter: feed lines without their line end, in order; it says what each begins.
  * The primary header ends at an empty line, or at the first line that is neither a field

@@ -52,22 +52,22 @@ struct mapping {
 	struct canonical_result *out;
 };
 
-/* A table's value as an address: "@domain" keeps the user, the extension that was cut off
- * goes along. */
-static struct str
-complete(const struct mapping *m, struct str result, const struct keys_hit *hit)
+struct str
+canonical_complete(struct arena *mem, const struct rewrite_rules *rules,
+		   struct str address, struct str value, const struct keys_hit *hit,
+		   bool propagate)
 {
 	struct str local;
 	struct str domain;
 
-	IGNORE(address_split(m->out->address, &local, &domain));
-	if (result.len > 1 && result.p[0] == '@')
-		return str_concat(m->mem, local, result);
-	result = rewrite_form(m->mem, m->rules, result);
-	if (hit->delimiter == '\0' || !m->rules->propagate_canonical ||
-	    !address_split(result, &local, &domain))
-		return result;
-	return str_printf(m->mem, PRI_STR "%c" PRI_STR "@" PRI_STR, STR_ARG(local),
+	IGNORE(address_split(address, &local, &domain));
+	if (value.len > 1 && value.p[0] == '@')
+		return str_concat(mem, local, value);
+	value = rewrite_form(mem, rules, value);
+	if (hit->delimiter == '\0' || !propagate ||
+	    !address_split(value, &local, &domain))
+		return value;
+	return str_printf(mem, PRI_STR "%c" PRI_STR "@" PRI_STR, STR_ARG(local),
 			  hit->delimiter, STR_ARG(hit->extension), STR_ARG(domain));
 }
 
@@ -90,7 +90,8 @@ replace(struct mapping *m, const char *parameter, const struct keys_hit *hit, bo
 	address_list_parse(m->mem, hit->hit.value, TOKEN_LIMIT_DEFAULT, &list);
 	if (list.count == 0)
 		return lookup_problem(m, parameter, err);
-	to = complete(m, list.internal[0], hit);
+	to = canonical_complete(m->mem, m->rules, out->address, list.internal[0], hit,
+				m->rules->propagate_canonical);
 	out->steps[out->n_steps++] = (struct canonical_step){
 		.parameter = parameter,
 		.from = out->address,

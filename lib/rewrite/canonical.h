@@ -16,6 +16,7 @@
 
 struct arena;
 struct rewrite_rules;
+struct keys_hit;
 
 enum canonical_kind {
 	CANONICAL_ENVELOPE_SENDER,
@@ -49,6 +50,12 @@ struct canonical_result {
 	struct canonical_step steps[CANONICAL_STEPS_MAX];
 	size_t n_steps;
 };
+
+/* What a table's value, in internal form, makes of the address: "@domain" keeps the user,
+ * and the extension that was cut off to find it goes along where `propagate` says so. */
+struct str canonical_complete(struct arena *mem, const struct rewrite_rules *rules,
+			      struct str address, struct str value,
+			      const struct keys_hit *hit, bool propagate);
 
 /* The address in internal form, already through rewrite_form(). False: ERR_TEMP with the
  * text that cleanup logs ("canonical_maps map lookup problem for X", "unreasonable

@@ -90,40 +90,68 @@ rewrite_rules_check_classes(const struct rewrite_rules *rules, struct err *err)
 	       canonical_class_check("masquerade_classes", c->masquerade_classes, err);
 }
 
+static bool
+load_values(struct arena *mem, const struct config *cfg, struct rewrite_rules *r,
+	    struct err *err)
+{
+	struct common_config common;
+	struct str propagate;
+
+	if (!common_config_load(mem, cfg, &common, err) ||
+	    !rewrite_config_load(mem, cfg, &r->config, err))
+		return false;
+	if (r->own_addresses == NULL) {
+		struct own_addresses found;
+
+		own_addresses_load(mem, common.inet_interfaces, common.proxy_interfaces,
+				   &found);
+		r->own_addresses = found.list;
+		r->n_own_addresses = found.n;
+		r->own_warning = found.warning;
+	}
+	r->myorigin = common.myorigin;
+	r->myhostname = common.myhostname;
+	r->mydomain = common.mydomain;
+	r->recipient_delimiter = common.recipient_delimiter;
+	r->utf8 = common.smtputf8_enable;
+	r->empty_address_recipient = common.empty_address_recipient;
+	r->double_bounce = common.double_bounce_sender;
+	r->transport_matches_parents = list_has_exactly(
+		r->config.parent_domain_matches_subdomains, STR("transport_maps"));
+	propagate = r->config.propagate_unmatched_extensions;
+	r->propagate_canonical = list_has_exactly(propagate, STR("canonical"));
+	r->propagate_virtual = list_has_exactly(propagate, STR("virtual"));
+	r->propagate_generic = list_has_exactly(propagate, STR("generic"));
+	return true;
+}
+
 bool
 rewrite_rules_load(struct arena *mem, const struct config *cfg, const struct str *own,
 		   size_t n_own, struct rewrite_rules *out, struct err *err)
 {
 	struct rewrite_rules r = {
 		.own_addresses = own, .n_own_addresses = n_own, .own_warning = STR_EMPTY};
-	struct common_config common;
 
-	if (!common_config_load(mem, cfg, &common, err) ||
-	    !rewrite_config_load(mem, cfg, &r.config, err))
+	if (!load_values(mem, cfg, &r, err) || !open_maps(mem, &r, err) ||
+	    !open_lists(mem, &r, err))
 		return false;
-	if (own == NULL) {
-		struct own_addresses found;
+	*out = r;
+	return true;
+}
 
-		own_addresses_load(mem, common.inet_interfaces, common.proxy_interfaces,
-				   &found);
-		r.own_addresses = found.list;
-		r.n_own_addresses = found.n;
-		r.own_warning = found.warning;
-	}
-	r.myorigin = common.myorigin;
-	r.myhostname = common.myhostname;
-	r.mydomain = common.mydomain;
-	r.recipient_delimiter = common.recipient_delimiter;
-	r.utf8 = common.smtputf8_enable;
-	r.empty_address_recipient = common.empty_address_recipient;
-	r.double_bounce = common.double_bounce_sender;
-	r.transport_matches_parents = list_has_exactly(
-		r.config.parent_domain_matches_subdomains, STR("transport_maps"));
-	r.propagate_canonical = list_has_exactly(r.config.propagate_unmatched_extensions,
-						 STR("canonical"));
-	r.propagate_virtual =
-		list_has_exactly(r.config.propagate_unmatched_extensions, STR("virtual"));
-	if (!open_maps(mem, &r, err) || !open_lists(mem, &r, err))
+bool
+rewrite_rules_load_own(struct arena *mem, const struct config *cfg,
+		       struct rewrite_rules *out, struct err *err)
+{
+	struct rewrite_rules r = {.own_warning = STR_EMPTY};
+
+	if (!load_values(mem, cfg, &r, err) ||
+	    !match_open(mem, MATCH_STRINGS, "mydestination", r.config.mydestination,
+			list_has_exactly(r.config.parent_domain_matches_subdomains,
+					 STR("mydestination"))
+				? MATCH_PARENT
+				: 0,
+			&r.local_domains, err))
 		return false;
 	*out = r;
 	return true;

@@ -49,6 +49,7 @@ struct rewrite_rules {
 					   parent_domain_matches_subdomains */
 	bool propagate_canonical;
 	bool propagate_virtual;
+	bool propagate_generic;
 	bool utf8; /* smtputf8_enable: domains beyond ASCII are allowed */
 };
 
@@ -63,6 +64,12 @@ bool rewrite_rules_load(struct arena *mem, const struct config *cfg,
 bool rewrite_rules_load_probes(struct arena *mem, const struct config *cfg,
 			       const struct rewrite_rules *rules,
 			       struct rewrite_rules *out, struct err *err) MUST_CHECK;
+
+/* Only what says which addresses are our own and how they are written: mydestination is
+ * the one list that is opened, the other lists and all tables stay NULL. For
+ * rewrite_form() and keys_find_address() with a table of the caller's. */
+bool rewrite_rules_load_own(struct arena *mem, const struct config *cfg,
+			    struct rewrite_rules *out, struct err *err) MUST_CHECK;
 
 /* Are the words of canonical_classes and its like known? For those who ask these tables;
  * nobody else need stop for a wrong one. */

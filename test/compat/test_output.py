@@ -7,7 +7,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from compat.pair import HOST, ID, normal
-from compat.test_checks import rules
+from compat.test_checks import alone, rules
 from system import world
 from system.harness import Instance, OracleInstance, Sink
 from system.outcomes import CALM
@@ -48,9 +48,62 @@ CONVERTED = {
     "digest": MULTI.replace("mixed", "digest") % ("8bit", "text/plain", "8bit"),
     **{f"nested {n}": nested(n) for n in (99, 100, 101, 102, 103, 120)},
 }
+GENERIC = ("inline:{ s@local.example=shown@out.example @dom.example=@out.example user@ext.example=name@out.example "
+           "me=own@out.example bare@local.example=bare twice@local.example=s@local.example "
+           "{ many@local.example=a@out.example, b@out.example } {quoted@local.example=\"a b\"@out.example} "
+           "{ \"x y\"@local.example = xy@out.example } r@generic.example=other@generic.example }")
+FIELDS = ("From: S <s@local.example> (comment)\nReply-To: me, user+x@ext.example,\n  any+one@dom.example\n"
+          "To: Group: s@local.example, many@local.example;, \"x y\"@local.example, unknown@far.example\n"
+          "Cc: bare@local.example, twice@local.example, quoted@local.example, S@LOCAL.example\n"
+          "%s\nSubject: s@local.example\n\ns@local.example\n")
+LONG_LIST = "Resent-To: " + ", ".join(f"user{i} <s@local.example>" for i in range(12))
+
+
+def mapped(number, sender, extra="Sender: <>"):
+    """With a recipient of its own."""
+    return FIELDS % extra, sender, f"a+b{number}@generic.example"
+
+
+MAPPED = {
+    **{f"from {sender}": mapped(i, sender) for i, sender in enumerate((
+        "s@local.example", "", "me@here.example", "user+ext@ext.example", "any+x@dom.example",
+        "many@local.example", "bare@local.example", "twice@local.example", "unknown@far.example",
+        "x y@local.example", "quoted@local.example"))},
+    "long": mapped(20, "s@local.example", LONG_LIST),
+    "inside": (EIGHT.replace("text/plain", "message/rfc822") + "From: s@local.example\n\nFrom: s@local.example\n"
+               "To: s@local.example\n\nx\n", "s@local.example", "a21@generic.example"),
+    "recipients": ("Subject: x\n\nx\n", "s@local.example", "a22@generic.example", "r@generic.example"),
+}
+ACTIONS = (
+    "b1 WARN", "b2 WARN a text", "c1 INFO", "c2 info a  text", "d1 FILTER smtp:x", "f1 DISCARD", "h1 HOLD",
+    "i1 IGNORE", "i2 IGNORE text", "k1 DUNNO", "k2 OK", "k4 NONSENSE x", "m1 PREPEND X-New: one",
+    "m2 PREPEND not a field", "m3 PREPEND", "n1 REPLACE X-New: one", "n2 REPLACE not a field", "n3 REPLACE",
+    "n5 REPLACE From: s@local.example", "o1 REDIRECT r@x.example", "p1 BCC c@x.example", "q1 STRIP",
+    "q2 STRIP text", "a1 REJECT")
+WORDS = [text.split(" ", 1)[0] for text in ACTIONS]
+CHECKED = {
+    **{f"header {word}": f"Subject: {word}\nX-Long: {'x' * 70}\n b1\n\nbody\n" for word in WORDS},
+    **{f"body {word}": f"Subject: x\n\nbefore\nline {word}\nafter\n" for word in WORDS},
+    **{f"part {place} {word}": alone(place, word).decode() for place in range(9)
+       for word in ("b2", "i1", "n1", "m1", "q2")},
+    "long": f"Subject: x\n\n{'y' * 5000} i1\n{'y' * 60000} b1\nend b1\n", "far": "A: x\n\n" + "y\n" * 40000 + "x b1\n",
+    "empty line": "Subject: x\n\n\nb1\n\n", "eight": EIGHT + "\n\u00e9 b1\n" + "\u00e9" * 30 + " i1\n",
+}
+FAILING = {"header": "Subject: b1\n\nx\n", "none": "A: x\n\nx\n"}
+TABLE = rules(*ACTIONS)
 SUITES = {   # name: (does the server take 8BITMIME, parameters, messages)
     "seven": (False, {}, CONVERTED), "eightbit": (True, {}, {k: CONVERTED[k] for k in ("eight", "nested 120")}),
     "off": (False, {"disable_mime_output_conversion": "yes"}, {k: CONVERTED[k] for k in ("eight", "nested 120")}),
+    "generic": (True, {"smtp_generic_maps": GENERIC}, MAPPED),
+    "propagate": (False, {"smtp_generic_maps": GENERIC, "propagate_unmatched_extensions": "generic"},
+                  {k: (m[0], m[1], m[2].replace("generic", "propagate")) for k, m in MAPPED.items() if k < "k"}),
+    "checked": (True, {"smtp_header_checks": TABLE, "smtp_body_checks": TABLE, "smtp_generic_maps": GENERIC}, CHECKED),
+    "converted": (False, {"smtp_header_checks": TABLE, "smtp_body_checks": TABLE},
+                  {k: CHECKED[k] for k in ("eight", "header b1", "far", "part 7 i1")}),
+    "mime": (True, {"smtp_mime_header_checks": TABLE}, {k: m for k, m in CHECKED.items() if k.startswith("part")}),
+    "nested": (True, {"smtp_nested_header_checks": TABLE}, {k: m for k, m in CHECKED.items() if k.startswith("part")}),
+    "body": (True, {"smtp_body_checks": TABLE}, {k: m for k, m in CHECKED.items() if k.startswith("part")}),
+    "broken": (True, {"smtp_header_checks": "fail:x"}, FAILING), "broken2": (True, {"smtp_body_checks": "fail:x"}, FAILING),
 }
 
 
@@ -89,7 +142,7 @@ class Run:
                              for name, (is_eight, *_) in SUITES.items())
             with kind("output", services, **{
                     **CALM, "myhostname": HOST, "transport_maps": f"inline:{{ {routes} }}",
-                    "default_transport": "retry:none",
+                    "default_transport": "retry:none", "mydestination": "here.example", "myorigin": "here.example",
                     "recipient_delimiter": "+", "notify_classes": "", "smtputf8_enable": "no",
                     "smtp_dns_support_level": "disabled"}) as mta:
                 self.got = self.play(mta, (seven, eight))
@@ -104,20 +157,24 @@ class Run:
         mta.log.wait(r"to=<[^>]*@(" + "|".join(SUITES) + ").example>.*status=", 60,
                      sum(len(case.recipients) for case in cases))
         lines = mta.log.lines()
+        # What is said of a table, without an id.
+        self.warnings = sorted({line.text for line in lines if line.program == "smtp" and
+                                re.match("warning: (?!fail:|table fail:|[0-9A-F]{6,}:)", line.text)})
         return {(case.suite, case.name): self.outcome(case, lines, sinks) for case in cases}
 
     @staticmethod
     def outcome(case, lines, sinks):
         queue_id = next(line.queue_id for line in lines
                         if f"to=<{case.recipients[0]}>" in line.text)
-        log = [line.text for line in lines if line.program == "smtp" and queue_id in line.text]
+        log = [line.text for line in lines if line.program == "smtp" and queue_id in line.text
+               and "fail:x lookup error" not in line.text]
         told, kept = [], ""
         for word in re.findall(r"queued as S(\w{4})", "\n".join(log)):
             sink, number = sinks[SUITES[case.suite][0]], int(word, 16)
             told += [line for n, line in sink.commands if n == number]
             kept += "".join(m.data.decode("utf-8", "backslashreplace") for m in sink.messages
                             if m.connection == number)
-        return [clean(text) for text in ("\n".join(told), kept, "\n".join(log))]
+        return [clean(text) for text in ("\n".join(told), kept, "\n".join(sorted(log)))]
 
 
 class Output(unittest.TestCase):
@@ -128,7 +185,8 @@ class Output(unittest.TestCase):
         world.need_oracle()
         world.need_build("bin/postfix", "libexec/smtp")
         with ThreadPoolExecutor(2) as pool:
-            cls.theirs, cls.ours = (run.got for run in pool.map(Run, (OracleInstance, Instance)))
+            cls.runs = list(pool.map(Run, (OracleInstance, Instance)))
+        cls.theirs, cls.ours = (run.got for run in cls.runs)
 
     def compare(self, part):
         for key, theirs in self.theirs.items():
@@ -147,6 +205,11 @@ class Output(unittest.TestCase):
     def test_log(self):
         self.compare(2)
         self.assertIn("nesting", self.ours["seven", "nested 120"][2])
+
+    def test_warnings(self):
+        theirs, ours = (run.warnings for run in self.runs)
+        self.assertEqual(theirs, ours)
+        self.assertTrue(theirs)
 
 
 if __name__ == "__main__":
