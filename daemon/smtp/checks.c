@@ -105,6 +105,7 @@ checks_body(struct smtp *s, struct arena *mem, struct str queue_id, struct str *
 	const struct checks *k = output_checks(s);
 
 	*before_out = STR_EMPTY;
-	return k->body == NULL ? CHECK_KEEP
-			       : check(s, mem, queue_id, k->body, false, text, before_out);
+	return k->body == NULL
+		       ? CHECK_KEEP
+		       : check(s, mem, queue_id, k->body, false, text, before_out);
 }

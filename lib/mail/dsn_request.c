@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
+#include "mail/uxtext.h"
 #include "mail/xtext.h"
 
 static const struct {
@@ -97,13 +98,15 @@ dsn_orcpt_parse(struct arena *mem, struct str text, bool utf8, struct str *out,
 	struct str type;
 	struct str rest;
 	struct str decoded;
+	bool is_utf8;
 
 	if (!str_split(text, ';', &type, &rest) || type.len == 0 || rest.len == 0)
 		return err_set(err, ERR_PERM, "bad ORCPT syntax");
-	if (!str_ieq(type, STR("rfc822")) && !(utf8 && str_ieq(type, STR("utf-8"))))
+	is_utf8 = str_ieq(type, STR("utf-8"));
+	if (!str_ieq(type, STR("rfc822")) && !(utf8 && is_utf8))
 		return err_set(err, ERR_PERM, "unknown ORCPT address type: " PRI_STR,
 			       STR_ARG(str_head(type, 100)));
-	if (!xtext_decode(mem, rest, &decoded))
+	if (!(is_utf8 ? uxtext_decode : xtext_decode)(mem, rest, &decoded))
 		return err_set(err, ERR_PERM, "bad ORCPT encoding");
 	*out = str_printf(mem, PRI_STR ";" PRI_STR, STR_ARG(str_lower(mem, type)),
 			  STR_ARG(decoded));
@@ -117,8 +120,8 @@ dsn_orcpt_format(struct arena *mem, struct str orcpt)
 	struct str rest = orcpt;
 
 	IGNORE(str_split(orcpt, ';', &type, &rest));
-	return str_printf(mem, PRI_STR ";" PRI_STR, STR_ARG(type),
-			  STR_ARG(xtext_encode(mem, rest)));
+	rest = (str_ieq(type, STR("utf-8")) ? uxtext_encode : xtext_encode)(mem, rest);
+	return str_printf(mem, PRI_STR ";" PRI_STR, STR_ARG(type), STR_ARG(rest));
 }
 
 bool

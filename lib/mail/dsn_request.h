@@ -36,10 +36,10 @@ bool dsn_ret_parse(struct str text, enum dsn_ret *ret_out, struct err *err) MUST
 const char *dsn_ret_format(enum dsn_ret ret);
 
 /* ORCPT: "rfc822;xtext". The result is "type;decoded text" as kept in queue files. With
- * utf8 the type "utf-8" is allowed. */
+ * utf8 the type "utf-8" is allowed, whose text is mail/uxtext.h's. */
 bool dsn_orcpt_parse(struct arena *mem, struct str text, bool utf8, struct str *out,
 		     struct err *err) MUST_CHECK;
-/* From the kept form back to the wire: the type as it is, the rest as xtext. */
+/* From the kept form back to the wire: the type as it is, the rest encoded for it. */
 struct str dsn_orcpt_format(struct arena *mem, struct str orcpt);
 
 /* ENVID: xtext, decoded; nothing but printable ASCII may come out (RFC 3461 4.4). */

@@ -127,6 +127,18 @@ test_requests(void **state)
 	assert_string_equal(str_c(mem, s), "rfc822;a+b@example.org");
 	assert_string_equal(str_c(mem, dsn_orcpt_format(mem, s)),
 			    "rfc822;a+2Bb@example.org");
+	assert_true(dsn_orcpt_parse(mem, STR("utf-8;a\\x{e9}\\x{1F600}\\x{2B}+=\\b"),
+				    true, &s, &err));
+	assert_string_equal(str_c(mem, s), "utf-8;a\xc3\xa9\xf0\x9f\x98\x80++=\\b");
+	assert_string_equal(str_c(mem, dsn_orcpt_format(mem, s)),
+			    "utf-8;a\\x{E9}\\x{1F600}\\x{2B}\\x{2B}\\x{3D}\\x{5C}b");
+	assert_false(dsn_orcpt_parse(mem, STR("utf-8;\\x{D800}"), true, &s, &err));
+	assert_false(dsn_orcpt_parse(mem, STR("utf-8;\\x{110000}"), true, &s, &err));
+	assert_false(dsn_orcpt_parse(mem, STR("utf-8;\\x{0A}"), true, &s, &err));
+	assert_false(dsn_orcpt_parse(mem, STR("utf-8;\\x{41"), true, &s, &err));
+	assert_false(dsn_orcpt_parse(mem, STR("utf-8;\\x{}"), true, &s, &err));
+	assert_string_equal(str_c(mem, dsn_orcpt_format(mem, STR("utf-8;\xff"))),
+			    "utf-8;?");
 	assert_false(dsn_orcpt_parse(mem, STR("x400;abc"), false, &s, &err));
 	assert_false(dsn_orcpt_parse(mem, STR("rfc822;a+2b"), false, &s, &err));
 	arena_free(&mem);
