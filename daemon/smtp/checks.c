@@ -21,7 +21,8 @@ checks_open(struct smtp *s, const char *title, struct str text, struct maps **ou
 	*out = NULL;
 	if (str_trim(text).len == 0)
 		return true;
-	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT, out, err))
+	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT | TABLE_KEEP_OLD, out,
+		       err))
 		return false;
 	for (size_t i = 0, n = maps_warnings(*out, &warnings); i < n; i++)
 		log_warning(s->daemon->log, "%s", warnings[i]);

@@ -493,7 +493,7 @@ try_hosts(struct attempt *a, struct connection_order *o, bool last_destination)
 static struct str
 cache_key(const struct attempt *a, struct str destination)
 {
-	struct str user = login_key(a->smtp, a->mail.sender);
+	struct str user = login_key(a->smtp, a->r->msg.sender);
 
 	return str_printf(a->mem, PRI_STR "\n" PRI_STR, STR_ARG(destination),
 			  STR_ARG(user));
@@ -593,7 +593,8 @@ deliver(struct agent_request *r)
 	}
 	stream_close(&a.resolver);
 	/* Who starts may read what only root may. */
-	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp))
+	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp) ||
+	    output_is_outdated(a.smtp))
 		daemon_ask_successor(r->daemon);
 	if (a.passed)
 		agent_pass(r, a.smtp->config.best_mx_transport);

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "daemon/daemon.h"
 #include "mail/mime.h"
+#include "table/maps.h"
 
 #include "checks.h"
 #include "generic.h"
@@ -76,6 +77,21 @@ const struct generic *
 output_generic(const struct smtp *s)
 {
 	return &s->output->generic;
+}
+
+bool
+output_is_outdated(const struct smtp *s)
+{
+	const struct output_rules *r = s->output;
+	const struct maps *const all[] = {r->checks.header, r->checks.mime,
+					  r->checks.nested, r->checks.body,
+					  r->generic.maps};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i] != NULL && maps_is_outdated(all[i]))
+			return true;
+	}
+	return false;
 }
 
 static bool

@@ -32,6 +32,8 @@ struct smtp;
 struct output_rules;
 
 bool output_load(struct smtp *s, struct err *err) MUST_CHECK;
+/* Has a file of a table changed, which only a new process may open? */
+bool output_is_outdated(const struct smtp *s);
 const struct checks *output_checks(const struct smtp *s);
 const struct generic *output_generic(const struct smtp *s);
 
