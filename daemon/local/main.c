@@ -87,6 +87,7 @@ init(struct daemon *d, struct err *err)
 	l->daemon = d;
 	if (!common_config_load(d->mem, d->config, &l->common, err) ||
 	    !local_config_load(d->mem, d->config, &l->config, err) ||
+	    !cleanup_config_load(d->mem, d->config, &l->cleanup, err) ||
 	    !helper_start(d, str_c(d->mem, l->config.mail_spool_directory), &l->helper,
 			  err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &l->rules, err) ||

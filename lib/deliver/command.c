@@ -77,10 +77,10 @@ local_environment(struct job *j)
 	size_t n_context;
 	char **context = list_items(j, j->spec.context, 0, &n_context);
 	char **env = list_items(j, j->spec.environment, n_context + 20, &n);
-	struct str home = j->home.len > 0 ? j->home : STR("/");
+	struct str home = j->spec.home.len > 0 ? j->spec.home : j->home;
 	struct str shell = j->login_shell.len > 0 ? j->login_shell : STR("/bin/sh");
 
-	if (j->home.len > 0) {
+	if (home.len > 0) {
 		env[n++] =
 			str_c(j->mem, str_printf(j->mem, "HOME=" PRI_STR, STR_ARG(home)));
 		env[n++] = str_c(j->mem,
