@@ -6,12 +6,10 @@
 #include "agent/agent.h"
 #include "agent/pass.h"
 #include "daemon/daemon.h"
-#include "mail/address.h"
-#include "queue/file.h"
+#include "deliver/delivered.h"
+#include "ipc/deliver.h"
 
 #include "work.h"
-
-enum { DELIVERED_MAX = 1000 };
 
 void
 work_note(struct work *w, const struct dsn *dsn)
@@ -50,33 +48,17 @@ work_lists(struct str list, const char *word)
 bool
 work_is_loop(struct work *w)
 {
-	static const struct str name = STR_INIT("Delivered-To:");
-	struct queue_content content;
-	struct str line;
-	struct err err;
-
-	queue_content_init(w->mem, &content, w->r->msg.message, w->r->msg.content_offset);
-	for (size_t i = 0; i < DELIVERED_MAX; i++) {
-		enum queue_content_result got = queue_content_next(&content, &line, &err);
-
-		if ((got != QUEUE_CONTENT_LINE && got != QUEUE_CONTENT_PART) ||
-		    line.len == 0)
-			return false;
-		if (str_istarts(line, name) &&
-		    str_ieq(address_unquote(w->mem, str_trim(str_skip(line, name.len))),
-			    w->delivered))
-			return true;
-	}
-	return false;
+	return delivered_before(w->mem, w->r->msg.message, w->r->msg.content_offset,
+				w->delivered);
 }
 
 static void
 send_forwards(struct work *w)
 {
-	struct str delivered = work_lists(w->l->config.prepend_delivered_header,
-					  "forward")
-				       ? w->delivered
-				       : STR_EMPTY;
+	struct str delivered =
+		work_lists(w->l->config.prepend_delivered_header, "forward")
+			? w->delivered
+			: STR_EMPTY;
 	const struct forward_mail mail = {.sender = w->sender,
 					  .delivered = delivered,
 					  .recipients = w->forwards,

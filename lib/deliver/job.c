@@ -326,5 +326,11 @@ job_run(struct job *j)
 	case JOB_INCLUDE:
 		include_job(j);
 		return;
+	case JOB_MAILBOX:
+		deliver_path(j, j->spec.path, "mailbox", "maildir");
+		return;
+	case JOB_PIPE:
+		pipe_deliver(j);
+		return;
 	}
 }
