@@ -19,11 +19,11 @@ parse_flags(struct arena *mem, struct str value, struct pipe_attributes *out,
 		char letter;
 		unsigned flag, copy_flag;
 	} rows[] = {
-		{'B', 0, COPY_BLANK},     {'D', 0, COPY_DELIVERED},
-		{'F', 0, COPY_FROM},      {'O', 0, COPY_ORIGINAL},
+		{'B', 0, COPY_BLANK},       {'D', 0, COPY_DELIVERED},
+		{'F', 0, COPY_FROM},        {'O', 0, COPY_ORIGINAL},
 		{'R', 0, COPY_RETURN_PATH}, {'X', PIPE_FINAL, 0},
-		{'.', 0, COPY_DOT},       {'>', 0, COPY_QUOTE},
-		{'h', PIPE_FOLD_HOST, 0}, {'q', PIPE_QUOTE, 0},
+		{'.', 0, COPY_DOT},         {'>', 0, COPY_QUOTE},
+		{'h', PIPE_FOLD_HOST, 0},   {'q', PIPE_QUOTE, 0},
 		{'u', PIPE_FOLD_USER, 0},
 	};
 
@@ -65,8 +65,8 @@ unescape(struct arena *mem, struct str text)
 			continue;
 		}
 		i++;
-		while (digits < 3 && i + digits < text.len &&
-		       text.p[i + digits] >= '0' && text.p[i + digits] <= '7')
+		while (digits < 3 && i + digits < text.len && text.p[i + digits] >= '0' &&
+		       text.p[i + digits] <= '7')
 			n = n * 8 + (unsigned)(text.p[i + digits++] - '0');
 		at = memchr(letters, text.p[i], sizeof(letters) - 1);
 		if (digits > 0) {

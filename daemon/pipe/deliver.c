@@ -60,10 +60,9 @@ fits(struct agent_request *r)
 
 	if (max == 0 || r->msg.content_size <= max)
 		return true;
-	dsn = dsn_printf(r->mem, "5.2.3",
-			 "message size %lld exceeds size limit %lld of mailer %s",
-			 (long long)r->msg.content_size, (long long)max,
-			 r->daemon->service);
+	dsn = dsn_printf(
+		r->mem, "5.2.3", "message size %lld exceeds size limit %lld of mailer %s",
+		(long long)r->msg.content_size, (long long)max, r->daemon->service);
 	answer_all(r, &dsn);
 	return false;
 }
@@ -116,8 +115,8 @@ make_words(struct agent_request *r, struct str *out, struct err *err)
 		const struct msg_deliver_recipient *rcpt = &r->recipients[i].msg;
 
 		list[i].address = rcpt->address;
-		list[i].original = rcpt->orig_address.len > 0 ? rcpt->orig_address
-							      : rcpt->address;
+		list[i].original =
+			rcpt->orig_address.len > 0 ? rcpt->orig_address : rcpt->address;
 	}
 	return pipe_arguments(r->mem, &p->attributes, &e, out, err);
 }

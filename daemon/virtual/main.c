@@ -56,8 +56,8 @@ check_limits(const struct virtual_agent *v, struct err *err)
 
 	if (v->config.virtual_mailbox_base.len == 0)
 		return err_set(err, ERR_CONFIG, "virtual_mailbox_base: no value");
-	if (max > 0 && (v->common.message_size_limit == 0 ||
-			max < v->common.message_size_limit))
+	if (max > 0 &&
+	    (v->common.message_size_limit == 0 || max < v->common.message_size_limit))
 		return err_set(err, ERR_CONFIG,
 			       "main.cf configuration error: virtual_mailbox_limit is "
 			       "smaller than message_size_limit");

@@ -18,4 +18,4 @@ struct virtual_config {
 
 /* Texts live in mem. Fails at the first bad value; *out is then partly filled. */
 bool virtual_config_load(struct arena *mem, const struct config *cfg,
-		       struct virtual_config *out, struct err *err) MUST_CHECK;
+			 struct virtual_config *out, struct err *err) MUST_CHECK;

@@ -23,7 +23,7 @@ ALIASES = {
     "spaces": f"   {USER}  ", "trail": f"{USER},", "lead": f",{USER}",
     # files
     "null": "/dev/null", "file": "{out}/file", "qfile": '"{out}/a file"', "nodir": "/nowhere/x",
-    "dir": "{out}", "devzero": "/dev/full", "root": "/root/no", "exec": "{out}/exec",
+    "dir": "{out}", "devzero": "/dev/full", "root": "/etc/no", "exec": "{out}/exec",
     "socketdir": "{out}/md/", "relative": "./x",
     # commands
     "true": "|/bin/true", "false": "|/bin/false", "cat": '"|cat > {out}/cat"',
@@ -103,7 +103,8 @@ class Table(Pair):
                 told["cat bytes"] = normal(f.read())
             return told
 
-        told = self.both(play, smtpd_recipient_limit="1000")
+        told = self.both(play, local_destination_concurrency_limit="1",
+                         initial_destination_concurrency="1")
         self.assertGreater(len(told), 130)
 
 
