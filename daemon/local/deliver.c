@@ -179,8 +179,8 @@ include(struct work *w, struct str path, const struct origin *from)
 {
 	struct origin next = *from;
 	struct job_owner owner = rights(w, from);
-	struct deliver_spec spec = make_spec(w, w->rcpt->msg.address);
-	struct deliver_result result;
+	struct deliver_spec *spec = ARENA_NEW(w->mem, struct deliver_spec);
+	struct deliver_result *result = ARENA_NEW(w->mem, struct deliver_result);
 
 	/* Whatever the filter's limit is: lists may name each other. */
 	if (map_set(w->included, path, w) != NULL)
@@ -189,17 +189,18 @@ include(struct work *w, struct str path, const struct origin *from)
 		work_note_text(w, "4.3.0", STR("too many include files"));
 		return;
 	}
-	spec.path = path;
-	run_job(w, JOB_INCLUDE, &owner, &spec, &result);
-	if (result.end != DELIVER_EXPANDED)
+	*spec = make_spec(w, w->rcpt->msg.address);
+	spec->path = path;
+	run_job(w, JOB_INCLUDE, &owner, spec, result);
+	if (result->end != DELIVER_EXPANDED)
 		return;
 	next.what = "include";
 	next.depth++;
 	if (!propagates(w, "include"))
 		next.unmatched = STR_EMPTY;
-	if (!has_owner(&from->owner) && result.uid > 0 && result.gid > 0)
-		next.owner = (struct job_owner){.uid = result.uid, .gid = result.gid};
-	targets(w, result.targets, result.n_targets, &next);
+	if (!has_owner(&from->owner) && result->uid > 0 && result->gid > 0)
+		next.owner = (struct job_owner){.uid = result->uid, .gid = result->gid};
+	targets(w, result->targets, result->n_targets, &next);
 }
 
 static void
@@ -587,7 +588,7 @@ static void
 deliver_user(struct work *w, struct deliver_spec *spec, const struct origin *from)
 {
 	struct str key = str_concat(w->mem, STR("forward "), spec->user);
-	struct deliver_result result;
+	struct deliver_result *result = ARENA_NEW(w->mem, struct deliver_result);
 	struct job_owner owner;
 	struct str transport;
 
@@ -602,17 +603,17 @@ deliver_user(struct work *w, struct deliver_spec *spec, const struct origin *fro
 		spec->flags |= DELIVER_FORWARD_DONE;
 	IGNORE(map_set(w->seen, key, w) != NULL);
 	if (!job_owner_by_name(spec->user, &owner))
-		result = (struct deliver_result){.end = DELIVER_UNKNOWN_USER};
+		*result = (struct deliver_result){.end = DELIVER_UNKNOWN_USER};
 	else
-		run_job(w, JOB_USER, &owner, spec, &result);
-	if (result.end == DELIVER_EXPANDED)
-		forward_of_user(w, spec, &result, from);
-	else if (transport.len > 0 &&
-		 (result.end == DELIVER_NO_FORWARD || result.end == DELIVER_UNKNOWN_USER))
+		run_job(w, JOB_USER, &owner, spec, result);
+	if (result->end == DELIVER_EXPANDED)
+		forward_of_user(w, spec, result, from);
+	else if (transport.len > 0 && (result->end == DELIVER_NO_FORWARD ||
+				       result->end == DELIVER_UNKNOWN_USER))
 		pass(w, transport);
-	else if (result.end == DELIVER_NO_FORWARD)
-		command_of_root(w, spec, result.home);
-	else if (result.end == DELIVER_UNKNOWN_USER)
+	else if (result->end == DELIVER_NO_FORWARD)
+		command_of_root(w, spec, result->home);
+	else if (result->end == DELIVER_UNKNOWN_USER)
 		unknown_user(w, spec, from);
 }
 
@@ -627,8 +628,12 @@ loop(struct work *w)
 static void
 deliver_local(struct work *w, struct str address, const struct origin *from)
 {
-	struct deliver_spec spec = make_spec(w, address);
-	struct str name = str_lower(w->mem, spec.local);
+	/* In the arena: aliases lead here again, and the stack is small. */
+	struct deliver_spec *spec = ARENA_NEW(w->mem, struct deliver_spec);
+	struct str name;
+
+	*spec = make_spec(w, address);
+	name = str_lower(w->mem, spec->local);
 
 	/* What the log and the report say it came from. */
 	if (from->depth > 0) {
@@ -637,7 +642,7 @@ deliver_local(struct work *w, struct str address, const struct origin *from)
 		w->rcpt->msg.address = address;
 	}
 	if (!w->l->config.frozen_delivered_to && from->depth > 0) {
-		w->delivered = spec.delivered = address;
+		w->delivered = spec->delivered = address;
 		if (work_is_loop(w)) {
 			loop(w);
 			return;
@@ -648,9 +653,9 @@ deliver_local(struct work *w, struct str address, const struct origin *from)
 			       str_printf(w->mem, "alias database loop for " PRI_STR,
 					  STR_ARG(name)));
 	else if (!try_alias(w, name, STR_EMPTY, from) &&
-		 (str_eq(name, spec.user) ||
-		  !try_alias(w, spec.user, spec.extension, from)))
-		deliver_user(w, &spec, from);
+		 (str_eq(name, spec->user) ||
+		  !try_alias(w, spec->user, spec->extension, from)))
+		deliver_user(w, spec, from);
 }
 
 /* ---- the whole ---- */

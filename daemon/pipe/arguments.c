@@ -86,7 +86,7 @@ find_common(const struct expansion *x, struct str name, struct str *out)
 	return false;
 }
 
-/* Values of a recipient. $domain alone does not make a word one of each recipient. */
+/* Values of a recipient. */
 static bool
 find_of_recipient(struct expansion *x, struct str name, struct str *out)
 {
@@ -101,11 +101,9 @@ find_of_recipient(struct expansion *x, struct str name, struct str *out)
 	user = local;
 	IGNORE(address_extension(local, x->e->delimiters, x->e->owner_request_special,
 				 &user, &extension));
-	if (str_eq(name, STR("domain"))) {
+	if (str_eq(name, STR("domain")))
 		*out = host(x, domain);
-		return true;
-	}
-	if (str_eq(name, STR("recipient")))
+	else if (str_eq(name, STR("recipient")))
 		*out = shaped(x, x->rcpt->address);
 	else if (str_eq(name, STR("original_recipient")))
 		*out = shaped(x, x->rcpt->original);

@@ -60,9 +60,7 @@ fits(struct agent_request *r)
 
 	if (max == 0 || r->msg.content_size <= max)
 		return true;
-	dsn = dsn_printf(
-		r->mem, "5.2.3", "message size %lld exceeds size limit %lld of mailer %s",
-		(long long)r->msg.content_size, (long long)max, r->daemon->service);
+	dsn = dsn_make(r->mem, "5.2.3", STR("message too large"));
 	answer_all(r, &dsn);
 	return false;
 }

@@ -190,8 +190,8 @@ greet(struct smtp *s, struct connection_order *o, struct connection *c, struct d
 }
 
 static struct dsn
-not_connected(struct smtp *s, const struct agent_request *r,
-	      const struct connection *c, enum dial_result result, const struct err *err)
+not_connected(struct smtp *s, const struct agent_request *r, const struct connection *c,
+	      enum dial_result result, const struct err *err)
 {
 	const char *why = strerror(err->errnum != 0 ? err->errnum : EIO);
 

@@ -26,8 +26,7 @@ unix_host(struct smtp *s, struct arena *mem, struct str path, struct lookup_answ
 	host->address = path;
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, path.p, path.len);
-	host->sa_len =
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
+	host->sa_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
 	out->result = LOOKUP_HAVE_HOSTS;
 	out->hosts = host;
 	out->n_hosts = 1;

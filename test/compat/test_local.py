@@ -104,7 +104,8 @@ class Table(Pair):
             return told
 
         told = self.both(play, local_destination_concurrency_limit="1",
-                         initial_destination_concurrency="1")
+                         initial_destination_concurrency="1",
+                         default_destination_concurrency_failed_cohort_limit="10000")
         self.assertGreater(len(told), 130)
 
 
