@@ -225,6 +225,9 @@ outside(struct work *w, struct str text, const struct origin *from)
 	if (!work_lists(w->l->config.prepend_delivered_header,
 			command ? "command" : "file"))
 		spec.delivered = STR_EMPTY;
+	/* Nobody's home is no place for anybody's command. */
+	if (!str_eq(str_from(from->what), STR("forward")))
+		spec.flags |= DELIVER_NO_ACCOUNT;
 	if (command)
 		spec.command = str_trim(str_skip(text, 1));
 	else

@@ -7,9 +7,12 @@
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
 #include "deliver/environment.h"
+#include "fiber/loop.h"
 #include "table/maps.h"
 
 #include "local.h"
+
+enum { STACK_BYTES = 1 << 20 };
 
 static bool
 open_maps(struct local *l, const char *name, struct str value, unsigned flags,
@@ -76,6 +79,8 @@ init(struct daemon *d, struct err *err)
 	    !open_tables(l, err))
 		return false;
 	l->environment = environment_list(d->mem, l->config.export_environment);
+	/* An alias may lead to an alias a hundred times. */
+	loop_set_stack_bytes(d->loop, STACK_BYTES);
 	d->state = l;
 	/* From here on only the helper has them. */
 	return privilege_drop(str_c(d->mem, l->common.mail_owner), err);

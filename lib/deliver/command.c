@@ -80,7 +80,7 @@ local_environment(struct job *j)
 	struct str home = j->spec.home.len > 0 ? j->spec.home : j->home;
 	struct str shell = j->login_shell.len > 0 ? j->login_shell : STR("/bin/sh");
 
-	if (home.len > 0) {
+	if (home.len > 0 && (j->spec.flags & DELIVER_NO_ACCOUNT) == 0) {
 		env[n++] =
 			str_c(j->mem, str_printf(j->mem, "HOME=" PRI_STR, STR_ARG(home)));
 		env[n++] = str_c(j->mem,
@@ -166,6 +166,7 @@ run(struct command *c, int input, int output)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
 	if (setsid() < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
 	    dup2(output, 2) < 0)
 		_exit(EX_OSERR);

@@ -318,7 +318,7 @@ job_run(struct job *j)
 		deliver_path(
 			j, j->spec.path,
 			str_printf(j->mem, "file: " PRI_STR, STR_ARG(j->spec.path)).p,
-			str_printf(j->mem, "file: " PRI_STR, STR_ARG(j->spec.path)).p);
+			"maildir");
 		return;
 	case JOB_COMMAND:
 		command_deliver(j, j->spec.command);

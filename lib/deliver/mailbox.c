@@ -213,7 +213,7 @@ check_mailbox(struct job *j, int fd, const char *path, struct stat *st)
 		return false;
 	}
 	if (j->kind == JOB_FILE && (st->st_mode & 0111) != 0) {
-		mailbox_failed(j, "5.7.0", path, "file is executable");
+		mailbox_failed(j, "5.7.1", path, "file is executable");
 		return false;
 	}
 	if (j->kind != JOB_FILE && (j->spec.flags & DELIVER_STRICT_OWNER) != 0 &&

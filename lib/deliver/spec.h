@@ -23,6 +23,7 @@ enum deliver_flags {
 	DELIVER_FORWARD_DONE = 1u << 2, /* .forward was looked at before */
 	DELIVER_FORWARD_ONLY = 1u << 3, /* if there is none, leave the mailbox alone */
 	DELIVER_CHECK_ONLY = 1u << 4,   /* say what would happen */
+	DELIVER_NO_ACCOUNT = 1u << 6,   /* commands see no HOME and SHELL */
 	DELIVER_IS_FORWARD = 1u << 5,   /* JOB_INCLUDE for a user */
 };
 
