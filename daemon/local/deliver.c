@@ -9,80 +9,33 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/map.h"
 
 #include "agent/agent.h"
-#include "agent/pass.h"
+#include "config/expand.h"
 #include "daemon/daemon.h"
 #include "deliver/list.h"
 #include "mail/address.h"
-#include "queue/file.h"
 #include "rewrite/form.h"
 #include "table/maps.h"
 
-#include "local.h"
+#include "work.h"
 
-enum { DEPTH_MAX = 100, FORWARD_MAX = 20000, DELIVERED_MAX = 1000 };
-
-/* The delivery of one of qmgr's recipients. */
-struct work {
-	struct local *l;
-	struct agent_request *r;
-	struct agent_recipient *rcpt;
-	struct arena *mem;
-	struct str sender;    /* that of the message, or an alias's owner */
-	struct str delivered; /* Delivered-To: */
-	struct str *forwards; /* addresses for a new message */
-	size_t n_forwards;
-	struct map *seen; /* what was done: duplicates are left out */
-	struct dsn worst; /* the worst of what commands and files gave */
-	bool any;
-	bool passed; /* another agent has answered */
-};
+enum { DEPTH_MAX = 100, FORWARD_MAX = 20000, INCLUDE_MAX = 1000, LUSER_MAX = 4096 };
 
 /* Where a target was found, and whose rights it has. */
 struct origin {
 	struct job_owner owner;
-	const char *what; /* alias, forward, include */
-	struct str name;  /* of the alias or user */
+	const char *what;     /* alias, forward, include */
+	struct str name;      /* of the alias or user */
+	struct str unmatched; /* the extension, where it goes on to what is found */
 	unsigned depth;
 };
 
 static void deliver_local(struct work *w, struct str address, const struct origin *from);
-
-static void
-note(struct work *w, const struct dsn *dsn)
-{
-	static const char order[] = "254"; /* what waits is worse than what failed */
-	size_t now = str_index(STR("254"), dsn->status.text[0]);
-	size_t old = w->any ? str_index(str_from(order), w->worst.status.text[0]) : 0;
-
-	if (!w->any || now > old)
-		w->worst = *dsn;
-	w->any = true;
-}
-
-static void
-note_text(struct work *w, const char *status, struct str text)
-{
-	struct dsn dsn = dsn_make(w->mem, status, text);
-
-	note(w, &dsn);
-}
-
-static bool
-is_listed(struct str list, const char *word)
-{
-	struct str item;
-
-	while (str_token(&list, ", \t\r\n", &item)) {
-		if (str_ieq(item, str_from(word)))
-			return true;
-	}
-	return false;
-}
 
 /* ---- jobs ---- */
 
@@ -161,6 +114,7 @@ make_spec(struct work *w, struct str address)
 			      &extension)) {
 		s.user = user;
 		s.extension = extension;
+		s.delimiter = str_head(str_skip(s.local, user.len), 1);
 	}
 	s.user = str_lower(w->mem, s.user);
 	return s;
@@ -175,9 +129,9 @@ run_job(struct work *w, enum job_kind kind, const struct job_owner *owner,
 		log_warning(w->l->daemon->log, PRI_STR ": " PRI_STR,
 			    STR_ARG(w->r->msg.queue_id), STR_ARG(result->warnings[i]));
 	if (result->end == DELIVER_LOST)
-		note_text(w, "4.3.0", STR("the delivering process died"));
+		work_note_text(w, "4.3.0", STR("the delivering process died"));
 	else if (result->end == DELIVER_DONE)
-		note(w, &result->dsn);
+		work_note(w, &result->dsn);
 }
 
 /* ---- targets ---- */
@@ -202,7 +156,19 @@ rights(struct work *w, const struct origin *from)
 static bool
 seen_before(struct work *w, struct str what)
 {
-	return map_set(w->seen, what, w) != NULL;
+	size_t limit = (size_t)w->l->cleanup.duplicate_filter_limit;
+
+	if (map_find(w->seen, what) != NULL)
+		return true;
+	if (limit == 0 || map_count(w->seen) < limit)
+		IGNORE(map_set(w->seen, what, w) != NULL);
+	return false;
+}
+
+static bool
+propagates(struct work *w, const char *class)
+{
+	return work_lists(w->l->rules.config.propagate_unmatched_extensions, class);
 }
 
 static void targets(struct work *w, const struct deliver_target *list, size_t n,
@@ -213,20 +179,28 @@ include(struct work *w, struct str path, const struct origin *from)
 {
 	struct origin next = *from;
 	struct job_owner owner = rights(w, from);
-	struct deliver_spec spec = make_spec(w, w->rcpt->msg.address);
-	struct deliver_result result;
+	struct deliver_spec *spec = ARENA_NEW(w->mem, struct deliver_spec);
+	struct deliver_result *result = ARENA_NEW(w->mem, struct deliver_result);
 
-	if (seen_before(w, str_concat(w->mem, STR(":include:"), path)))
+	/* Whatever the filter's limit is: lists may name each other. */
+	if (map_set(w->included, path, w) != NULL)
 		return;
-	spec.path = path;
-	run_job(w, JOB_INCLUDE, &owner, &spec, &result);
-	if (result.end != DELIVER_EXPANDED)
+	if (map_count(w->included) > INCLUDE_MAX) {
+		work_note_text(w, "4.3.0", STR("too many include files"));
+		return;
+	}
+	*spec = make_spec(w, w->rcpt->msg.address);
+	spec->path = path;
+	run_job(w, JOB_INCLUDE, &owner, spec, result);
+	if (result->end != DELIVER_EXPANDED)
 		return;
 	next.what = "include";
 	next.depth++;
-	if (!has_owner(&from->owner) && result.uid > 0 && result.gid > 0)
-		next.owner = (struct job_owner){.uid = result.uid, .gid = result.gid};
-	targets(w, result.targets, result.n_targets, &next);
+	if (!propagates(w, "include"))
+		next.unmatched = STR_EMPTY;
+	if (!has_owner(&from->owner) && result->uid > 0 && result->gid > 0)
+		next.owner = (struct job_owner){.uid = result->uid, .gid = result->gid};
+	targets(w, result->targets, result->n_targets, &next);
 }
 
 static void
@@ -237,20 +211,23 @@ outside(struct work *w, struct str text, const struct origin *from)
 	struct deliver_spec spec = make_spec(w, w->rcpt->msg.address);
 	struct deliver_result result;
 
-	if (!is_listed(command ? w->l->config.allow_mail_to_commands
-			       : w->l->config.allow_mail_to_files,
-		       from->what)) {
-		note_text(w, "5.7.1",
-			  command ? STR("mail to command is restricted")
-				  : STR("mail to file is restricted"));
+	if (!work_lists(command ? w->l->config.allow_mail_to_commands
+				: w->l->config.allow_mail_to_files,
+			from->what)) {
+		work_note_text(w, "5.7.1",
+			       command ? STR("mail to command is restricted")
+				       : STR("mail to file is restricted"));
 		return;
 	}
 	if (seen_before(w, str_printf(w->mem, "%s/%ld/" PRI_STR, owner.user,
 				      (long)owner.uid, STR_ARG(text))))
 		return;
-	if (!is_listed(w->l->config.prepend_delivered_header,
-		       command ? "command" : "file"))
+	if (!work_lists(w->l->config.prepend_delivered_header,
+			command ? "command" : "file"))
 		spec.delivered = STR_EMPTY;
+	/* Nobody's home is no place for anybody's command. */
+	if (!str_eq(str_from(from->what), STR("forward")))
+		spec.flags |= DELIVER_NO_ACCOUNT;
 	if (command)
 		spec.command = str_trim(str_skip(text, 1));
 	else
@@ -264,7 +241,7 @@ add_forward(struct work *w, struct str address)
 	if (seen_before(w, str_lower(w->mem, address)))
 		return;
 	if (w->n_forwards == FORWARD_MAX) {
-		note_text(w, "5.4.6", STR("too many addresses in an alias"));
+		work_note_text(w, "4.3.0", STR("too many addresses in alias expansion"));
 		return;
 	}
 	if ((w->n_forwards & (w->n_forwards - 1)) == 0) {
@@ -278,24 +255,39 @@ add_forward(struct work *w, struct str address)
 	w->forwards[w->n_forwards++] = address;
 }
 
+static struct str
+extended(struct work *w, struct str address, struct str extension)
+{
+	struct str local;
+	struct str domain;
+
+	if (extension.len == 0 || w->l->common.recipient_delimiter.len == 0 ||
+	    !address_split(address, &local, &domain))
+		return address;
+	return str_printf(w->mem, PRI_STR "%c" PRI_STR "@" PRI_STR, STR_ARG(local),
+			  w->l->common.recipient_delimiter.p[0], STR_ARG(extension),
+			  STR_ARG(domain));
+}
+
 /* alone: nothing else came of the same place. */
 static void
 one_address(struct work *w, struct str text, bool alone, const struct origin *from)
 {
 	struct str plain = str_starts(text, STR("\\")) ? str_skip(text, 1) : text;
-	struct str address = rewrite_form(w->mem, &w->l->rules, plain);
+	struct str address =
+		extended(w, rewrite_form(w->mem, &w->l->rules, plain), from->unmatched);
 	struct str local;
 	struct str domain;
 	const char *what;
 	struct err err;
 
 	if (!address_split(address, &local, &domain)) {
-		note_text(w, "5.1.3", STR("bad address syntax"));
+		work_note_text(w, "5.1.3", STR("bad address syntax"));
 		return;
 	}
 	/* A user who lists himself wants his mailbox. */
 	if (rewrite_is_local(&w->l->rules, domain, &what, &err) == MATCH_YES &&
-	    ((alone && !str_eq(str_from(from->what), STR("include"))) ||
+	    ((alone && !w->is_list && !str_eq(str_from(from->what), STR("include"))) ||
 	     str_ieq(local, from->name)))
 		deliver_local(w, address, from);
 	else
@@ -307,9 +299,9 @@ targets(struct work *w, const struct deliver_target *list, size_t n,
 	const struct origin *from)
 {
 	if (from->depth > DEPTH_MAX) {
-		note_text(w, "5.4.6",
-			  str_printf(w->mem, "alias database loop for " PRI_STR,
-				     STR_ARG(from->name)));
+		work_note_text(w, "5.4.6",
+			       str_printf(w->mem, "alias database loop for " PRI_STR,
+					  STR_ARG(from->name)));
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -337,8 +329,18 @@ collect_entry(void *arg, struct str entry)
 {
 	struct collect *c = arg;
 
+	if (c->n == FORWARD_MAX)
+		return false;
+	if ((c->n & (c->n - 1)) == 0) { /* grow at powers of two */
+		struct deliver_target *more = arena_alloc_array(
+			c->w->mem, c->n * 2 + 1, sizeof(struct deliver_target));
+
+		for (size_t i = 0; i < c->n; i++)
+			more[i] = c->list[i];
+		c->list = more;
+	}
 	c->list[c->n++].text = str_dup(c->w->mem, entry);
-	return c->n < LIST_ENTRIES_MAX;
+	return true;
 }
 
 /* Whose the table is, by its file. */
@@ -356,7 +358,8 @@ table_owner(struct work *w, const char *table)
 	return (struct job_owner){.uid = -1, .gid = -1};
 }
 
-/* The alias's owner gets what comes back. False: the table failed. */
+/* The alias's owner gets what comes back, and all addresses go into a new message, so
+ * that none waits for another. False: the table failed. */
 static bool
 use_list_owner(struct work *w, struct str name)
 {
@@ -364,37 +367,50 @@ use_list_owner(struct work *w, struct str name)
 	struct maps_hit hit;
 	struct err err;
 
-	if (str_istarts(name, STR("owner-")))
+	if (w->l->config.reset_owner_alias)
+		w->is_list = false;
+	if (!w->l->rules.config.owner_request_special)
 		return true;
 	switch (maps_find(w->l->aliases, w->mem, owner, MAPS_ALL, &hit, &err)) {
 	case LOOKUP_FOUND:
-		w->sender = rewrite_form(w->mem, &w->l->rules, owner);
+		w->sender =
+			rewrite_form(w->mem, &w->l->rules,
+				     w->l->config.expand_owner_alias ? hit.value : owner);
+		w->is_list = true;
 		return true;
 	case LOOKUP_ABSENT:
 		return true;
 	case LOOKUP_FAILED:
+		log_warning(w->l->daemon->log, "%s", err.text);
 		break;
 	}
 	return false;
 }
 
 static void
-use_alias(struct work *w, struct str name, const struct maps_hit *hit,
-	  const struct origin *from)
+use_alias(struct work *w, struct str name, struct str unmatched,
+	  const struct maps_hit *hit, const struct origin *from)
 {
 	struct collect c = {.w = w};
 	struct origin next = {.owner = table_owner(w, hit->table),
 			      .what = "alias",
 			      .name = name,
+			      .unmatched = propagates(w, "alias") ? unmatched : STR_EMPTY,
 			      .depth = from->depth + 1};
 
 	if (!use_list_owner(w, name)) {
-		note_text(w, "4.3.0", STR("alias database unavailable"));
+		work_note_text(w, "4.3.0", STR("alias database unavailable"));
 		return;
 	}
-	c.list = arena_alloc_array(w->mem, LIST_ENTRIES_MAX, sizeof(*c.list));
 	if (!list_parse(w->mem, hit->value, collect_entry, &c)) {
-		note_text(w, "5.4.6", STR("too many addresses in an alias"));
+		work_note_text(w, "4.3.0", STR("too many addresses in alias expansion"));
+		return;
+	}
+	if (c.n == 0) {
+		log_warning(w->l->daemon->log,
+			    "no recipient in alias lookup result: " PRI_STR,
+			    STR_ARG(name));
+		work_note_text(w, "4.3.5", STR("mail system configuration error"));
 		return;
 	}
 	targets(w, c.list, c.n, &next);
@@ -402,7 +418,8 @@ use_alias(struct work *w, struct str name, const struct maps_hit *hit,
 
 /* True when the name was an alias, or could not be looked for. */
 static bool
-try_alias(struct work *w, struct str name, const struct origin *from)
+try_alias(struct work *w, struct str name, struct str unmatched,
+	  const struct origin *from)
 {
 	struct maps_hit hit;
 	struct err err;
@@ -415,12 +432,12 @@ try_alias(struct work *w, struct str name, const struct origin *from)
 		return false;
 	case LOOKUP_FAILED:
 		log_warning(w->l->daemon->log, "%s", err.text);
-		note_text(w, "4.3.0", STR("alias database unavailable"));
+		work_note_text(w, "4.3.0", STR("alias database unavailable"));
 		return true;
 	case LOOKUP_FOUND:
 		break;
 	}
-	use_alias(w, name, &hit, from);
+	use_alias(w, name, unmatched, &hit, from);
 	return true;
 }
 
@@ -447,19 +464,78 @@ setting_for(struct work *w, struct maps *maps, struct str user, struct str other
 		break;
 	}
 	log_warning(w->l->daemon->log, "%s", err.text);
-	note_text(w, "4.3.0", STR("table lookup failure"));
+	work_note_text(w, "4.3.0", STR("table lookup failure"));
 	return false;
 }
 
 static void
 pass(struct work *w, struct str transport)
 {
-	agent_pass(w->r, transport);
-	w->passed = true;
+	if (w->n_passes == WORK_PASSES_MAX) {
+		work_note_text(w, "4.3.0", STR("too many addresses in alias expansion"));
+		return;
+	}
+	w->passes[w->n_passes++] = (struct work_pass){
+		w->rcpt->msg.address, w->rcpt->msg.orig_address, transport};
+}
+
+static enum expand_found
+find_value(void *closure, struct str name, struct str *out)
+{
+	const struct deliver_spec *s = closure;
+	const struct {
+		struct str name, value;
+	} values[] = {
+		{STR("user"), s->user},
+		{STR("domain"), s->domain},
+		{STR("local"), s->local},
+		{STR("mailbox"), s->local},
+		{STR("recipient"), s->recipient},
+		{STR("extension"), s->extension},
+		{STR("recipient_delimiter"),
+		 s->extension.len > 0 ? s->delimiter : STR_EMPTY},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		if (str_eq(values[i].name, name) && values[i].value.len > 0) {
+			*out = values[i].value;
+			return EXPAND_LITERAL;
+		}
+	}
+	return EXPAND_UNKNOWN;
 }
 
 static void
-unknown_user(struct work *w, const struct deliver_spec *spec, const struct origin *from)
+no_such_user(struct work *w, const struct deliver_spec *spec)
+{
+	work_note_text(
+		w, "5.1.1",
+		str_printf(w->mem, "unknown user: \"" PRI_STR "\"", STR_ARG(spec->user)));
+}
+
+static void
+relay_of_unknown(struct work *w, struct deliver_spec *spec, const struct origin *from)
+{
+	struct buf *b = buf_new(w->mem, LUSER_MAX);
+	struct str address;
+	struct err err;
+
+	if (!expand_text(w->l->config.luser_relay, find_value, spec, b, &err)) {
+		log_warning(w->l->daemon->log, "luser_relay: %s", err.text);
+		work_note_text(w, "4.3.5", STR("mail system configuration error"));
+		return;
+	}
+	address = rewrite_form(w->mem, &w->l->rules, buf_str(b));
+	/* One that is as unknown as what led there. */
+	if (buf_str(b).len == 0 || str_ieq(address, spec->recipient) ||
+	    seen_before(w, STR("luser_relay")))
+		no_such_user(w, spec);
+	else
+		one_address(w, address, true, from);
+}
+
+static void
+unknown_user(struct work *w, struct deliver_spec *spec, const struct origin *from)
 {
 	struct str to;
 
@@ -468,26 +544,15 @@ unknown_user(struct work *w, const struct deliver_spec *spec, const struct origi
 		return;
 	if (to.len > 0) {
 		pass(w, to);
-	} else if (w->l->config.luser_relay.len > 0 &&
-		   !seen_before(w, STR("luser_relay"))) {
-		struct str address = w->l->config.luser_relay;
-
-		if (str_contains(address, '$')) {
-			log_warning(w->l->daemon->log,
-				    "luser_relay: variables are not implemented yet");
-			note_text(w, "4.3.5", STR("mail system configuration error"));
-			return;
-		}
-		one_address(w, address, true, from);
+	} else if (w->l->config.luser_relay.len > 0) {
+		relay_of_unknown(w, spec, from);
 	} else if (str_eq(spec->user, STR("postmaster")) ||
 		   str_eq(spec->user, STR("mailer-daemon"))) {
 		log_warning(w->l->daemon->log, "required alias not found: " PRI_STR,
 			    STR_ARG(spec->user));
-		note_text(w, "2.0.0", STR("discarded"));
+		work_note_text(w, "2.0.0", STR("discarded"));
 	} else {
-		note_text(w, "5.1.1",
-			  str_printf(w->mem, "unknown user: \"" PRI_STR "\"",
-				     STR_ARG(spec->user)));
+		no_such_user(w, spec);
 	}
 }
 
@@ -495,21 +560,38 @@ static void
 forward_of_user(struct work *w, const struct deliver_spec *spec,
 		const struct deliver_result *result, const struct origin *from)
 {
-	struct origin next = {
-		.what = "forward", .name = spec->user, .depth = from->depth + 1};
+	struct origin next = {.what = "forward",
+			      .name = spec->user,
+			      .unmatched = !result->extension_matched &&
+							   propagates(w, "forward")
+						   ? spec->extension
+						   : STR_EMPTY,
+			      .depth = from->depth + 1};
 
 	if (!job_owner_by_name(result->user, &next.owner)) {
-		note_text(w, "4.3.0", STR("user lookup error"));
+		work_note_text(w, "4.3.0", STR("user lookup error"));
 		return;
 	}
 	targets(w, result->targets, result->n_targets, &next);
+}
+
+/* Root's mailbox command runs as default_privs, too. */
+static void
+command_of_root(struct work *w, struct deliver_spec *spec, struct str home)
+{
+	const struct origin root = {.what = "alias"};
+	struct job_owner owner = rights(w, &root);
+	struct deliver_result result;
+
+	spec->home = home;
+	run_job(w, JOB_COMMAND, &owner, spec, &result);
 }
 
 static void
 deliver_user(struct work *w, struct deliver_spec *spec, const struct origin *from)
 {
 	struct str key = str_concat(w->mem, STR("forward "), spec->user);
-	struct deliver_result result;
+	struct deliver_result *result = ARENA_NEW(w->mem, struct deliver_result);
 	struct job_owner owner;
 	struct str transport;
 
@@ -524,23 +606,37 @@ deliver_user(struct work *w, struct deliver_spec *spec, const struct origin *fro
 		spec->flags |= DELIVER_FORWARD_DONE;
 	IGNORE(map_set(w->seen, key, w) != NULL);
 	if (!job_owner_by_name(spec->user, &owner))
-		result = (struct deliver_result){.end = DELIVER_UNKNOWN_USER};
+		*result = (struct deliver_result){.end = DELIVER_UNKNOWN_USER};
 	else
-		run_job(w, JOB_USER, &owner, spec, &result);
-	if (result.end == DELIVER_EXPANDED)
-		forward_of_user(w, spec, &result, from);
-	else if (transport.len > 0 &&
-		 (result.end == DELIVER_NO_FORWARD || result.end == DELIVER_UNKNOWN_USER))
+		run_job(w, JOB_USER, &owner, spec, result);
+	if (result->end == DELIVER_EXPANDED)
+		forward_of_user(w, spec, result, from);
+	else if (transport.len > 0 && (result->end == DELIVER_NO_FORWARD ||
+				       result->end == DELIVER_UNKNOWN_USER))
 		pass(w, transport);
-	else if (result.end == DELIVER_UNKNOWN_USER)
+	else if (result->end == DELIVER_NO_FORWARD)
+		command_of_root(w, spec, result->home);
+	else if (result->end == DELIVER_UNKNOWN_USER)
 		unknown_user(w, spec, from);
+}
+
+static void
+loop(struct work *w)
+{
+	work_note_text(w, "5.4.6",
+		       str_printf(w->mem, "mail forwarding loop for " PRI_STR,
+				  STR_ARG(w->delivered)));
 }
 
 static void
 deliver_local(struct work *w, struct str address, const struct origin *from)
 {
-	struct deliver_spec spec = make_spec(w, address);
-	struct str name = str_lower(w->mem, spec.local);
+	/* In the arena: aliases lead here again, and the stack is small. */
+	struct deliver_spec *spec = ARENA_NEW(w->mem, struct deliver_spec);
+	struct str name;
+
+	*spec = make_spec(w, address);
+	name = str_lower(w->mem, spec->local);
 
 	/* What the log and the report say it came from. */
 	if (from->depth > 0) {
@@ -548,97 +644,44 @@ deliver_local(struct work *w, struct str address, const struct origin *from)
 			w->rcpt->msg.orig_address = w->rcpt->msg.address;
 		w->rcpt->msg.address = address;
 	}
+	if (!w->l->config.frozen_delivered_to && from->depth > 0) {
+		w->delivered = spec->delivered = address;
+		if (work_is_loop(w)) {
+			loop(w);
+			return;
+		}
+	}
 	if (from->depth > DEPTH_MAX)
-		note_text(w, "5.4.6",
-			  str_printf(w->mem, "alias database loop for " PRI_STR,
-				     STR_ARG(name)));
-	else if (!try_alias(w, name, from) &&
-		 (str_eq(name, spec.user) || !try_alias(w, spec.user, from)))
-		deliver_user(w, &spec, from);
+		work_note_text(w, "5.4.6",
+			       str_printf(w->mem, "alias database loop for " PRI_STR,
+					  STR_ARG(name)));
+	else if (!try_alias(w, name, STR_EMPTY, from) &&
+		 (str_eq(name, spec->user) ||
+		  !try_alias(w, spec->user, spec->extension, from)))
+		deliver_user(w, spec, from);
 }
 
 /* ---- the whole ---- */
 
-/* Was it delivered to this address before, as its header says? */
-static bool
-is_loop(struct work *w)
-{
-	static const struct str name = STR_INIT("Delivered-To:");
-	struct queue_content content;
-	struct str line;
-	struct err err;
-
-	queue_content_init(w->mem, &content, w->r->msg.message, w->r->msg.content_offset);
-	for (size_t i = 0; i < DELIVERED_MAX; i++) {
-		enum queue_content_result got = queue_content_next(&content, &line, &err);
-
-		if ((got != QUEUE_CONTENT_LINE && got != QUEUE_CONTENT_PART) ||
-		    line.len == 0)
-			return false;
-		if (str_istarts(line, name) &&
-		    str_ieq(address_unquote(w->mem, str_trim(str_skip(line, name.len))),
-			    w->delivered))
-			return true;
-	}
-	return false;
-}
-
-static void
-send_forwards(struct work *w)
-{
-	struct str delivered = is_listed(w->l->config.prepend_delivered_header, "forward")
-				       ? w->delivered
-				       : STR_EMPTY;
-	struct str id;
-	struct err err;
-
-	if ((w->r->msg.flags & DELIVER_VERIFY) != 0) {
-		note_text(w, "2.0.0", STR("forwards to other addresses"));
-	} else if (forward(w->l, w->r, w->sender, delivered, w->forwards, w->n_forwards,
-			   &id, &err)) {
-		note_text(w, "2.0.0",
-			  str_printf(w->mem, "forwarded as " PRI_STR, STR_ARG(id)));
-	} else {
-		log_warning(w->l->daemon->log, PRI_STR ": %s",
-			    STR_ARG(w->r->msg.queue_id), err.text);
-		note_text(w, "4.3.0", STR("unable to forward message"));
-	}
-}
-
 static void
 deliver_one(struct agent_request *r, struct agent_recipient *rcpt)
 {
-	struct work w = {.l = r->daemon->state,
-			 .r = r,
-			 .rcpt = rcpt,
-			 .mem = r->mem,
-			 .sender = r->msg.sender,
-			 .delivered = rcpt->msg.address,
-			 .seen = map_new_in(r->mem)};
+	struct work *w = ARENA_NEW(r->mem, struct work);
 	const struct origin qmgr = {.what = "", .name = STR_EMPTY};
-	char class;
 
-	if (is_loop(&w))
-		note_text(&w, "5.4.6",
-			  str_printf(w.mem, "mail forwarding loop for " PRI_STR,
-				     STR_ARG(w.delivered)));
+	*w = (struct work){.l = r->daemon->state,
+			   .r = r,
+			   .rcpt = rcpt,
+			   .mem = r->mem,
+			   .sender = r->msg.sender,
+			   .delivered = rcpt->msg.address,
+			   .seen = map_new_in(r->mem),
+			   .included = map_new_in(r->mem)};
+	if (work_is_loop(w))
+		loop(w);
 	else
-		deliver_local(&w, rcpt->msg.address, &qmgr);
-	if (w.passed)
-		return;
-	/* What waits is done again as a whole: then the rest is not sent twice. */
-	if (w.n_forwards > 0 && !(w.any && w.worst.status.text[0] == '4'))
-		send_forwards(&w);
-	if (!w.any)
-		note_text(&w, "2.0.0", STR("nothing to deliver to"));
-	class = w.worst.status.text[0];
-	if (class == '5' && w.l->common.soft_bounce)
-		w.worst.status = dsn_status_with_class(w.worst.status, class = '4');
-	agent_answer(r, rcpt,
-		     class == '2'   ? DELIVER_SENT
-		     : class == '5' ? DELIVER_BOUNCED
-				    : DELIVER_DEFERRED,
-		     r->msg.transport, 0, &w.worst);
+		deliver_local(w, rcpt->msg.address, &qmgr);
+	work_finish(w);
 }
 
 void

@@ -5,6 +5,7 @@
  */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/macros.h"
 #include "base/sys.h"
 
 #include "agent/agent.h"
@@ -77,37 +78,97 @@ send_content(struct arena *mem, struct stream *s, struct agent_request *r)
 }
 
 static bool
+attribute(struct arena *mem, struct stream *s, const char *name, struct str value)
+{
+	return value.len == 0 ||
+	       record(s, RECORD_LETTER(ATTRIBUTE),
+		      str_printf(mem, "%s=" PRI_STR, name, STR_ARG(value)));
+}
+
+static bool
+number(struct arena *mem, struct stream *s, const char *name, int64_t n)
+{
+	return n == 0 || record(s, RECORD_LETTER(ATTRIBUTE),
+				str_printf(mem, "%s=%lld", name, (long long)n));
+}
+
+/* The client is still the one who brought the first message. */
+static bool
+send_attributes(struct agent_request *r, struct stream *s, bool is_list)
+{
+	const struct msg_deliver_request *m = &r->msg;
+	const struct {
+		const char *name;
+		struct str value;
+	} rows[] = {
+		{"log_client_name", m->client_name},
+		{"log_client_address", m->client_address},
+		{"log_client_port", m->client_port},
+		{"log_protocol_name", m->client_proto},
+		{"log_helo_name", m->client_helo},
+		{"sasl_method", m->sasl_method},
+		{"sasl_username", m->sasl_username},
+		{"sasl_sender", m->sasl_sender},
+		{"log_ident", m->log_ident.len > 0 ? m->log_ident : m->queue_id},
+		{"rewrite_context",
+		 m->rewrite_context.len > 0 ? m->rewrite_context : STR("local")},
+		{"encoding", m->encoding},
+		{"envelope_id", is_list ? STR_EMPTY : m->envelope_id},
+	};
+	bool ok = number(r->mem, s, "ret_flags", is_list ? 0 : m->dsn_return);
+
+	for (size_t i = 0; ok && i < ARRAY_LEN(rows); i++)
+		ok = attribute(r->mem, s, rows[i].name, rows[i].value);
+	return ok;
+}
+
+static bool
+send_recipients(struct arena *mem, struct stream *s,
+		const struct msg_deliver_recipient *m, const struct forward_mail *mail)
+{
+	struct str original = m->orig_address.len > 0 ? m->orig_address : m->address;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < mail->n; i++) {
+		if (!mail->is_list)
+			ok = number(mem, s, "notify_flags", m->dsn_notify) &&
+			     attribute(mem, s, "dsn_orig_rcpt", m->dsn_orcpt);
+		ok = ok && record(s, RECORD_LETTER(ORIGINAL), original) &&
+		     record(s, RECORD_LETTER(RECIPIENT), mail->recipients[i]);
+	}
+	return ok;
+}
+
+static bool
 send_message(struct local *l, struct agent_request *r, struct stream *s, struct str id,
-	     struct str sender, struct str delivered, const struct str *recipients,
-	     size_t n)
+	     const struct agent_recipient *rcpt, const struct forward_mail *mail)
 {
 	struct arena *mem = r->mem;
 	struct str received =
 		str_printf(mem, "Received: by " PRI_STR " (" PRI_STR ")",
 			   STR_ARG(l->common.myhostname), STR_ARG(l->common.mail_name));
-	bool ok = record(s, RECORD_LETTER(ATTRIBUTE), STR("rewrite_context=local")) &&
-		  record(s, RECORD_LETTER(SENDER), sender);
+	bool ok = send_attributes(r, s, mail->is_list) &&
+		  record(s, RECORD_LETTER(SENDER), mail->sender) &&
+		  send_recipients(mem, s, &rcpt->msg, mail) &&
+		  record(s, RECORD_LETTER(MESSAGE), STR_EMPTY) &&
+		  record(s, RECORD_LETTER(LINE), received) &&
+		  record(s, RECORD_LETTER(LINE),
+			 str_printf(mem, "\tid " PRI_STR "; " PRI_STR, STR_ARG(id),
+				    STR_ARG(date_format(mem, sys_now_us() / 1000000))));
 
-	for (size_t i = 0; ok && i < n; i++)
-		ok = record(s, RECORD_LETTER(ORIGINAL), delivered) &&
-		     record(s, RECORD_LETTER(RECIPIENT), recipients[i]);
-	ok = ok && record(s, RECORD_LETTER(MESSAGE), STR_EMPTY) &&
-	     record(s, RECORD_LETTER(LINE), received) &&
-	     record(s, RECORD_LETTER(LINE),
-		    str_printf(mem, "\tid " PRI_STR "; " PRI_STR, STR_ARG(id),
-			       STR_ARG(date_format(mem, sys_now_us() / 1000000))));
-	if (ok && delivered.len > 0)
-		ok = record(s, RECORD_LETTER(LINE),
-			    str_printf(mem, "Delivered-To: " PRI_STR,
-				       STR_ARG(address_quote_header(mem, delivered))));
+	if (ok && mail->delivered.len > 0)
+		ok = record(
+			s, RECORD_LETTER(LINE),
+			str_printf(mem, "Delivered-To: " PRI_STR,
+				   STR_ARG(address_quote_header(mem, mail->delivered))));
 	return ok && send_content(mem, s, r) &&
 	       record(s, RECORD_LETTER(EXTRACTED), STR_EMPTY) &&
 	       record(s, RECORD_LETTER(END), STR_EMPTY);
 }
 
 bool
-forward(struct local *l, struct agent_request *r, struct str sender, struct str delivered,
-	const struct str *recipients, size_t n, struct str *queue_id_out, struct err *err)
+forward(struct local *l, struct agent_request *r, const struct agent_recipient *rcpt,
+	const struct forward_mail *mail, struct str *queue_id_out, struct err *err)
 {
 	struct msg_cleanup_done done = {0};
 	struct stream *s;
@@ -123,7 +184,7 @@ forward(struct local *l, struct agent_request *r, struct str sender, struct str 
 		struct ipc ipc = {.stream = s, .greeted = true, .met = true};
 
 		/* Not whole: cleanup drops what it got. */
-		ok = (send_message(l, r, s, id, sender, delivered, recipients, n) ||
+		ok = (send_message(l, r, s, id, rcpt, mail) ||
 		      err_set(err, ERR_TEMP, "cannot hand the message on")) &&
 		     ipc_receive(&ipc, r->mem, &ipc_cleanup_done, &done, err) == IPC_DONE;
 		if (ok && done.status != CLEANUP_OK)

@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #include "config/access_config.h"
+#include "config/cleanup_config.h"
 #include "config/common_config.h"
 #include "config/local_config.h"
 #include "deliver/helper.h"
@@ -23,6 +24,7 @@ struct local {
 	struct daemon *daemon;
 	struct common_config common;
 	struct local_config config;
+	struct cleanup_config cleanup; /* duplicate_filter_limit */
 	struct rewrite_rules rules;
 	struct maps *aliases;
 	struct maps *transports;          /* mailbox_transport_maps */
@@ -35,8 +37,15 @@ struct local {
 /* One request of qmgr. */
 void deliver(struct agent_request *r);
 
-/* Hand the message to cleanup for other recipients, with Delivered-To: delivered. False:
- * not done (err). */
-bool forward(struct local *l, struct agent_request *r, struct str sender,
-	     struct str delivered, const struct str *recipients, size_t n,
-	     struct str *queue_id_out, struct err *err) MUST_CHECK;
+struct forward_mail {
+	struct str sender;
+	struct str delivered; /* Delivered-To:, empty: none */
+	const struct str *recipients;
+	size_t n;
+	bool is_list; /* its owner hears of it, and the sender's wishes end here */
+};
+
+/* Hand the message to cleanup for other recipients in place of rcpt. False: not done. */
+bool forward(struct local *l, struct agent_request *r, const struct agent_recipient *rcpt,
+	     const struct forward_mail *mail, struct str *queue_id_out,
+	     struct err *err) MUST_CHECK;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/macros.h"
 
 #include "agent/agent.h"
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
+#include "deliver/environment.h"
+#include "fiber/loop.h"
 #include "table/maps.h"
 
 #include "local.h"
 
-enum { ENVIRONMENT_MAX = 65536 };
+enum { STACK_BYTES = 1 << 20 };
 
 static bool
 open_maps(struct local *l, const char *name, struct str value, unsigned flags,
@@ -28,29 +27,6 @@ open_maps(struct local *l, const char *name, struct str value, unsigned flags,
 	for (size_t i = 0; i < n; i++)
 		log_warning(l->daemon->log, "%s", texts[i]);
 	return true;
-}
-
-/* Names, of which the environment says what they are, or NAME=VALUE. */
-static void
-load_environment(struct local *l)
-{
-	struct buf *b = buf_new(l->daemon->mem, ENVIRONMENT_MAX);
-	struct str rest = l->config.export_environment;
-	struct str item;
-
-	buf_add_c(b, "PATH=/usr/bin:/bin");
-	buf_add_char(b, '\0');
-	while (str_token(&rest, ", \t\r\n", &item)) {
-		const char *value = getenv(str_c(l->daemon->mem, item));
-
-		if (!str_contains(item, '=') && value == NULL)
-			continue;
-		buf_add(b, item);
-		if (!str_contains(item, '='))
-			buf_printf(b, "=%s", value);
-		buf_add_char(b, '\0');
-	}
-	l->environment = buf_str(b);
 }
 
 static bool
@@ -80,6 +56,16 @@ open_tables(struct local *l, struct err *err)
 }
 
 static bool
+start_helper(struct local *l, struct err *err)
+{
+	struct daemon *d = l->daemon;
+	const struct helper_places places = {
+		.spool_directory = str_c(d->mem, l->config.mail_spool_directory)};
+
+	return helper_start(d, &places, &l->helper, err);
+}
+
+static bool
 init(struct daemon *d, struct err *err)
 {
 	struct local *l = ARENA_NEW(d->mem, struct local);
@@ -87,12 +73,14 @@ init(struct daemon *d, struct err *err)
 	l->daemon = d;
 	if (!common_config_load(d->mem, d->config, &l->common, err) ||
 	    !local_config_load(d->mem, d->config, &l->config, err) ||
-	    !helper_start(d, str_c(d->mem, l->config.mail_spool_directory), &l->helper,
-			  err) ||
+	    !cleanup_config_load(d->mem, d->config, &l->cleanup, err) ||
+	    !start_helper(l, err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &l->rules, err) ||
 	    !open_tables(l, err))
 		return false;
-	load_environment(l);
+	l->environment = environment_list(d->mem, l->config.export_environment);
+	/* An alias may lead to an alias a hundred times. */
+	loop_set_stack_bytes(d->loop, STACK_BYTES);
 	d->state = l;
 	/* From here on only the helper has them. */
 	return privilege_drop(str_c(d->mem, l->common.mail_owner), err);

@@ -81,7 +81,8 @@ bind_socket(struct smtp *s, int fd, sa_family_t family)
 	socklen_t len = v4 ? s->bind4_len : s->bind6_len;
 	char text[INET6_ADDRSTRLEN];
 
-	if (len == 0 || sys_bind(fd, (const struct sockaddr *)from, len) == 0)
+	if (family == AF_UNIX || len == 0 ||
+	    sys_bind(fd, (const struct sockaddr *)from, len) == 0)
 		return true;
 	log_bind_failed(s->daemon->log, address_text(from, text, sizeof(text)),
 			strerror(errno));
@@ -189,8 +190,7 @@ greet(struct smtp *s, struct connection_order *o, struct connection *c, struct d
 }
 
 static struct dsn
-not_connected(struct smtp *s, const struct agent_request *r,
-	      const struct lookup_host *host, const struct connection *c,
+not_connected(struct smtp *s, const struct agent_request *r, const struct connection *c,
 	      enum dial_result result, const struct err *err)
 {
 	const char *why = strerror(err->errnum != 0 ? err->errnum : EIO);
@@ -200,9 +200,9 @@ not_connected(struct smtp *s, const struct agent_request *r,
 		return dsn_make(r->mem, "4.4.0", STR("server configuration error"));
 	}
 	if (err->errnum != ECANCELED)
-		log_connect_failed(s->daemon->log, c->server, host->port, why);
-	return dsn_printf(r->mem, "4.4.1", "connect to " PRI_STR ":%u: %s",
-			  STR_ARG(c->server), host->port, why);
+		log_connect_failed(s->daemon->log, c->relay, why);
+	return dsn_printf(r->mem, "4.4.1", "connect to " PRI_STR ": %s",
+			  STR_ARG(c->relay), why);
 }
 
 struct connection *
@@ -220,10 +220,13 @@ connection_open(struct smtp *s, struct connection_order *order)
 	c->key = str_dup(c->mem, order->key);
 	c->server = str_printf(c->mem, PRI_STR "[" PRI_STR "]", STR_ARG(host->name),
 			       STR_ARG(host->address));
-	c->relay = str_printf(c->mem, PRI_STR ":%u", STR_ARG(c->server), host->port);
+	c->relay = host->sa.ss_family == AF_UNIX
+			   ? c->server
+			   : str_printf(c->mem, PRI_STR ":%u", STR_ARG(c->server),
+					host->port);
 	result = dial(s, host, &c->stream, &err);
 	if (result != DIAL_CONNECTED) {
-		order->dsn = not_connected(s, r, host, c, result, &err);
+		order->dsn = not_connected(s, r, c, result, &err);
 		connection_free(c);
 		return NULL;
 	}

@@ -385,7 +385,7 @@ is_cache_destination(const struct attempt *a)
 	struct nexthop n;
 
 	if (match_is_empty(a->smtp->cache_destinations) ||
-	    !nexthop_parse(a->mem, a->r->msg.nexthop, false,
+	    !nexthop_parse(a->mem, a->r->msg.nexthop, a->smtp->lmtp,
 			   a->smtp->config.smtp_tcp_port, &n, &err))
 		return false;
 	switch (match_find(a->smtp->cache_destinations, n.host, NULL, &err)) {
@@ -505,8 +505,7 @@ try_looked_up(struct attempt *a, struct connection_order *o, bool last)
 	const struct nexthop *n = o->nexthop;
 	struct lookup_answer answer;
 
-	lookup_hosts(a->mem, o->dns, &a->smtp->rules, n->host, n->mx, n->port,
-		     (uint64_t)sys_mono_us(), &answer);
+	hosts_find(a->smtp, a->mem, o->dns, n, &answer);
 	if (answer.no_mx_address)
 		log_no_mx_address(a->r->daemon->log, n->host);
 	if (answer.we_are_mx || answer.is_loop)
@@ -538,7 +537,7 @@ try_destination(struct attempt *a, struct str text, bool last)
 	struct dsn dsn;
 	struct err err;
 
-	if (!nexthop_parse(a->mem, text, false, a->smtp->config.smtp_tcp_port, &n,
+	if (!nexthop_parse(a->mem, text, a->smtp->lmtp, a->smtp->config.smtp_tcp_port, &n,
 			   &err)) {
 		log_warning(a->r->daemon->log, "%s", err.text);
 		note_failure(a, dsn_make(a->mem, "4.3.5", str_from(err.text)), true);

@@ -6,9 +6,9 @@
 #include "base/log.h"
 
 void
-log_connect_failed(struct log *log, struct str server, unsigned port, const char *why)
+log_connect_failed(struct log *log, struct str server, const char *why)
 {
-	log_info(log, "connect to " PRI_STR ":%u: %s", STR_ARG(server), port, why);
+	log_info(log, "connect to " PRI_STR ": %s", STR_ARG(server), why);
 }
 
 void

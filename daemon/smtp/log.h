@@ -9,8 +9,7 @@
 struct log;
 
 /* A connection that could not be made; without queue id, as Postfix. */
-void log_connect_failed(struct log *log, struct str server, unsigned port,
-			const char *why);
+void log_connect_failed(struct log *log, struct str server, const char *why);
 /* What went wrong at one host while there are others to try. */
 void log_try_next(struct log *log, struct str queue_id, struct str reason);
 /* smtp_line_length_limit was exceeded; once for each time the message is sent. */

@@ -13,6 +13,7 @@ init(struct daemon *d, struct err *err)
 	struct smtp *s = ARENA_NEW(d->mem, struct smtp);
 
 	s->daemon = d;
+	s->lmtp = str_eq(str_from(d->program->name), STR("lmtp"));
 	if (!settings_load(s, err))
 		return false;
 	cache_init(s);
@@ -40,7 +41,11 @@ int
 main(int argc, char **argv)
 {
 	static const struct daemon_program program = {
+#ifdef AS_LMTP
+		.name = "lmtp",
+#else
 		.name = "smtp",
+#endif
 		.profile = SANDBOX_smtp,
 		.init = init,
 		.session = session,

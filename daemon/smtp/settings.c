@@ -29,7 +29,10 @@ load_rules(struct smtp *s, struct err *err)
 	if (own.warning.len > 0)
 		log_warning(s->daemon->log, PRI_STR, STR_ARG(own.warning));
 	s->rules = (struct lookup_rules){.own = own.list, .n_own = own.n};
-	return smtp_lookup_rules(&s->config, &s->common, &s->rules, err);
+	if (!smtp_lookup_rules(&s->config, &s->common, &s->rules, err))
+		return false;
+	s->rules.check_loops = s->rules.check_loops && !s->lmtp;
+	return true;
 }
 
 static void
@@ -38,6 +41,7 @@ load_options(struct smtp *s)
 	const struct smtp_config *c = &s->config;
 
 	s->options = (struct smtp_client_options){
+		.lmtp = s->lmtp,
 		.helo_name = c->smtp_helo_name,
 		.my_hostname = s->common.myhostname,
 		.never_send_ehlo = c->smtp_never_send_ehlo,

@@ -37,6 +37,7 @@ struct smtp {
 	struct smtp_config config;
 	struct str relayhost;
 	bool soft_bounce;
+	bool lmtp;       /* we are lmtp(8) */
 	bool probe_data; /* smtp_address_verify_target = data */
 	struct lookup_rules rules;
 	struct smtp_client_options options;
@@ -102,6 +103,11 @@ struct connection_order {
 
 /* Connect and greet; NULL: order->dsn says why. Texts are in the request's memory. */
 struct connection *connection_open(struct smtp *s, struct connection_order *order);
+
+/* hosts.c: where a next hop leads; the socket of unix:PATH is a host, too. */
+struct nexthop;
+void hosts_find(struct smtp *s, struct arena *mem, const struct dns_asker *dns,
+		const struct nexthop *n, struct lookup_answer *out);
 
 /* Deliver one request of qmgr. */
 void deliver(struct agent_request *r);

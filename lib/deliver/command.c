@@ -20,7 +20,7 @@
 
 #include "deliver/job_internal.h"
 
-enum { OUTPUT_MAX = 4096, WORDS_MAX = 1000 };
+enum { OUTPUT_MAX = 4096, WORDS_MAX = 1000, SAID_MAX = 100 };
 
 struct command {
 	struct job *job;
@@ -77,10 +77,10 @@ local_environment(struct job *j)
 	size_t n_context;
 	char **context = list_items(j, j->spec.context, 0, &n_context);
 	char **env = list_items(j, j->spec.environment, n_context + 20, &n);
-	struct str home = j->home.len > 0 ? j->home : STR("/");
+	struct str home = j->spec.home.len > 0 ? j->spec.home : j->home;
 	struct str shell = j->login_shell.len > 0 ? j->login_shell : STR("/bin/sh");
 
-	if (j->home.len > 0) {
+	if (home.len > 0 && (j->spec.flags & DELIVER_NO_ACCOUNT) == 0) {
 		env[n++] =
 			str_c(j->mem, str_printf(j->mem, "HOME=" PRI_STR, STR_ARG(home)));
 		env[n++] = str_c(j->mem,
@@ -166,6 +166,7 @@ run(struct command *c, int input, int output)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
 	if (setsid() < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
 	    dup2(output, 2) < 0)
 		_exit(EX_OSERR);
@@ -405,4 +406,35 @@ command_deliver(struct job *j, struct str command)
 	c.env = local_environment(j);
 	if (run_command(j, &c, &text))
 		job_dsn(j, "2.0.0", "delivered to command: " PRI_STR, STR_ARG(command));
+}
+
+/* The words of master.cf, in its directory. */
+void
+pipe_deliver(struct job *j)
+{
+	struct copy_text text = job_text(j, (unsigned)j->spec.copy_flags);
+	struct command c = {.name = STR_EMPTY};
+	struct str said;
+	size_t n;
+
+	text.eol = j->spec.eol;
+	text.null_sender = j->spec.null_sender;
+	c.argv = list_items(j, j->spec.argv, 0, &n);
+	c.env = list_items(j, j->spec.environment, 0, &n);
+	if (c.argv[0] == NULL) {
+		job_dsn(j, "4.3.5", "mail system configuration error");
+		return;
+	}
+	c.name = str_from(c.argv[0]);
+	if (j->spec.execution_directory.len > 0)
+		c.directory = str_c(j->mem, j->spec.execution_directory);
+	if (!run_command(j, &c, &text))
+		return;
+	said = str_trim_right(on_one_line(j, buf_str(c.said)));
+	if (said.len == 0)
+		job_dsn(j, "2.0.0", "delivered via " PRI_STR " service",
+			STR_ARG(j->spec.service));
+	else
+		job_dsn(j, "2.0.0", "delivered via " PRI_STR " service (" PRI_STR ")",
+			STR_ARG(j->spec.service), STR_ARG(str_head(said, SAID_MAX)));
 }

@@ -125,10 +125,6 @@ copy_message(const struct copy_text *text, bool (*write)(void *arg, struct str p
 	queue_content_init(mem, &content, text->message, text->content_offset);
 	head(&c);
 	end = body(&c, &content, err);
-	if ((text->flags & COPY_DOT) != 0) {
-		add(&c, STR("."));
-		add(&c, text->eol);
-	}
 	if ((text->flags & COPY_BLANK) != 0)
 		add(&c, text->eol);
 	flush(&c);

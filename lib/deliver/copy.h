@@ -19,7 +19,7 @@ enum copy_flag {
 	COPY_RETURN_PATH = 1u << 3,
 	COPY_ORIGINAL = 1u << 4,  /* X-Original-To: */
 	COPY_DELIVERED = 1u << 5, /* Delivered-To: */
-	COPY_DOT = 1u << 6,       /* '.' doubled at the start of a line, a "." behind */
+	COPY_DOT = 1u << 6,       /* '.' doubled at the start of a line */
 };
 
 struct copy_text {

@@ -62,6 +62,18 @@ find_account(struct job *j, const struct job_owner *o)
 	return true;
 }
 
+static bool
+enter_root(struct job *j, const char *chroot_path)
+{
+	if (j->kind != JOB_PIPE || chroot_path == NULL)
+		return true;
+	if (chroot(chroot_path) == 0 && chdir("/") == 0)
+		return true;
+	job_dsn(j, "4.3.0", "cannot change root directory to %s: %s", chroot_path,
+		strerror(errno));
+	return false;
+}
+
 /* The spool's group stays as saved group, so that it can be used for the lock alone. */
 static bool
 become(struct job *j)
@@ -95,7 +107,7 @@ may_be_root(const struct job *j)
 }
 
 static void
-work(struct job *j, const struct order *o, int line)
+work(struct job *j, const struct order *o, int line, const char *chroot_path)
 {
 	struct str wire;
 	struct err err;
@@ -107,6 +119,8 @@ work(struct job *j, const struct order *o, int line)
 		deliver_result_add_end(j->result, DELIVER_UNKNOWN_USER);
 	else if (!may_be_root(j))
 		job_dsn(j, "4.3.5", "mail system configuration error");
+	else if (!enter_root(j, chroot_path))
+		; /* it has said why */
 	else if (!become(j))
 		job_dsn(j, "4.3.0", "cannot act for user " PRI_STR, STR_ARG(j->name));
 	else if (!deliver_spec_decode(wire, &j->spec))
@@ -128,13 +142,28 @@ arrange_descriptors(int *line, int *message)
 	close_range(*message >= 0 ? 5 : 4, ~0U, 0);
 }
 
+/* The group that may write to the spool, where not everybody may. */
+static gid_t
+spool_group(const char *directory)
+{
+	struct stat st;
+
+	if (directory == NULL || stat(directory, &st) != 0 ||
+	    (st.st_mode & S_IWOTH) != 0 || (st.st_mode & S_IWGRP) == 0)
+		return (gid_t)SPOOL_NONE;
+	return st.st_gid;
+}
+
 NORETURN static void
-run_child(const struct order *o, int line, int message, gid_t spool_gid)
+run_child(const struct order *o, int line, int message,
+	  const struct helper_places *places)
 {
 	struct arena *mem = arena_new();
 	struct job j = {.mem = mem,
 			.kind = (enum job_kind)o->kind,
-			.spool_gid = spool_gid,
+			.spool_gid = o->kind == JOB_USER
+					     ? spool_group(places->spool_directory)
+					     : (gid_t)SPOOL_NONE,
 			.result = buf_new(mem, DELIVER_RESULT_MAX)};
 
 	signal(SIGPIPE, SIG_IGN);
@@ -143,7 +172,7 @@ run_child(const struct order *o, int line, int message, gid_t spool_gid)
 	arrange_descriptors(&line, &message);
 	j.message = message;
 	umask(077);
-	work(&j, o, line);
+	work(&j, o, line, places->chroot);
 	_exit(0);
 }
 
@@ -154,8 +183,7 @@ is_sane(const struct order *o)
 {
 	bool named = o->owner.user[0] != '\0';
 
-	return o->kind <= JOB_INCLUDE &&
-	       memchr(o->owner.user, '\0', JOB_USER_MAX) != NULL &&
+	return o->kind <= JOB_PIPE && memchr(o->owner.user, '\0', JOB_USER_MAX) != NULL &&
 	       (named || (o->owner.uid > 0 && o->owner.uid < UINT32_MAX &&
 			  o->owner.gid > 0 && o->owner.gid < UINT32_MAX));
 }
@@ -185,20 +213,8 @@ receive(int fd, struct order *o, int fds[2])
 	return fds[0] >= 0;
 }
 
-/* The group that may write to the spool, where not everybody may. */
-static gid_t
-spool_group(const char *directory)
-{
-	struct stat st;
-
-	if (directory == NULL || stat(directory, &st) != 0 ||
-	    (st.st_mode & S_IWOTH) != 0 || (st.st_mode & S_IWGRP) == 0)
-		return (gid_t)SPOOL_NONE;
-	return st.st_gid;
-}
-
 NORETURN static void
-helper_main(int fd, const char *spool_directory)
+helper_main(int fd, const struct helper_places *places)
 {
 	struct order o;
 	int fds[2];
@@ -206,11 +222,8 @@ helper_main(int fd, const char *spool_directory)
 	signal(SIGCHLD, SIG_IGN); /* children end by themselves */
 	signal(SIGTERM, SIG_IGN); /* we end with the agent */
 	while (receive(fd, &o, fds)) {
-		gid_t gid = o.kind == JOB_USER ? spool_group(spool_directory)
-					       : (gid_t)SPOOL_NONE;
-
 		if (is_sane(&o) && sys_fork() == 0)
-			run_child(&o, fds[0], fds[1], gid);
+			run_child(&o, fds[0], fds[1], places);
 		close(fds[0]);
 		if (fds[1] >= 0)
 			close(fds[1]);
@@ -219,7 +232,7 @@ helper_main(int fd, const char *spool_directory)
 }
 
 bool
-helper_start(struct daemon *d, const char *spool_directory, struct helper **out,
+helper_start(struct daemon *d, const struct helper_places *places, struct helper **out,
 	     struct err *err)
 {
 	struct helper *h = ARENA_NEW(d->mem, struct helper);
@@ -238,7 +251,7 @@ helper_start(struct daemon *d, const char *spool_directory, struct helper **out,
 		for (int i = 3; i < 100; i++)
 			close(i);
 		close_range((unsigned)mine + 1, ~0U, 0);
-		helper_main(dup3(mine, 3, O_CLOEXEC), spool_directory);
+		helper_main(dup3(mine, 3, O_CLOEXEC), places);
 	}
 	close(pair[1]);
 	h->daemon = d;

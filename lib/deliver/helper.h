@@ -28,6 +28,8 @@ enum job_kind {
 	JOB_FILE,    /* append to a file, or into a maildir */
 	JOB_COMMAND, /* of aliases or .forward */
 	JOB_INCLUDE, /* read a list of addresses */
+	JOB_MAILBOX, /* of virtual(8): a file or maildir of its own, by path */
+	JOB_PIPE,    /* pipe(8): words for a command */
 };
 
 enum { JOB_USER_MAX = 64 };
@@ -40,10 +42,17 @@ struct job_owner {
 	int64_t uid, gid;
 };
 
-/* Before the privileges are dropped. spool_directory: where JOB_USER may use the group of
- * the directory to make a lock or a mailbox. NULL: none. */
-bool helper_start(struct daemon *d, const char *spool_directory, struct helper **out,
-		  struct err *err) MUST_CHECK;
+/* What no job can choose. */
+struct helper_places {
+	/* Where JOB_USER may use the group of the directory to make a lock or a mailbox.
+	 * NULL: none. */
+	const char *spool_directory;
+	const char *chroot; /* of JOB_PIPE; NULL: none */
+};
+
+/* Before the privileges are dropped. */
+bool helper_start(struct daemon *d, const struct helper_places *places,
+		  struct helper **out, struct err *err) MUST_CHECK;
 
 /* From a fiber: run the job and wait. Never fails: DELIVER_LOST says it all. message: -1
  * where there is none. */

@@ -50,6 +50,7 @@ job_text(struct job *j, unsigned flags)
 struct expansion {
 	struct job *job;
 	struct str filter;
+	bool used_extension;
 };
 
 static enum expand_found
@@ -78,6 +79,8 @@ find_value(void *closure, struct str name, struct str *out)
 
 			if (values[i].value.len == 0)
 				return EXPAND_UNKNOWN;
+			if (str_eq(name, STR("extension")))
+				e->used_extension = true;
 			p = str_c(j->mem, values[i].value);
 			for (size_t k = 0; k < values[i].value.len; k++) {
 				if (!str_contains(e->filter, p[k]))
@@ -90,17 +93,27 @@ find_value(void *closure, struct str name, struct str *out)
 	return EXPAND_UNKNOWN;
 }
 
-bool
-job_expand(struct job *j, struct str text, struct str filter, struct str *out)
+static bool
+expand(struct job *j, struct str text, struct str filter, struct str *out,
+       bool *used_extension)
 {
-	struct expansion e = {j, filter};
+	struct expansion e = {j, filter, false};
 	struct buf *b = buf_new(j->mem, 65536);
 	struct err err;
 
 	if (!expand_text(text, find_value, &e, b, &err))
 		return false;
 	*out = buf_str(b);
+	*used_extension = e.used_extension;
 	return true;
+}
+
+bool
+job_expand(struct job *j, struct str text, struct str filter, struct str *out)
+{
+	bool used;
+
+	return expand(j, text, filter, out, &used);
 }
 
 /* ---- .forward ---- */
@@ -167,13 +180,17 @@ try_forward(struct job *j)
 	while (str_token(&rest, ", \t\r\n", &item)) {
 		struct str path;
 		enum forward found;
+		bool own;
 
-		if (!job_expand(j, item, j->spec.forward_filter, &path) || path.len == 0)
+		if (!expand(j, item, j->spec.forward_filter, &path, &own) ||
+		    path.len == 0)
 			continue;
 		/* Nothing of the address leads out of the place that is meant. */
 		if (str_contains(j->spec.extension, '/'))
 			continue;
 		found = read_forward(j, str_c(j->mem, path));
+		if (found == FORWARD_FOUND && own)
+			deliver_result_add_match(j->result);
 		if (found != FORWARD_NONE)
 			return found;
 	}
@@ -234,6 +251,14 @@ deliver_mailbox(struct job *j)
 			     "mailbox", "maildir");
 }
 
+/* Who asked has it run as somebody else, with root's home. */
+static void
+command_of_root(struct job *j)
+{
+	deliver_result_add_owner(j->result, j->name, j->home, j->uid, j->gid);
+	deliver_result_add_end(j->result, DELIVER_NO_FORWARD);
+}
+
 static void
 user_job(struct job *j)
 {
@@ -242,7 +267,8 @@ user_job(struct job *j)
 	if ((j->spec.flags & DELIVER_FORWARD_DONE) == 0) {
 		switch (try_forward(j)) {
 		case FORWARD_FOUND:
-			deliver_result_add_owner(j->result, j->name, j->uid, j->gid);
+			deliver_result_add_owner(j->result, j->name, j->home, j->uid,
+						 j->gid);
 			deliver_result_add_end(j->result, DELIVER_EXPANDED);
 			return;
 		case FORWARD_DECIDED:
@@ -254,7 +280,7 @@ user_job(struct job *j)
 	if ((j->spec.flags & DELIVER_FORWARD_ONLY) != 0)
 		deliver_result_add_end(j->result, DELIVER_NO_FORWARD);
 	else if (j->uid == 0 && j->spec.command.len > 0)
-		job_dsn(j, "4.3.5", "no command is run with the rights of root");
+		command_of_root(j);
 	else
 		deliver_mailbox(j);
 }
@@ -273,7 +299,8 @@ include_job(struct job *j)
 	} else if (!S_ISREG(st.st_mode)) {
 		job_dsn(j, "5.2.4", "include file %s is not a regular file", path);
 	} else if (list_read_file(j, fd, path)) {
-		deliver_result_add_owner(j->result, STR_EMPTY, st.st_uid, st.st_gid);
+		deliver_result_add_owner(j->result, STR_EMPTY, STR_EMPTY, st.st_uid,
+					 st.st_gid);
 		deliver_result_add_end(j->result, DELIVER_EXPANDED);
 	}
 	if (fd >= 0)
@@ -291,13 +318,19 @@ job_run(struct job *j)
 		deliver_path(
 			j, j->spec.path,
 			str_printf(j->mem, "file: " PRI_STR, STR_ARG(j->spec.path)).p,
-			str_printf(j->mem, "file: " PRI_STR, STR_ARG(j->spec.path)).p);
+			"maildir");
 		return;
 	case JOB_COMMAND:
 		command_deliver(j, j->spec.command);
 		return;
 	case JOB_INCLUDE:
 		include_job(j);
+		return;
+	case JOB_MAILBOX:
+		deliver_path(j, j->spec.path, "mailbox", "maildir");
+		return;
+	case JOB_PIPE:
+		pipe_deliver(j);
 		return;
 	}
 }

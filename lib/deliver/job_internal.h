@@ -37,6 +37,7 @@ void mailbox_append(struct job *j, const char *path, const char *what);
 void maildir_deliver(struct job *j, const char *path, const char *what);
 /* command.c */
 void command_deliver(struct job *j, struct str command);
+void pipe_deliver(struct job *j);
 /* list.c: the addresses in the lines of an open file into the result. */
 bool list_read_file(struct job *j, int fd, const char *path);
 

@@ -91,7 +91,7 @@ bool
 list_parse(struct arena *mem, struct str line, bool (*fn)(void *arg, struct str entry),
 	   void *arg)
 {
-	for (size_t n = 0; line.len > 0 && n < LIST_ENTRIES_MAX; n++) {
+	while (line.len > 0) {
 		size_t len = entry_length(line);
 		struct str entry = str_trim(str_head(line, len));
 		struct str plain;
@@ -107,17 +107,27 @@ list_parse(struct arena *mem, struct str line, bool (*fn)(void *arg, struct str 
 	return true;
 }
 
+struct entries {
+	struct buf *out;
+	size_t n;
+};
+
 static bool
 add_entry(void *arg, struct str entry)
 {
-	deliver_result_add_target(arg, entry);
-	return buf_ok(arg);
+	struct entries *e = arg;
+
+	if (e->n++ == DELIVER_TARGETS_MAX)
+		return false;
+	deliver_result_add_target(e->out, entry);
+	return buf_ok(e->out);
 }
 
 bool
 list_read_file(struct job *j, int fd, const char *path)
 {
 	size_t limit = j->spec.line_limit > 0 ? (size_t)j->spec.line_limit : SIZE_MAX;
+	struct entries entries = {.out = j->result};
 	struct str text;
 	struct str line;
 	struct err err;
@@ -133,7 +143,7 @@ list_read_file(struct job *j, int fd, const char *path)
 			struct str chunk = str_head(line, limit);
 
 			line = str_skip(line, chunk.len);
-			if (!list_parse(j->mem, chunk, add_entry, j->result)) {
+			if (!list_parse(j->mem, chunk, add_entry, &entries)) {
 				buf_clear(j->result);
 				job_dsn(j, "4.3.0", "too many addresses in %s", path);
 				return false;

@@ -12,9 +12,8 @@
 
 struct arena;
 
-enum { LIST_ENTRIES_MAX = 10000 };
-
 /* fn for each entry, in internal form: "user", "user@example.org", "|command",
- * "/file", ":include:/file". False when fn said so. */
+ * "/file", ":include:/file". False when fn said so:
+ * how many are too many is for fn to know. */
 bool list_parse(struct arena *mem, struct str line,
 		bool (*fn)(void *arg, struct str entry), void *arg);

@@ -53,7 +53,7 @@ failure_status(const struct job *j, int errnum)
 {
 	if (errnum == EDQUOT || errnum == EFBIG)
 		return "5.2.2";
-	if (j->kind != JOB_USER &&
+	if (j->kind == JOB_FILE &&
 	    (errnum == ENOENT || errnum == ENOTDIR || errnum == EISDIR ||
 	     errnum == EACCES || errnum == EPERM || errnum == ELOOP))
 		return "5.2.0";
@@ -63,7 +63,9 @@ failure_status(const struct job *j, int errnum)
 static void
 mailbox_failed(struct job *j, const char *status, const char *path, const char *why)
 {
-	if (j->kind == JOB_FILE)
+	if (j->kind == JOB_MAILBOX)
+		job_dsn(j, status, "delivery failed to mailbox %s: %s", path, why);
+	else if (j->kind == JOB_FILE)
 		job_dsn(j, status, "cannot append message to file %s: %s", path, why);
 	else
 		job_dsn(j, status, "cannot update mailbox %s for user " PRI_STR ". %s",
@@ -211,7 +213,7 @@ check_mailbox(struct job *j, int fd, const char *path, struct stat *st)
 		return false;
 	}
 	if (j->kind == JOB_FILE && (st->st_mode & 0111) != 0) {
-		mailbox_failed(j, "5.7.0", path, "file is executable");
+		mailbox_failed(j, "5.7.1", path, "file is executable");
 		return false;
 	}
 	if (j->kind != JOB_FILE && (j->spec.flags & DELIVER_STRICT_OWNER) != 0 &&
@@ -320,6 +322,19 @@ mailbox_append(struct job *j, const char *path, const char *what)
 
 /* ---- maildir ---- */
 
+/* With the rights of the owner, as all that is done here. */
+static void
+make_parents(struct job *j, const char *path)
+{
+	struct str whole = str_from(path);
+
+	for (size_t i = 1; i + 1 < whole.len; i++) {
+		if (whole.p[i] == '/')
+			IGNORE(sys_mkdirat(AT_FDCWD, str_c(j->mem, str_head(whole, i)),
+					   0700) != 0);
+	}
+}
+
 static bool
 make_maildir(struct job *j, const char *path)
 {
@@ -328,6 +343,11 @@ make_maildir(struct job *j, const char *path)
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		const char *dir = str_printf(j->mem, "%s%s", path, parts[i]).p;
 
+		if (sys_mkdirat(AT_FDCWD, dir, 0700) == 0 || errno == EEXIST)
+			continue;
+		if (i > 0 || errno != ENOENT)
+			return false;
+		make_parents(j, path);
 		if (sys_mkdirat(AT_FDCWD, dir, 0700) != 0 && errno != EEXIST)
 			return false;
 	}

@@ -146,11 +146,19 @@ deliver_result_add_dsn(struct buf *out, const struct dsn *dsn)
 }
 
 void
-deliver_result_add_owner(struct buf *out, struct str user, int64_t uid, int64_t gid)
+deliver_result_add_owner(struct buf *out, struct str user, struct str home, int64_t uid,
+			 int64_t gid)
 {
 	add(out, 'n', user);
+	add(out, 'h', home);
 	add_number(out, 'u', uid);
 	add_number(out, 'g', gid);
+}
+
+void
+deliver_result_add_match(struct buf *out)
+{
+	add(out, 'm', STR_EMPTY);
 }
 
 void
@@ -208,10 +216,16 @@ add_field(struct arena *mem, struct deliver_result *result, unsigned char tag,
 	case 'n':
 		result->user = str_dup(mem, data);
 		return true;
+	case 'h':
+		result->home = str_dup(mem, data);
+		return true;
 	case 'u':
 		return to_number(data, &result->uid);
 	case 'g':
 		return to_number(data, &result->gid);
+	case 'm':
+		result->extension_matched = true;
+		return true;
 	case 'e':
 		if (!to_number(data, &end) || end <= DELIVER_LOST ||
 		    end > DELIVER_UNKNOWN_USER)
@@ -232,7 +246,8 @@ deliver_result_decode(struct arena *mem, struct str wire, struct deliver_result 
 	unsigned char tag;
 	bool ended = false;
 
-	*out = (struct deliver_result){.uid = -1, .gid = -1, .user = STR_EMPTY};
+	*out = (struct deliver_result){
+		.uid = -1, .gid = -1, .user = STR_EMPTY, .home = STR_EMPTY};
 	reader_init(&r, wire);
 	while (!ended && take(&r, &tag, &data)) {
 		if (!add_field(mem, out, tag, data, &ended)) {

@@ -23,6 +23,7 @@ enum deliver_flags {
 	DELIVER_FORWARD_DONE = 1u << 2, /* .forward was looked at before */
 	DELIVER_FORWARD_ONLY = 1u << 3, /* if there is none, leave the mailbox alone */
 	DELIVER_CHECK_ONLY = 1u << 4,   /* say what would happen */
+	DELIVER_NO_ACCOUNT = 1u << 6,   /* commands see no HOME and SHELL */
 	DELIVER_IS_FORWARD = 1u << 5,   /* JOB_INCLUDE for a user */
 };
 
@@ -63,14 +64,17 @@ struct deliver_result {
 	struct str warnings[DELIVER_WARNINGS_MAX]; /* for the log */
 	size_t n_warnings;
 	int64_t uid, gid; /* whose rights the job had: of a .forward file's targets */
-	struct str user;
+	struct str user, home;
+	bool extension_matched; /* a .forward file of this address alone */
 };
 
 void deliver_result_add_target(struct buf *out, struct str text);
 void deliver_result_add_warning(struct buf *out, const char *format, ...)
 	PRINTF_LIKE(2, 3);
 void deliver_result_add_dsn(struct buf *out, const struct dsn *dsn);
-void deliver_result_add_owner(struct buf *out, struct str user, int64_t uid, int64_t gid);
+void deliver_result_add_owner(struct buf *out, struct str user, struct str home,
+			      int64_t uid, int64_t gid);
+void deliver_result_add_match(struct buf *out);
 /* Last: nothing before it counts without. */
 void deliver_result_add_end(struct buf *out, enum deliver_end end);
 

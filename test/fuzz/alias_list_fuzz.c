@@ -14,7 +14,7 @@ look(void *arg, struct str entry)
 	size_t *n = arg;
 
 	ensure(entry.len > 0);
-	return ++*n < LIST_ENTRIES_MAX;
+	return ++*n < DELIVER_TARGETS_MAX;
 }
 
 int

@@ -52,7 +52,7 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 # Ours serves these services without a process, or does not have them yet.
-NOT_OURS = {"rewrite", "virtual", "lmtp", "scache"}
+NOT_OURS = {"rewrite", "scache"}
 
 
 class Instance:

@@ -33,6 +33,8 @@ DENIED = {
     "tlsmgr": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     # Its helper process is another matter: it is there to become others.
     "local": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
+    "virtual": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
+    "pipe": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "postlogd": FILES + ("tcp_connect", "udp_socket"),
     "pickup": ("tcp_connect", "udp_socket", "change_incoming", "change_active",
                "list_deferred", "read_config", "read_passwd"),

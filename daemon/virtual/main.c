@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/macros.h"
+
+#include "agent/agent.h"
+#include "config/access_config.h"
+#include "daemon/daemon.h"
+#include "daemon/privilege.h"
+#include "table/maps.h"
+
+#include "virtual.h"
+
+static bool
+open_maps(struct virtual_agent *v, const char *name, struct str value, struct maps **out,
+	  struct err *err)
+{
+	const char *const *texts;
+	size_t n;
+
+	/* Whose mailbox it is, a pattern may say, but no part of the address. */
+	if (!maps_open(v->daemon->mem, name, value, TABLE_DEFAULT | TABLE_NO_REGSUB, out,
+		       err))
+		return false;
+	n = maps_warnings(*out, &texts);
+	for (size_t i = 0; i < n; i++)
+		log_warning(v->daemon->log, "%s", texts[i]);
+	return true;
+}
+
+static bool
+open_tables(struct virtual_agent *v, struct err *err)
+{
+	struct access_config access;
+	struct str values[3];
+
+	if (!access_config_load(v->daemon->mem, v->daemon->config, &access, err))
+		return false;
+	values[0] = access.virtual_mailbox_maps;
+	values[1] = v->config.virtual_uid_maps;
+	values[2] = v->config.virtual_gid_maps;
+	if (!open_maps(v, "virtual_mailbox_maps", values[0], &v->mailboxes, err) ||
+	    !open_maps(v, "virtual_uid_maps", values[1], &v->uids, err) ||
+	    !open_maps(v, "virtual_gid_maps", values[2], &v->gids, err))
+		return false;
+	v->daemon->tables = rewrite_rules_places(v->daemon->mem, &v->rules, values,
+						 ARRAY_LEN(values));
+	return true;
+}
+
+/* A mailbox that holds no message would return all mail. */
+static bool
+check_limits(const struct virtual_agent *v, struct err *err)
+{
+	int64_t max = v->config.virtual_mailbox_limit;
+
+	if (v->config.virtual_mailbox_base.len == 0)
+		return err_set(err, ERR_CONFIG, "virtual_mailbox_base: no value");
+	if (max > 0 &&
+	    (v->common.message_size_limit == 0 || max < v->common.message_size_limit))
+		return err_set(err, ERR_CONFIG,
+			       "main.cf configuration error: virtual_mailbox_limit is "
+			       "smaller than message_size_limit");
+	return true;
+}
+
+static bool
+init(struct daemon *d, struct err *err)
+{
+	static const struct helper_places places = {0};
+	struct virtual_agent *v = ARENA_NEW(d->mem, struct virtual_agent);
+
+	v->daemon = d;
+	if (!common_config_load(d->mem, d->config, &v->common, err) ||
+	    !local_config_load(d->mem, d->config, &v->local, err) ||
+	    !virtual_config_load(d->mem, d->config, &v->config, err) ||
+	    !check_limits(v, err) || !helper_start(d, &places, &v->helper, err) ||
+	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &v->rules, err) ||
+	    !open_tables(v, err))
+		return false;
+	d->state = v;
+	/* From here on only the helper has them. */
+	return privilege_drop(str_c(d->mem, v->common.mail_owner), err);
+}
+
+static void
+session(struct daemon *d, struct stream *client)
+{
+	agent_session(d, client, deliver);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = "virtual",
+		.profile = SANDBOX_virtual,
+		.init = init,
+		.session = session,
+	};
+
+	return daemon_main(argc, argv, &program);
+}
