@@ -12,8 +12,8 @@ parse_site(struct str word, struct dnsbl_site *out, struct err *err)
 	struct str zone = str_head(word, star);
 	int64_t weight = 1;
 
-	if (star < word.len && !str_to_i64(str_skip(word, star + 1), -WEIGHT_MAX,
-					   WEIGHT_MAX, &weight))
+	if (star < word.len &&
+	    !str_to_i64(str_skip(word, star + 1), -WEIGHT_MAX, WEIGHT_MAX, &weight))
 		return err_set(err, ERR_CONFIG,
 			       "bad DNSBL weight factor \"" PRI_STR "\" in \"" PRI_STR
 			       "\"",
@@ -21,8 +21,8 @@ parse_site(struct str word, struct dnsbl_site *out, struct err *err)
 	out->weight = (int)weight;
 	if (!zone_parse(zone, &out->zone, err))
 		return err_prefix(err, "bad DNSBL filter syntax");
-	if (out->zone.name.len == 0 || str_index_any(out->zone.name, ":/ ") <
-					       out->zone.name.len)
+	if (out->zone.name.len == 0 ||
+	    str_index_any(out->zone.name, ":/ ") < out->zone.name.len)
 		return err_set(err, ERR_CONFIG,
 			       "bad DNSBL domain name \"" PRI_STR "\" in \"" PRI_STR "\"",
 			       STR_ARG(out->zone.name), STR_ARG(word));

@@ -17,8 +17,9 @@ test_sites(void **state UNUSED)
 	struct err err;
 
 	assert_true(dnsbl_parse(
-		mem, STR("a.example*2, b.example=127.0.0.[2..4;9]*-3 A.example=127.0.0.9"),
-		&d, &err));
+		mem,
+		STR("a.example*2, b.example=127.0.0.[2..4;9]*-3 A.example=127.0.0.9"), &d,
+		&err));
 	assert_int_equal(d.n_sites, 3);
 	assert_int_equal(d.n_domains, 2);
 	assert_int_equal(d.sites[1].weight, -3);
@@ -30,9 +31,9 @@ test_sites(void **state UNUSED)
 static void
 test_errors(void **state UNUSED)
 {
-	static const char *const bad[] = {"a.example*x", "a.example*", "=127.0.0.2",
-					  "a.example=127.0.0", "a:b.example",
-					  "a.example=127.0.0.[4..2]"};
+	static const char *const bad[] = {"a.example*x", "a.example*",
+					  "=127.0.0.2",  "a.example=127.0.0",
+					  "a:b.example", "a.example=127.0.0.[4..2]"};
 	struct arena *mem = arena_new();
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -57,9 +58,8 @@ test_score(void **state UNUSED)
 	struct dnsbl d;
 	struct err err;
 
-	assert_true(dnsbl_parse(mem,
-				STR("a*2 a=127.0.0.[2..4]*3 a=127.0.0.9*10 b*100"), &d,
-				&err));
+	assert_true(dnsbl_parse(mem, STR("a*2 a=127.0.0.[2..4]*3 a=127.0.0.9*10 b*100"),
+				&d, &err));
 	assert_int_equal(dnsbl_score(&d, 0, &answer), 5);
 	assert_int_equal(dnsbl_score(&d, 1, &answer), 100);
 	answer.result = DNS_NXDOMAIN;

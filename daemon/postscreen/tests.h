@@ -18,8 +18,8 @@ enum screen_test {
 
 enum {
 	TESTS_EARLY = 1u << TEST_PREGREET | 1u << TEST_DNSBL,
-	TESTS_DEEP = 1u << TEST_PIPELINING | 1u << TEST_NON_SMTP |
-		     1u << TEST_BARE_NEWLINE,
+	TESTS_DEEP =
+		1u << TEST_PIPELINING | 1u << TEST_NON_SMTP | 1u << TEST_BARE_NEWLINE,
 };
 
 /* Until when each has been passed: seconds since 1970, 0: never was. */

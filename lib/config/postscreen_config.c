@@ -12,8 +12,8 @@ static const struct area_field fields[] = {
 };
 
 bool
-postscreen_config_load(struct arena *mem, const struct config *cfg, struct postscreen_config *out,
-		   struct err *err)
+postscreen_config_load(struct arena *mem, const struct config *cfg,
+		       struct postscreen_config *out, struct err *err)
 {
 	return area_load(mem, cfg, fields, ARRAY_LEN(fields), out, err);
 }

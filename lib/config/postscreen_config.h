@@ -18,4 +18,4 @@ struct postscreen_config {
 
 /* Texts live in mem. Fails at the first bad value; *out is then partly filled. */
 bool postscreen_config_load(struct arena *mem, const struct config *cfg,
-			struct postscreen_config *out, struct err *err) MUST_CHECK;
+			    struct postscreen_config *out, struct err *err) MUST_CHECK;

@@ -218,10 +218,9 @@ serve(struct process *p)
 		if (p->d.program->raw_listener != NULL)
 			serve_raw(p, i);
 		else if (p->d.program->session != NULL)
-			p->listeners[i] = listener_new(p->d.loop, FIRST_SOCKET + i, limit,
-						       is_pass(p) ? run_passed
-								  : run_session,
-						       p);
+			p->listeners[i] =
+				listener_new(p->d.loop, FIRST_SOCKET + i, limit,
+					     is_pass(p) ? run_passed : run_session, p);
 	}
 }
 

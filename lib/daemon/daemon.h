@@ -70,9 +70,9 @@ struct daemon {
 	void *state; /* made by init() */
 	size_t max_sessions;
 	size_t n_sessions;
-	bool draining;    /* finishing: end of file on the control socket, or stopping */
-	bool stopping;    /* SIGTERM */
-	bool successor;   /* started at the wish of one that runs */
+	bool draining;  /* finishing: end of file on the control socket, or stopping */
+	bool stopping;  /* SIGTERM */
+	bool successor; /* started at the wish of one that runs */
 	/* Of the session that begins, type pass only, else NULL: until session() first
 	 * blocks. */
 	const struct daemon_passed *passed;
@@ -132,8 +132,8 @@ bool daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms
 /* Give an accepted connection to a service of type pass ("private/smtpd"), from a fiber:
  * true when it has it. fd stays open and the caller's. */
 bool daemon_pass(struct daemon *d, const char *class_and_name, int fd,
-		 const struct daemon_passed *passed, int timeout_ms,
-		 struct err *err) __attribute__((warn_unused_result));
+		 const struct daemon_passed *passed, int timeout_ms, struct err *err)
+	__attribute__((warn_unused_result));
 
 /* Ask the master to start this process anew, with the rights of the start (files that
  * only root may read have changed). When the successor is ready this one is told to
