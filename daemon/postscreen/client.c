@@ -70,7 +70,7 @@ client_pass(struct client *c, enum screen_test test, int64_t until)
 {
 	unsigned bit = 1u << test;
 
-	if ((c->todo & bit) == 0 || ((c->failed | c->settled) & bit) != 0)
+	if ((c->todo & bit) == 0 || (c->failed & bit) != 0)
 		return;
 	c->passed |= bit;
 	c->stamps.until[test] = until;
@@ -164,8 +164,8 @@ static bool
 read_proxy_header(struct client *c)
 {
 	struct loop *loop = c->screen->daemon->loop;
-	int64_t end = loop_deadline_ms(
-		loop, c->config->postscreen_upstream_proxy_timeout * MS);
+	int64_t end =
+		loop_deadline_ms(loop, c->config->postscreen_upstream_proxy_timeout * MS);
 	struct proxy_header h;
 	const char *why = "timeout error";
 
@@ -297,9 +297,9 @@ conclude(struct client *c)
 			return;
 	}
 	if (!c->gone) {
-		stream_set_deadline_ms(c->stream, loop_deadline_ms(
-							  c->screen->daemon->loop,
-							  LAST_REPLY_MS));
+		stream_set_deadline_ms(
+			c->stream,
+			loop_deadline_ms(c->screen->daemon->loop, LAST_REPLY_MS));
 		IGNORE(stream_printf(c->stream, PRI_STR "\r\n",
 				     STR_ARG(c->final_reply)) == STREAM_OK);
 		IGNORE(stream_flush(c->stream) == STREAM_OK);

@@ -15,7 +15,7 @@
 #include "poll.h"
 #include "postscreen.h"
 
-enum { MS = 1000, PEEK_MAX = 1024 };
+enum { MS = 1000, PEEK_MAX = 1023 };
 
 static const char phase[] = "tests before SMTP handshake";
 
@@ -52,8 +52,8 @@ look_at_input(struct early *e)
 {
 	struct client *c = e->client;
 	char *bytes = arena_alloc(c->mem, PEEK_MAX);
-	ssize_t n = sys_recv(stream_fd(c->stream), bytes, PEEK_MAX,
-			     MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n =
+		sys_recv(stream_fd(c->stream), bytes, PEEK_MAX, MSG_PEEK | MSG_DONTWAIT);
 
 	e->has_input = false;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -119,8 +119,7 @@ is_welcome(const struct early *e)
 {
 	int threshold = e->client->config->postscreen_dnsbl_allowlist_threshold;
 
-	return e->poll != NULL && threshold < 0 &&
-	       poll_look(e->poll)->score <= threshold;
+	return e->poll != NULL && threshold < 0 && poll_look(e->poll)->score <= threshold;
 }
 
 /* Known as good: everything else counts as done. */
@@ -220,7 +219,7 @@ early_run(struct client *c)
 	if (is_todo(c, TEST_DNSBL))
 		e.poll = poll_start(c->screen, c->address, &e.changed);
 	if (wait_for_tests(&e)) {
-		if (is_todo(c, TEST_PREGREET))
+		if (is_todo(c, TEST_PREGREET) && !e.looked)
 			client_pass(c, TEST_PREGREET,
 				    screen_now() + c->screen->ttl[TEST_PREGREET]);
 		if (e.poll != NULL)

@@ -41,8 +41,7 @@ escape_text(struct arena *mem, struct str text)
 static struct str
 elapsed(const struct client *c)
 {
-	return delay_format(c->mem, sys_now_us() - c->since_us,
-			    c->screen->decimals);
+	return delay_format(c->mem, sys_now_us() - c->since_us, c->screen->decimals);
 }
 
 void
@@ -121,8 +120,9 @@ log_non_smtp(const struct client *c, struct str command, struct str rest)
 {
 	log_info(c->screen->log,
 		 "NON-SMTP COMMAND from " PRI_CLIENT " after %s: " PRI_STR " " PRI_STR,
-		 CLIENT_ARG(c), c->where, STR_ARG(str_head(command, TEXT_MAX)),
-		 STR_ARG(rest));
+		 CLIENT_ARG(c), c->where,
+		 STR_ARG(str_printable(c->now, str_head(command, TEXT_MAX), false)),
+		 STR_ARG(str_printable(c->now, rest, false)));
 }
 
 void

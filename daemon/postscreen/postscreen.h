@@ -38,7 +38,13 @@ enum screen_action { ACTION_IGNORE, ACTION_ENFORCE, ACTION_DROP };
 
 /* One item of postscreen_access_list. */
 struct access_item {
-	enum { ITEM_PERMIT_MYNETWORKS, ITEM_PERMIT, ITEM_REJECT, ITEM_DUNNO, ITEM_TABLE } kind;
+	enum {
+		ITEM_PERMIT_MYNETWORKS,
+		ITEM_PERMIT,
+		ITEM_REJECT,
+		ITEM_DUNNO,
+		ITEM_TABLE
+	} kind;
 	struct maps *table;
 };
 
@@ -78,7 +84,7 @@ struct screen {
 };
 
 enum {
-	FAILED_DENIED = 1u << TESTS,   /* the permanent list */
+	FAILED_DENIED = 1u << TESTS,    /* the permanent list */
 	FAILED_VETO = 1u << (TESTS + 1) /* it came to an address where nobody gets in */
 };
 
@@ -99,7 +105,7 @@ struct client {
 	unsigned settled;              /* tests that failed without consequence */
 	bool keeps_out;                /* not to be handed over */
 	bool dropped;
-	bool gone; /* nobody to reply to */
+	bool gone;              /* nobody to reply to */
 	struct str final_reply; /* what it hears when it is dropped */
 	struct str rcpt_reply;
 

@@ -85,8 +85,8 @@ load_access(struct screen *s, struct err *err)
 	struct str rest = s->config.postscreen_access_list;
 	struct str word;
 
-	s->access = arena_alloc_array(s->daemon->mem, ACCESS_ITEMS_MAX,
-				      sizeof(*s->access));
+	s->access =
+		arena_alloc_array(s->daemon->mem, ACCESS_ITEMS_MAX, sizeof(*s->access));
 	while (list_next(&rest, &word)) {
 		if (s->n_access == ACCESS_ITEMS_MAX)
 			return err_set(err, ERR_CONFIG,
@@ -267,15 +267,14 @@ load_cache(struct screen *s)
 	if (name.len == 0)
 		return;
 	s->cache_name = str_c(mem, name);
-	if (!str_starts(path, folder) ||
-	    str_contains(str_skip(path, folder.len), '/')) {
+	if (!str_starts(path, folder) || str_contains(str_skip(path, folder.len), '/')) {
 		log_warning(s->log,
 			    "postscreen_cache_map is not in data_directory: results are "
 			    "kept in memory only");
 		s->cache = cache_new(NULL);
 	} else {
-		s->cache = cache_new(
-			str_printf(mem, PRI_STR ".hikyaku", STR_ARG(path)).p);
+		s->cache =
+			cache_new(str_printf(mem, PRI_STR ".hikyaku", STR_ARG(path)).p);
 	}
 }
 
@@ -300,9 +299,8 @@ settings_load(struct screen *s, struct err *err)
 	    !load_proxy(s, err))
 		return false;
 	s->decimals = (unsigned)decimals;
-	s->service = str_printf(d->mem, "private/" PRI_STR,
-				STR_ARG(c->smtpd_service_name))
-			     .p;
+	s->service =
+		str_printf(d->mem, "private/" PRI_STR, STR_ARG(c->smtpd_service_name)).p;
 	load_cache(s);
 	d->tables = table_places(d->mem,
 				 (const struct str[]){
