@@ -281,14 +281,12 @@ struct dummy_row {
 };
 
 static const struct dummy_row table[] = {
-	{"HELO", cmd_helo, false},     {"EHLO", cmd_ehlo, false},
-	{"MAIL", cmd_mail, false},     {"RCPT", cmd_rcpt, false},
-	{"DATA", cmd_data, false},     {"BDAT", cmd_bdat, true},
-	{"RSET", cmd_rset, false},     {"NOOP", cmd_noop, false},
-	{"VRFY", cmd_vrfy, false},     {"QUIT", cmd_quit, false},
-	{"ETRN", cmd_etrn, false},     {"AUTH", cmd_none, false},
-	{"STARTTLS", cmd_none, false}, {"XCLIENT", cmd_none, false},
-	{"XFORWARD", cmd_none, false},
+	{"HELO", cmd_helo, false}, {"EHLO", cmd_ehlo, false},
+	{"MAIL", cmd_mail, false}, {"RCPT", cmd_rcpt, false},
+	{"DATA", cmd_data, false}, {"BDAT", cmd_bdat, true},
+	{"RSET", cmd_rset, false}, {"NOOP", cmd_noop, false},
+	{"VRFY", cmd_vrfy, false}, {"QUIT", cmd_quit, false},
+	{"ETRN", cmd_etrn, false}, {"STARTTLS", cmd_none, false},
 };
 
 static const struct dummy_row *
