@@ -107,7 +107,7 @@ static const struct {
 	 "not started: vac (pipe)"},
 	{"x unix - - n - - nosuch", NULL, NULL, NULL, 0,
 	 "service x is not started: there is no program"},
-	{"smtpd pass - - n - - smtpd", "smtpd/pass", "smtpd -n smtpd -t pass -u -m 5",
+	{"smtpd pass - - n - - smtpd", "smtpd/pass", "smtpd -n smtpd -t pass -u -m 3",
 	 "stream private/smtpd", 1, NULL},
 };
 

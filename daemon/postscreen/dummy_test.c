@@ -36,12 +36,13 @@ test_passes(void **state UNUSED)
 {
 	struct dummy_talk t;
 
-	start(&t, ACTION_DROP);
-	/* A byte at a time: nothing is ever there too early. */
-	dummy_talk_run(&t,
-		       STR("EHLO c.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nQUIT\r\n"),
-		       1);
-	t.client.keeps_out = true;
+	start(&t, ACTION_IGNORE);
+	dummy_talk_run(
+		&t, STR("EHLO c.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nQUIT\r\n"),
+		1);
+	assert_int_equal(t.client.failed, 0);
+	assert_int_equal(t.client.passed, TESTS_DEEP);
+	assert_true(t.client.keeps_out);
 	assert_true(heard(&t, "220 host.example ESMTP\r\n"));
 	assert_true(heard(&t, "250-SIZE 1000\r\n"));
 	assert_false(heard(&t, "250-DSN"));
@@ -55,9 +56,9 @@ test_pipelining(void **state UNUSED)
 	struct dummy_talk t;
 
 	start(&t, ACTION_ENFORCE);
-	dummy_talk_run(&t,
-		       STR("EHLO c.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nQUIT\r\n"),
-		       0);
+	dummy_talk_run(
+		&t, STR("EHLO c.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nQUIT\r\n"),
+		0);
 	assert_int_equal(t.client.failed, 1u << TEST_PIPELINING);
 	assert_int_equal(t.client.passed, 1u << TEST_NON_SMTP | 1u << TEST_BARE_NEWLINE);
 	assert_true(heard(&t, "550 5.5.1 Protocol error\r\n"));
@@ -133,8 +134,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_passes),	       cmocka_unit_test(test_pipelining),
-		cmocka_unit_test(test_bare_newline),   cmocka_unit_test(test_other_protocols),
+		cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_pipelining),
+		cmocka_unit_test(test_bare_newline),
+		cmocka_unit_test(test_other_protocols),
 		cmocka_unit_test(test_limits),
 	};
 

@@ -36,7 +36,6 @@ dummy_screen(struct dummy_talk *t, int log_fd, struct err *err)
 	s->daemon = &t->daemon;
 	s->log = log_new("postscreen");
 	log_to_fd(s->log, log_fd, "host");
-	s->decimals = 2;
 	s->banner = STR("host.example ESMTP");
 	s->common.myhostname = STR("host.example");
 	s->common.line_length_limit = 512;

@@ -15,7 +15,7 @@
 #define PRI_CLIENT    "[" PRI_STR "]:" PRI_STR
 #define CLIENT_ARG(c) STR_ARG((c)->address), STR_ARG((c)->port)
 
-enum { TEXT_MAX = 100, ESCAPED_MAX = 8192 };
+enum { TEXT_MAX = 100, ESCAPED_MAX = 8192, DECIMALS = 2 };
 
 struct str
 escape_text(struct arena *mem, struct str text)
@@ -41,7 +41,7 @@ escape_text(struct arena *mem, struct str text)
 static struct str
 elapsed(const struct client *c)
 {
-	return delay_format(c->mem, sys_now_us() - c->since_us, c->screen->decimals);
+	return delay_format(c->mem, sys_now_us() - c->since_us, DECIMALS);
 }
 
 void

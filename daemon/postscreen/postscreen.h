@@ -69,7 +69,6 @@ struct screen {
 	struct maps *command_filter;
 	struct maps *discard_maps;
 	struct str banner;   /* smtpd_banner */
-	unsigned decimals;   /* delay_logging_resolution_limit */
 	const char *service; /* "private/smtpd" */
 	bool has_proxy;
 	bool ipv4, ipv6;

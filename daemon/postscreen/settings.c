@@ -284,21 +284,17 @@ settings_load(struct screen *s, struct err *err)
 	struct daemon *d = s->daemon;
 	const struct postscreen_config *c = &s->config;
 	const struct config *stress;
-	int64_t decimals;
 
 	s->log = d->log;
 	if (!common_config_load(d->mem, d->config, &s->common, err) ||
 	    !postscreen_config_load(d->mem, d->config, &s->config, err) ||
 	    !config_get(d->mem, d->config, STR("smtpd_banner"), &s->banner, err) ||
-	    !config_get_int(d->config, STR("delay_logging_resolution_limit"), &decimals,
-			    err) ||
 	    !daemon_load_config(d, true, &stress, err) ||
 	    !postscreen_config_load(d->mem, stress, &s->stress, err) ||
 	    !dnsbl_parse(d->mem, c->postscreen_dnsbl_sites, &s->dnsbl, err) ||
 	    !load_actions(s, err) || !load_access(s, err) || !load_lists(s, err) ||
 	    !load_proxy(s, err))
 		return false;
-	s->decimals = (unsigned)decimals;
 	s->service =
 		str_printf(d->mem, "private/" PRI_STR, STR_ARG(c->smtpd_service_name)).p;
 	load_cache(s);

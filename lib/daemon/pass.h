@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Services of type pass, the receiving end: a UNIX socket over which come connections that
- * another service has accepted, with what it knows of them. One connection each way; the
- * sending end is daemon_pass() (daemon.h).
+ * Services of type pass, the receiving end: a UNIX socket over which come connections
+ * that another service has accepted, with what it knows of them. The sending end is
+ * daemon_pass() (daemon.h).
  */
 
 #include <stdbool.h>

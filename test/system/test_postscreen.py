@@ -33,8 +33,9 @@ class Client:
 
 
 def mail(**parameters):
-    return Instance("screen", SERVICES, mynetworks="127.255.0.0/16", postscreen_greet_wait="1s",
-                    smtpd_peername_lookup="no", smtpd_relay_restrictions="permit", **parameters)
+    settings = {"mynetworks": "127.255.0.0/16", "postscreen_greet_wait": "1s",
+                "smtpd_peername_lookup": "no", "smtpd_relay_restrictions": "permit", **parameters}
+    return Instance("screen", SERVICES, **settings)
 
 
 class HandOver(unittest.TestCase):
