@@ -34,7 +34,7 @@ class Client:
 
 def mail(**parameters):
     settings = {"mynetworks": "127.255.0.0/16", "postscreen_greet_wait": "1s",
-                "smtpd_peername_lookup": "no", "smtpd_relay_restrictions": "permit", **parameters}
+                "smtpd_peername_lookup": "no", "relay_domains": "d.example", **parameters}
     return Instance("screen", SERVICES, **settings)
 
 
