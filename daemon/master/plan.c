@@ -148,14 +148,6 @@ is_runnable(struct maker *m, const struct master_service *e, enum service_kind k
 	const struct service_kind_row *row = service_find(e->command);
 	struct str text;
 
-	if (e->type == MASTER_PASS && kind != SERVICE_FOLDED && kind != SERVICE_LATER) {
-		warn(m->plan, str_printf(m->plan->mem,
-					 "%s: line %u: service " PRI_STR
-					 " is not started: type pass is not "
-					 "implemented yet",
-					 m->entries.file, e->line, STR_ARG(e->name)));
-		return false;
-	}
 	if (kind == SERVICE_FOLDED)
 		return false;
 	if (kind != SERVICE_LATER)

@@ -107,8 +107,8 @@ static const struct {
 	 "not started: vac (verify)"},
 	{"x unix - - n - - nosuch", NULL, NULL, NULL, 0,
 	 "service x is not started: there is no program"},
-	{"smtpd pass - - n - - smtpd", NULL, NULL, NULL, 0,
-	 "service smtpd is not started: type pass is not implemented yet"},
+	{"smtpd pass - - n - - smtpd", "smtpd/pass", "smtpd -n smtpd -t pass -u -m 3",
+	 "stream private/smtpd", 1, NULL},
 };
 
 static const char *

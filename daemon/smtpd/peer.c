@@ -87,6 +87,25 @@ look_at_socket(struct session *s)
 		p->family = ss.ss_family;
 }
 
+/* What a screener has read from a proxy's header counts more than the socket. True: there
+ * is no header to come. */
+static bool
+look_at_passed(struct session *s)
+{
+	const struct daemon_passed *passed = s->smtpd->daemon->passed;
+	struct peer *p = &s->peer;
+
+	s->smtpd->daemon->passed = NULL;
+	if (passed == NULL || !passed->is_screened)
+		return passed != NULL;
+	p->address = str_dup(s->mem, passed->client_address);
+	p->port = str_dup(s->mem, passed->client_port);
+	p->server_address = str_dup(s->mem, passed->server_address);
+	p->server_port = str_dup(s->mem, passed->server_port);
+	p->family = str_contains(p->address, ':') ? AF_INET6 : AF_INET;
+	return true;
+}
+
 /* ---- the name ---- */
 
 static enum access_name
@@ -228,6 +247,7 @@ bool
 peer_find(struct session *s)
 {
 	bool ok = true;
+	bool is_passed;
 	struct peer *p = &s->peer;
 
 	*p = (struct peer){.name = STR("unknown"),
@@ -240,13 +260,14 @@ peer_find(struct session *s)
 			   .reverse_status = ACCESS_NAME_PERM,
 			   .family = AF_UNSPEC};
 	look_at_socket(s);
+	is_passed = look_at_passed(s);
 	if (p->is_local) {
 		p->name = p->reverse_name = STR("localhost");
 		p->address = STR("127.0.0.1");
 		p->name_status = p->reverse_status = ACCESS_NAME_OK;
 		p->family = AF_INET;
 	} else {
-		ok = !s->smtpd->has_proxy || ask_proxy(s);
+		ok = is_passed || !s->smtpd->has_proxy || ask_proxy(s);
 		if (s->smtpd->config.smtpd_peername_lookup && p->family != AF_UNSPEC)
 			find_name(s);
 	}

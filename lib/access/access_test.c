@@ -26,7 +26,7 @@
 #include "fiber/loop.h"
 #include "rewrite/rules.h"
 
-#include "access/zone_internal.h"
+#include "access/zone.h"
 
 static const char base[] = "compatibility_level = 3.6\n"
 			   "myhostname = mx.example.org\n"

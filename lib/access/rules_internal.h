@@ -19,7 +19,7 @@
 #include "table/table.h"
 
 #include "access/access.h"
-#include "access/zone_internal.h"
+#include "access/zone.h"
 
 struct eval;
 struct item;

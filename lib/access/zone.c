@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "access/zone_internal.h"
+#include "access/zone.h"
 
 #include "base/macros.h"
 

@@ -25,6 +25,7 @@
 #include "daemon/asker.h"
 #include "daemon/logging.h"
 #include "daemon/options.h"
+#include "daemon/pass.h"
 #include "daemon/privilege.h"
 
 enum { CONTROL_FD = 3, FIRST_SOCKET = 4, STOP_GRACE_MS = 1500 };
@@ -159,6 +160,36 @@ run_session(struct stream *s, const struct listener_peer *peer UNUSED, void *arg
 	p->d.n_sessions--;
 }
 
+/* A connection that somebody else has accepted. Within the call of session() nothing
+ * happens in between, so one place for what came with it is enough. */
+static void
+run_passed(struct stream *s, const struct listener_peer *peer, void *arg)
+{
+	struct process *p = arg;
+	struct arena *mem = arena_new();
+	struct daemon_passed passed;
+	struct err err;
+	int fd;
+
+	if (pass_receive(s, mem, &passed, &fd, &err)) {
+		stream_close(&s);
+		p->d.passed = &passed;
+		run_session(stream_from_fd(p->d.loop, fd), peer, p);
+		p->d.passed = NULL;
+	} else {
+		if (!p->d.draining)
+			log_warning(p->d.log, "passed connection: %s", err.text);
+		stream_close(&s);
+	}
+	arena_free(&mem);
+}
+
+static bool
+is_pass(const struct process *p)
+{
+	return p->options.type != NULL && strcmp(p->options.type, "pass") == 0;
+}
+
 static void
 raw_ready(struct watch *w, unsigned ready UNUSED, void *arg)
 {
@@ -187,8 +218,9 @@ serve(struct process *p)
 		if (p->d.program->raw_listener != NULL)
 			serve_raw(p, i);
 		else if (p->d.program->session != NULL)
-			p->listeners[i] = listener_new(p->d.loop, FIRST_SOCKET + i, limit,
-						       run_session, p);
+			p->listeners[i] =
+				listener_new(p->d.loop, FIRST_SOCKET + i, limit,
+					     is_pass(p) ? run_passed : run_session, p);
 	}
 }
 

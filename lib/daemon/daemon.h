@@ -37,6 +37,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include "daemon/sandbox.h"
 
@@ -45,6 +46,13 @@ struct config;
 struct log;
 struct loop;
 struct stream;
+
+/* What came with a connection that another service has accepted (type pass); empty where
+ * the socket tells the truth. */
+struct daemon_passed {
+	struct str client_address, client_port, server_address, server_port;
+	bool is_screened; /* whoever passed it has read the header of a proxy */
+};
 
 struct daemon {
 	struct arena *mem; /* lives as long as the process */
@@ -62,9 +70,12 @@ struct daemon {
 	void *state; /* made by init() */
 	size_t max_sessions;
 	size_t n_sessions;
-	bool draining;    /* finishing: end of file on the control socket, or stopping */
-	bool stopping;    /* SIGTERM */
-	bool successor;   /* started at the wish of one that runs */
+	bool draining;  /* finishing: end of file on the control socket, or stopping */
+	bool stopping;  /* SIGTERM */
+	bool successor; /* started at the wish of one that runs */
+	/* Of the session that begins, type pass only, else NULL: until session() first
+	 * blocks. */
+	const struct daemon_passed *passed;
 	bool stand_alone; /* run with -S: one session, on the socket at descriptor 0 */
 };
 
@@ -116,6 +127,12 @@ bool daemon_load_config(struct daemon *d, bool under_stress, const struct config
  * and the name is relative to the working directory. */
 bool daemon_connect(struct daemon *d, const char *class_and_name, int timeout_ms,
 		    struct stream **stream_out, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* Give an accepted connection to a service of type pass ("private/smtpd"), from a fiber:
+ * true when it has it. fd stays open and the caller's. */
+bool daemon_pass(struct daemon *d, const char *class_and_name, int fd,
+		 const struct daemon_passed *passed, int timeout_ms, struct err *err)
 	__attribute__((warn_unused_result));
 
 /* Ask the master to start this process anew, with the rights of the start (files that
