@@ -81,6 +81,9 @@ class Side:
                 told = list(pool.map(lambda one: play(*one), at))
                 mta.log.wait(r"smtpd: disconnect from", 15, count=len(at))
                 mta.log.wait(r"to=<good.one-poll@", 10)
+                # Each address that was asked for has had its probe.
+                mta.log.wait(r"status=(un)?deliverable ", 15, count=len(at) - 1)
+                mta.log.wait(r"qmgr: [0-9A-F]+: removed", 15, count=len(at) - 1)
                 found = {(service, who): (self.result(mta, sink, text, source),
                                           self.log(mta, sink, source))
                          for (service, who, _), text, (_, _, source, _) in zip(sessions(), told, at)}

@@ -47,6 +47,7 @@ DENIED = {
     + ("tcp_connect", "udp_socket", "read_config"),
     "flush": ("tcp_connect", "udp_socket", "list_maildrop", "change_active"),
     "anvil": tuple(f for f in FILES if f != "read_config") + ("tcp_connect", "udp_socket"),
+    "verify": ("tcp_connect", "udp_socket", "list_maildrop", "change_incoming", "change_active"),
     "resolver": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
     "saslauth": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
     "proxymap": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
@@ -61,6 +62,7 @@ ALLOWED = {
     "resolver": ("udp_socket", "tcp_connect", "thread"),
     "saslauth": ("unix_socket", "thread"),
     "proxymap": ("unix_socket", "tcp_connect", "thread"),
+    "verify": ("read_config", "write_data"),
 }
 
 

@@ -45,6 +45,7 @@ class Verify(unittest.TestCase):
                     asked = [line for _, line in sink.commands if line.startswith("RCPT")]
                     self.assertEqual(len(asked), 2, again)
                 self.assertEqual(sink.messages, [])
+                mta.log.wait(r"qmgr: [0-9A-F]+: removed", count=2)
                 self.assertFalse(any(mta.queue_files().values()))
                 path = os.path.join(mta.data, "verify_cache.hikyaku")
                 self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
