@@ -60,7 +60,7 @@ EXTRA = (USER, f"{USER}+x", f"{USER}+x+y", USER.title() + "+U", "nobody-at-all",
 FORWARDS = {
     "self": f"\\{USER}", "plain": USER, "own": f"{USER}@local.example", "cmd": '"|exit 65"',
     "file": "{out}/forwarded", "null": "/dev/null", "hash": f"# nothing\n{USER}", "empty": "",
-    "only": "# only a comment\n", "unk": "nobody-here", "incl": ":include:{out}/one",
+    "only": "# only a comment\n", "incl": ":include:{out}/one",
     "vars": '"|echo $USER $EXTENSION $HOME $SHELL $LOGNAME; exit 65"', "id": '"|id -un; exit 65"',
     "ext": f"{USER}+self", "crlf": f"{USER}\r\n", "alias": "exit67", "md": "{out}/fmd/",
 }
