@@ -502,10 +502,13 @@ test_order(void **state)
 	assert_int_equal(told.files, 0); /* they live */
 	close(f.mail.fds[0]);
 	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
-	assert_false(accept_one(f.mem, &f.mail, 1, true)); /* a dead one is there */
+	assert_true(accept_one(f.mem, &f.mail, 1, true)); /* a dead one beside it */
+	assert_int_equal(files_left(), 2);
+	close(f.mail.fds[0]);
 	close(f.kept.fds[0]);
 	assert_true(journal_replay(&f.dirs, &told, &f.err));
-	assert_true(is_whole(f.mem, 0));
+	assert_true(is_whole(f.mem, 0) && is_whole(f.mem, 1));
+	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
 	assert_true(journal_init(&f.kept, f.dirs.root, "qmgr", 0, false, &f.err));
 	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
 	assert_true(accept_one(f.mem, &f.mail, 2, true));
@@ -539,6 +542,28 @@ test_keeper_dies(void **state)
 	stop(&f);
 }
 
+/* A cleanup that died alone leaves nothing for ever. */
+static void
+test_reclaim(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
+	assert_true(accept_one(f.mem, &f.mail, 0, true));
+	assert_true(journal_reclaim(f.dirs.root, &f.err));
+	assert_int_equal(files_left(), 1);
+	close(f.mail.fds[0]);
+	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
+	assert_true(accept_one(f.mem, &f.mail, 1, true));
+	assert_int_equal(files_left(), 2);
+	assert_true(journal_reclaim(f.dirs.root, &f.err));
+	assert_int_equal(files_left(), 1);
+	assert_true(journal_close(&f.mail, &f.err) && journal_close(&f.kept, &f.err));
+	stop(&f);
+}
+
 static void
 test_crc(void **state)
 {
@@ -555,7 +580,8 @@ main(void)
 		cmocka_unit_test(test_each_call),   cmocka_unit_test(test_each_sync),
 		cmocka_unit_test(test_power_cuts),  cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_mark),        cmocka_unit_test(test_order),
-		cmocka_unit_test(test_keeper_dies), cmocka_unit_test(test_crc),
+		cmocka_unit_test(test_keeper_dies), cmocka_unit_test(test_reclaim),
+		cmocka_unit_test(test_crc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,7 +139,8 @@ class Crash(unittest.TestCase):
             killed = mta.kill("" if what == "all" else what)
             if killed:
                 break
-            self.assertLess(time.monotonic(), end, f"no {what} to kill")
+            self.assertLess(time.monotonic(), end, f"no {what} to kill:\n"
+                            + "\n".join(mta.log.raw()[-30:]))
         kills.append((time.monotonic(), what))
         if what in ("master", "all"):
             end = time.monotonic() + 10
@@ -148,6 +149,12 @@ class Crash(unittest.TestCase):
                 time.sleep(0.1)
 
     def test_kills_during_a_flow(self):
+        self.kill_during_a_flow()
+
+    def test_kills_during_a_flow_with_a_journal(self):
+        self.kill_during_a_flow(queue_sync="journal", journal_size="2097152")
+
+    def kill_during_a_flow(self, **parameters):
         ledger = Ledger()
         rounds = MESSAGES // 1000
         plan = [what for _ in range(rounds) for what in
@@ -155,7 +162,7 @@ class Crash(unittest.TestCase):
         kills = []
         with Sink() as sink, DNSServer(port=0) as dns, Instance(
                 relayhost=f"[relay.example.com]:{sink.port}", services=PICKUP, **QUICK,
-                resolver_nameservers=dns.nameserver) as mta:
+                resolver_nameservers=dns.nameserver, **parameters) as mta:
             dns.host("relay.example.com", sink.host)
             greylisting(sink)
             flow = Flow(mta, ledger, MESSAGES)
