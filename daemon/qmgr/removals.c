@@ -95,7 +95,7 @@ removals_start(struct qmgr *q, struct err *err)
 {
 	struct journal_replayed told;
 
-	if (!journal_replay(&q->dirs, &told, err))
+	if (!journal_replay(&q->dirs, q->journal.boot, &told, err))
 		return false;
 	if (told.files > 0)
 		log_info(q->daemon->log,

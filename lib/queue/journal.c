@@ -376,9 +376,10 @@ bool
 journal_close(struct journal *j, struct err *err)
 {
 	/* Others may still hold messages of which our file says that they are gone. */
-	bool ok = j->n_fds == 0 || ((j->needs_keeper || journal_mark(j->root, err)) &&
-				    (sys_syncfs(j->root) == 0 ||
-				     err_errno(err, ERR_TEMP, "sync queue file system")));
+	bool ok = j->n_fds == 0 ||
+		  ((j->needs_keeper || journal_mark(j->root, j->boot, err)) &&
+		   (sys_syncfs(j->root) == 0 ||
+		    err_errno(err, ERR_TEMP, "sync queue file system")));
 	struct dirent *e;
 	DIR *d = NULL;
 
@@ -409,7 +410,7 @@ journal_close(struct journal *j, struct err *err)
 }
 
 bool
-journal_mark(int root, struct err *err)
+journal_mark(int root, const char *known_boot, struct err *err)
 {
 	char boot[JOURNAL_BOOT_BYTES] = {0};
 	int64_t mark = sys_mono_us();
@@ -426,7 +427,10 @@ journal_mark(int root, struct err *err)
 	fd = sys_openat(root, mark_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(err, ERR_TEMP, "open file %s", mark_path);
-	ok = read_boot(boot, err) && write_head(fd, 1, mark, boot, err) &&
+	if (known_boot != NULL)
+		memcpy(boot, known_boot, sizeof(boot));
+	ok = (known_boot != NULL || read_boot(boot, err)) &&
+	     write_head(fd, 1, mark, boot, err) &&
 	     (sys_fsync(fd) == 0 || err_errno(err, ERR_TEMP, "sync journal")) &&
 	     journal_sync_directory(root, err);
 	sys_close(fd);

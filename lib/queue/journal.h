@@ -98,8 +98,8 @@ bool journal_sync(struct journal *j, struct err *err) MUST_CHECK;
 bool journal_close(struct journal *j, struct err *err) MUST_CHECK;
 
 /* Somebody took files away or renamed them: sync, and leave a mark, if there are live
- * files whose records could bring them back. */
-bool journal_mark(int root, struct err *err) MUST_CHECK;
+ * files whose records could bring them back. boot: of a struct journal, NULL: is read. */
+bool journal_mark(int root, const char *boot, struct err *err) MUST_CHECK;
 
 /* Remove the files of those that died, when what they accepted is on disk. Only the
  * keeper may, with a `root` opened before its replay: a failed writeback since then is
@@ -114,6 +114,6 @@ struct journal_replayed {
 };
 
 /* Does nothing while a live qmgr.N exists. dirs: where messages are looked for and
- * written to. On failure the dead files stay. */
-bool journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
-		    struct err *err) MUST_CHECK;
+ * written to. boot: as above. On failure the dead files stay. */
+bool journal_replay(const struct queue_dirs *dirs, const char *boot,
+		    struct journal_replayed *out, struct err *err) MUST_CHECK;

@@ -36,6 +36,7 @@ struct entry {
 struct replay {
 	struct arena *mem;
 	const struct queue_dirs *dirs;
+	const char *boot;
 	struct journal_replayed *told;
 	struct dead dead[DEAD_MAX];
 	size_t n_dead;
@@ -273,7 +274,7 @@ run(struct replay *p, struct err *err)
 	if (!restore_all(p, err))
 		return false;
 	/* A live file may hold messages of which a dead one says that they are gone. */
-	if (!journal_mark(p->dirs->root, err))
+	if (!journal_mark(p->dirs->root, p->boot, err))
 		return false;
 	if (sys_syncfs(p->dirs->root) < 0)
 		return err_errno(err, ERR_TEMP, "sync queue file system");
@@ -281,8 +282,8 @@ run(struct replay *p, struct err *err)
 }
 
 bool
-journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
-	       struct err *err)
+journal_replay(const struct queue_dirs *dirs, const char *boot,
+	       struct journal_replayed *out, struct err *err)
 {
 	struct arena *mem = arena_new();
 	struct replay *p = ARENA_NEW(mem, struct replay);
@@ -290,7 +291,7 @@ journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
 	bool ok;
 
 	*out = (struct journal_replayed){0};
-	*p = (struct replay){.mem = mem, .dirs = dirs, .told = out};
+	*p = (struct replay){.mem = mem, .dirs = dirs, .boot = boot, .told = out};
 	p->entries = map_new_in(mem);
 	ok = journal_count(dirs->root, &c, err) && (c.keeper || run(p, err));
 	arena_free(&mem);
