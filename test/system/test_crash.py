@@ -362,8 +362,6 @@ class Faults(unittest.TestCase):
 
 
 class FullDisk(unittest.TestCase):
-    SIZE = 2 << 20
-
     def fill(self, mta, leave):
         """All but so many bytes of the queue's file system; the file that does it."""
         path = os.path.join(mta.queue, "filler")
@@ -382,13 +380,24 @@ class FullDisk(unittest.TestCase):
         return path
 
     def test_full_and_then_not(self):
+        self.fill_and_empty(2 << 20)
+
+    def test_with_a_journal(self):
+        self.fill_and_empty(12 << 20, queue_sync="journal", journal_size="2097152")
+
+    def test_no_room_for_a_journal(self):
+        """Then each file is synced for itself."""
+        self.fill_and_empty(2 << 20, queue_sync="journal", journal_size="2097152")
+
+    def fill_and_empty(self, size, **parameters):
         need_private()
         ledger = Ledger()
         sink = Sink()
         self.addCleanup(sink.stop)
         mta = Instance(relayhost=sink.hop, **{**QUICK, "minimal_backoff_time": "2s",
-                                              "queue_minfree": "0"}, services=PICKUP)
-        small_disk(mta.queue, self.SIZE)
+                                              "queue_minfree": "0"}, services=PICKUP,
+                       **parameters)
+        small_disk(mta.queue, size)
         self.addCleanup(leave_disk, mta.queue)
         with mta:
             sink.reply("RCPT", "450 4.2.0 later")

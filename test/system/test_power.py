@@ -54,7 +54,7 @@ class Load:
         self.ledger, self.chance = ledger, chance
         self.over = threading.Event()
         self.lock = threading.Lock()
-        self.accepted = 0
+        self.cutting = False
         self.threads = [threading.Thread(target=self.run) for _ in range(SENDERS)]
         for thread in self.threads:
             thread.start()
@@ -79,8 +79,16 @@ class Load:
         data = message.data.replace(b"\n", b"\r\n")
         client.sendmail(message.sender, message.recipients, data)
         with self.lock:
-            self.ledger.accept(message)
-            self.accepted += 1
+            if not self.cutting:
+                self.ledger.accept(message)
+
+    def cut(self, disk):
+        """An fsync() that is under way while the file system is shut down may return 0
+        (seen with ext4 of Linux 6.18, with nothing of ours): who is answered from now on
+        proves nothing."""
+        with self.lock:
+            self.cutting = True
+        disk.cut()
 
     def end(self):
         self.over.set()
@@ -104,7 +112,7 @@ class PowerCuts(unittest.TestCase):
             sink.reply("RCPT TO:<later", "450 4.2.0 later")
             load = Load(ledger, chance)
             time.sleep(chance.uniform(0.05, 1.5))
-            disk.cut()
+            load.cut(disk)
             crash(mta)
             load.end()
             disk.power_on()
@@ -148,10 +156,10 @@ class ByHand(unittest.TestCase):
         self.mta.start()
         self.wait_for_keeper()
 
-    def wait_for_keeper(self):
+    def wait_for_keeper(self, name="qmgr.0"):
         """Until qmgr has a journal, and so cleanup may have one."""
         end = time.monotonic() + 20
-        while not os.path.exists(f"{self.mta.queue}/journal/qmgr.0"):
+        while not os.path.exists(f"{self.mta.queue}/journal/{name}"):
             self.assertLess(time.monotonic(), end, self.mta.log.text())
             time.sleep(0.01)
         time.sleep(0.1)
@@ -257,6 +265,21 @@ class ByHand(unittest.TestCase):
         for ident, _ in (*first.values(), *second.values()):
             self.lose(ident, "gone")
         self.assertEqual(restart(self.mta), (3, 3))
+        self.end()
+
+    def test_qmgr_dies_alone(self):
+        """Its replay runs beside a live cleanup, and it is back at once."""
+        self.send("a")
+        self.mta.kill("qmgr")
+        self.mta.log.wait("process .*qmgr pid .* killed by signal 9")
+        self.wait_for_keeper("mark.0")
+        idents = self.send("b", "c")
+        self.mta.wait_deferred(3)
+        self.assertNotRegex(self.mta.log.text(), "qmgr pid .* exit status")
+        crash(self.mta)
+        for ident, _ in idents.values():
+            self.lose(ident, "gone")
+        self.assertEqual(restart(self.mta)[1], 2)
         self.end()
 
 
