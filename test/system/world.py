@@ -83,7 +83,7 @@ class PowerDisk:
     SHUTDOWN = 0x8004587D  # ext4 and XFS: _IOR('X', 125, __u32)
     NO_FLUSH = 2
 
-    def __init__(self, path, kind="ext4", size=256 << 20):
+    def __init__(self, path, kind="ext4", size=320 << 20):
         self.path, self.kind = path, kind
         self.image = f"{path}.image"
         self.device = ""
