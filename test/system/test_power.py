@@ -15,7 +15,7 @@ import time
 import unittest
 
 from .harness import Instance, Ledger, Sink
-from .world import PowerDisk, kill_descendants
+from .world import PowerDisk, children, kill_descendants
 
 LONG = bool(os.environ.get("HIKYAKU_LONG"))
 CUTS = int(os.environ.get("HIKYAKU_POWER_CUTS", "100"))
@@ -36,7 +36,12 @@ QUICK = {
 def crash(mta):
     """kill -9 of everything, also of what was started meanwhile."""
     mta.kill()
-    kill_descendants()
+    end = time.monotonic() + 20
+    while children(os.getpid()):
+        kill_descendants()
+        if time.monotonic() > end:
+            raise AssertionError("processes survive kill -9")
+        time.sleep(0.01)
 
 
 def restart(mta):
