@@ -187,6 +187,14 @@ class ByHand(unittest.TestCase):
                 found[name] = (entry["queue_id"], entry["queue_name"])
         return found
 
+    def queue_of(self, name):
+        end = time.monotonic() + 10
+        while not (found := self.queued([name])):
+            self.assertLess(time.monotonic(), end, f"no {name}: {self.mta.queue_files()}\n"
+                            + self.mta.log.text())
+            time.sleep(0.05)
+        return found[name][1]
+
     def lose(self, ident, how):
         for queue in ("incoming", "active", "deferred", "hold"):
             for path in glob.glob(f"{self.mta.queue}/{queue}/**/{ident}", recursive=True):
@@ -239,7 +247,7 @@ class ByHand(unittest.TestCase):
         self.postsuper("-d", later["y"][0])
         crash(self.mta)
         restart(self.mta)
-        self.assertEqual(self.queued(["b"])["b"][1], "hold")
+        self.assertEqual(self.queue_of("b"), "hold")
         self.assertFalse({"a", "y"} & set(self.queued()))
         self.postsuper("-H", "ALL")
         self.end(deleted={"a", "y"})
@@ -255,7 +263,7 @@ class ByHand(unittest.TestCase):
         self.postsuper("-r", idents["c"][0])
         self.postsuper("-s")
         restart(self.mta)
-        self.assertEqual(self.queued(["b"])["b"][1], "hold")
+        self.assertEqual(self.queue_of("b"), "hold")
         self.postsuper("-H", "ALL")
         self.end(deleted={"a"})
 
