@@ -9,6 +9,7 @@ import glob
 import os
 import random
 import re
+import signal
 import smtplib
 import threading
 import time
@@ -34,7 +35,9 @@ QUICK = {
 
 
 def crash(mta):
-    """kill -9 of everything, also of what was started meanwhile."""
+    """kill -9 of everything, also of what was started meanwhile. Stopped first: who sees
+    that master is gone ends in good order."""
+    mta.kill(sig=signal.SIGSTOP)
     mta.kill()
     end = time.monotonic() + 20
     while children(os.getpid()):
