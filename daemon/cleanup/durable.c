@@ -24,6 +24,7 @@ struct durable {
 	struct daemon *daemon;
 	int root;
 	enum queue_sync how;
+	bool names;              /* queue_sync_names */
 	struct offload *offload; /* fsync */
 	struct group *group;     /* the others */
 	struct journal journal;  /* the group's thread only */
@@ -34,6 +35,7 @@ struct durable {
 
 struct one_file {
 	int fd;
+	bool names;
 	bool ok;
 	struct err err;
 };
@@ -43,7 +45,7 @@ sync_file(void *arg)
 {
 	struct one_file *f = arg;
 
-	f->ok = queue_writer_commit(f->fd, QUEUE_MODE_READY, &f->err);
+	f->ok = queue_writer_commit(f->fd, QUEUE_MODE_READY, f->names, &f->err);
 }
 
 static bool
@@ -69,7 +71,7 @@ sync_journal(void *arg, struct str bytes, struct err *err)
 static bool
 commit_file(struct message *m, struct err *err)
 {
-	struct one_file f = {.fd = m->fd};
+	struct one_file f = {.fd = m->fd, .names = m->cleanup->durable->names};
 
 	offload_run(m->cleanup->durable->offload, sync_file, &f);
 	if (!f.ok)
@@ -157,6 +159,7 @@ durable_new(struct cleanup *c, struct durable **out, struct err *err)
 	d->daemon = c->daemon;
 	d->root = c->dirs.root;
 	if (!choose(c->common.queue_sync, &d->how, err) ||
+	    !queue_writer_names(d->root, c->common.queue_sync_names, &d->names, err) ||
 	    !journal_init(&d->journal, d->root, "cleanup", c->common.journal_size, true,
 			  err))
 		return false;

@@ -13,7 +13,7 @@
 
 #include "qmgr.h"
 
-enum { NOTE_MAX = 1024 };
+enum { NOTE_MAX = 1024, RECLAIM_MS = 10000 };
 
 struct sync {
 	int fd;
@@ -28,11 +28,36 @@ sync_file(void *arg)
 	s->ok = sys_fdatasync(s->fd) == 0;
 }
 
+struct reclaim {
+	int root;
+	bool ok;
+	struct err err;
+};
+
+static void
+reclaim_files(void *arg)
+{
+	struct reclaim *r = arg;
+
+	r->ok = journal_reclaim(r->root, &r->err);
+}
+
+static void
+reclaim(struct qmgr *q)
+{
+	struct reclaim r = {.root = q->dirs.root};
+
+	offload_run(q->offload, reclaim_files, &r);
+	if (!r.ok)
+		log_warning(q->daemon->log, "%s", r.err.text);
+}
+
 /* Sync again as long as there is something new. */
 static void
 sync_run(void *arg)
 {
 	struct qmgr *q = arg;
+	int64_t next_ms = 0;
 
 	while (!q->daemon->draining) {
 		struct sync s;
@@ -48,6 +73,10 @@ sync_run(void *arg)
 		if (!s.ok) {
 			log_warning(q->daemon->log, "sync journal: %m");
 			q->journal.usable = false;
+		}
+		if (loop_now_ms(q->daemon->loop) >= next_ms) {
+			reclaim(q);
+			next_ms = loop_now_ms(q->daemon->loop) + RECLAIM_MS;
 		}
 	}
 }
@@ -66,7 +95,7 @@ removals_start(struct qmgr *q, struct err *err)
 {
 	struct journal_replayed told;
 
-	if (!journal_replay(&q->dirs, &told, err))
+	if (!journal_replay(&q->dirs, q->journal.boot, &told, err))
 		return false;
 	if (told.files > 0)
 		log_info(q->daemon->log,

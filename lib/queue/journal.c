@@ -94,18 +94,19 @@ int
 journal_open_locked(int root, const char *path, int flags)
 {
 	int fd = sys_openat(root, path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct stat st;
 	int why;
 
 	if (fd < 0)
 		return -1;
 	/* Between the two the replay may have taken it for a dead one. */
-	if (sys_flock(fd, LOCK_EX | LOCK_NB) == 0 && sys_fstat(fd, &st) == 0) {
+	if (sys_fcntl(fd, F_OFD_SETLK, &lock) == 0 && sys_fstat(fd, &st) == 0) {
 		if (st.st_nlink > 0)
 			return fd;
 		errno = ENOENT;
 	}
-	why = errno;
+	why = errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
 	sys_close(fd);
 	errno = why;
 	return -1;
@@ -130,20 +131,27 @@ journal_is_mark(struct str name)
 	return str_eq(name, STR("mark.0"));
 }
 
-static void
-count_one(int root, const char *name, struct journal_census *c)
+/* Asks without taking the lock: two that count must not take each other for owners. */
+static bool
+count_one(int directory, const char *name, struct journal_census *c, struct err *err)
 {
-	struct arena *mem = arena_new();
-	int fd = journal_open_locked(root, str_printf(mem, "journal/%s", name).p, 0);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = sys_openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	bool ok;
 
-	if (fd >= 0) {
+	if (fd < 0)
+		return errno == ENOENT ||
+		       err_errno(err, ERR_TEMP, "open journal/%s", name);
+	ok = sys_fcntl(fd, F_OFD_GETLK, &lock) == 0 ||
+	     err_errno(err, ERR_TEMP, "ask for the lock of journal/%s", name);
+	sys_close(fd);
+	if (ok && lock.l_type == F_UNLCK) {
 		c->dead++;
-		sys_close(fd);
-	} else if (errno == EWOULDBLOCK) {
+	} else if (ok) {
 		c->live++;
 		c->keeper = c->keeper || str_starts(str_from(name), STR("qmgr."));
 	}
-	arena_free(&mem);
+	return ok;
 }
 
 bool
@@ -151,6 +159,7 @@ journal_count(int root, struct journal_census *out, struct err *err)
 {
 	int fd = sys_openat(root, "journal", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	struct dirent *e;
+	bool ok = true;
 	DIR *d;
 
 	*out = (struct journal_census){0};
@@ -163,12 +172,12 @@ journal_count(int root, struct journal_census *out, struct err *err)
 		sys_close(fd);
 		return err_errno(err, ERR_TEMP, "read directory journal");
 	}
-	while ((e = readdir(d)) != NULL) {
+	while (ok && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] != '.' && !journal_is_mark(str_from(e->d_name)))
-			count_one(root, e->d_name, out);
+			ok = count_one(dirfd(d), e->d_name, out, err);
 	}
 	closedir(d);
-	return true;
+	return ok;
 }
 
 static bool
@@ -276,11 +285,11 @@ may_begin(struct journal *j, struct err *err)
 		return err_set(err, ERR_PERM, "journal: too many files had errors");
 	if (!journal_count(j->root, &c, err))
 		return false;
-	if (c.dead > 0)
-		return err_set(err, ERR_PERM,
-			       "journal of an earlier run is not read yet");
 	if (j->needs_keeper && !c.keeper)
 		return err_set(err, ERR_PERM, "journal: qmgr does not keep one");
+	if (c.live + c.dead >= JOURNAL_ALL_MAX)
+		return err_set(err, ERR_PERM, "journal: %d files are there already",
+			       c.live + c.dead);
 	return true;
 }
 
@@ -367,9 +376,10 @@ bool
 journal_close(struct journal *j, struct err *err)
 {
 	/* Others may still hold messages of which our file says that they are gone. */
-	bool ok = j->n_fds == 0 || ((j->needs_keeper || journal_mark(j->root, err)) &&
-				    (sys_syncfs(j->root) == 0 ||
-				     err_errno(err, ERR_TEMP, "sync queue file system")));
+	bool ok = j->n_fds == 0 ||
+		  ((j->needs_keeper || journal_mark(j->root, j->boot, err)) &&
+		   (sys_syncfs(j->root) == 0 ||
+		    err_errno(err, ERR_TEMP, "sync queue file system")));
 	struct dirent *e;
 	DIR *d = NULL;
 
@@ -400,7 +410,7 @@ journal_close(struct journal *j, struct err *err)
 }
 
 bool
-journal_mark(int root, struct err *err)
+journal_mark(int root, const char *known_boot, struct err *err)
 {
 	char boot[JOURNAL_BOOT_BYTES] = {0};
 	int64_t mark = sys_mono_us();
@@ -417,7 +427,10 @@ journal_mark(int root, struct err *err)
 	fd = sys_openat(root, mark_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(err, ERR_TEMP, "open file %s", mark_path);
-	ok = read_boot(boot, err) && write_head(fd, 1, mark, boot, err) &&
+	if (known_boot != NULL)
+		memcpy(boot, known_boot, sizeof(boot));
+	ok = (known_boot != NULL || read_boot(boot, err)) &&
+	     write_head(fd, 1, mark, boot, err) &&
 	     (sys_fsync(fd) == 0 || err_errno(err, ERR_TEMP, "sync journal")) &&
 	     journal_sync_directory(root, err);
 	sys_close(fd);

@@ -6,7 +6,7 @@
  *
  * Files
  *	journal/NAME.N below queue_directory, written by one process, which holds an
- *	exclusive flock on it as long as it lives: "live"; without a lock: "dead". A
+ *	exclusive lock (OFD) on it as long as it lives: "live"; without: "dead". A
  *	block with the head (sequence number, boot, sync mark), then records, each with
  *	length, sequence number and CRC32C. The file is filled with zeros when it is
  *	made, so that syncing what is written later changes no metadata. When it is
@@ -31,6 +31,10 @@
  *	dead files go. After a kill -9 there is nothing to write, because `removed` is
  *	written first. After an orderly stop there are no files.
  *
+ * While qmgr lives, the file of a process that died is no reason for a replay: what its
+ * records are for is in the queue files, as far as it is needed. qmgr syncs the file
+ * system and removes it (journal_reclaim()).
+ *
  * A failed write or sync ends the use of a file: it is neither written nor synced again,
  * and stays for the next replay. A new one is begun.
  */
@@ -50,6 +54,7 @@ enum {
 	JOURNAL_MESSAGE_MAX = 65536, /* bytes of a queue file; larger ones are fsynced */
 	JOURNAL_BATCH_MAX = 1 << 20, /* bytes of one write */
 	JOURNAL_FILES_MAX = 8,       /* per process, those given up included */
+	JOURNAL_ALL_MAX = 32,        /* of all processes: nobody begins another one */
 	JOURNAL_SIZE_MIN = 2 << 20,
 	JOURNAL_BOOT_BYTES = 36
 };
@@ -82,8 +87,7 @@ void journal_add_removed(struct buf *batch, struct str id);
 /* Write a batch (not more than JOURNAL_BATCH_MAX bytes) and, with `sync`, wait until it
  * is on disk. Begins a file where there is none, and anew where it is full. Blocks.
  * False: nothing of the batch may be relied on. ERR_PERM: the journal cannot be used now
- * (dead files wait for the replay, nobody keeps the removals, too many files given up).
- */
+ * (nobody keeps the removals, too many files). The keeper writes after a replay only. */
 bool journal_write(struct journal *j, struct str batch, bool sync,
 		   struct err *err) MUST_CHECK;
 /* Sync what was written without; false: the file was given up. Blocks. */
@@ -94,8 +98,13 @@ bool journal_sync(struct journal *j, struct err *err) MUST_CHECK;
 bool journal_close(struct journal *j, struct err *err) MUST_CHECK;
 
 /* Somebody took files away or renamed them: sync, and leave a mark, if there are live
- * files whose records could bring them back. */
-bool journal_mark(int root, struct err *err) MUST_CHECK;
+ * files whose records could bring them back. boot: of a struct journal, NULL: is read. */
+bool journal_mark(int root, const char *boot, struct err *err) MUST_CHECK;
+
+/* Remove the files of those that died, when what they accepted is on disk. Only the
+ * keeper may, with a `root` opened before its replay: a failed writeback since then is
+ * reported to it. Blocks. */
+bool journal_reclaim(int root, struct err *err) MUST_CHECK;
 
 struct journal_replayed {
 	int files;    /* dead ones that were read */
@@ -105,6 +114,6 @@ struct journal_replayed {
 };
 
 /* Does nothing while a live qmgr.N exists. dirs: where messages are looked for and
- * written to. On failure the dead files stay. */
-bool journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
-		    struct err *err) MUST_CHECK;
+ * written to. boot: as above. On failure the dead files stay. */
+bool journal_replay(const struct queue_dirs *dirs, const char *boot,
+		    struct journal_replayed *out, struct err *err) MUST_CHECK;

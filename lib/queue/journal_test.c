@@ -191,7 +191,7 @@ replay(void)
 		bool ok;
 
 		unsetenv("HIKYAKU_FAULT");
-		ok = journal_replay(&dirs, &told, &err);
+		ok = journal_replay(&dirs, NULL, &told, &err);
 		if (!ok)
 			fprintf(stderr, "%s\n", err.text);
 		_exit(ok ? 0 : 1);
@@ -385,13 +385,13 @@ play(unsigned seed)
 			lose_at_random(mem, n, &seed);
 	close(mail.fds[0]);
 	close(kept.fds[0]);
-	assert_true(journal_replay(&dirs, &told, &err));
+	assert_true(journal_replay(&dirs, NULL, &told, &err));
 	assert_int_equal(told.damaged, 0);
 	for (unsigned n = 0; n < n_mail; n++) {
 		assert_int_equal(exists(mem, n), !removed[n]);
 		assert_true(removed[n] || is_whole(mem, n));
 	}
-	assert_true(journal_replay(&dirs, &told, &err));
+	assert_true(journal_replay(&dirs, NULL, &told, &err));
 	assert_int_equal(told.files, 0);
 	close(dirs.root);
 	remove_queue(dir);
@@ -454,7 +454,7 @@ test_damage(void **state)
 	lose_files(f.mem);
 	close(f.mail.fds[0]);
 	close(f.kept.fds[0]);
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
 	assert_int_equal(told.damaged, 1);
 	assert_int_equal(told.restored, 2);
 	assert_true(is_whole(f.mem, 0) && !exists(f.mem, 1) && is_whole(f.mem, 2));
@@ -470,17 +470,17 @@ test_mark(void **state)
 
 	(void)state;
 	start(&f);
-	assert_true(journal_mark(f.dirs.root, &f.err)); /* nobody is there */
+	assert_true(journal_mark(f.dirs.root, NULL, &f.err)); /* nobody is there */
 	assert_int_not_equal(access("journal/mark.0", F_OK), 0);
 	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
 	assert_true(accept_one(f.mem, &f.mail, 0, true));
 	unlink(path_of(f.mem, 0));
-	assert_true(journal_mark(f.dirs.root, &f.err));
+	assert_true(journal_mark(f.dirs.root, NULL, &f.err));
 	assert_true(accept_one(f.mem, &f.mail, 1, true));
 	unlink(path_of(f.mem, 1));
 	close(f.mail.fds[0]);
 	close(f.kept.fds[0]);
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
 	assert_true(!exists(f.mem, 0) && is_whole(f.mem, 1));
 	stop(&f);
 }
@@ -498,14 +498,17 @@ test_order(void **state)
 	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
 	assert_true(accept_one(f.mem, &f.mail, 0, true));
 	lose_files(f.mem);
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
 	assert_int_equal(told.files, 0); /* they live */
 	close(f.mail.fds[0]);
 	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
-	assert_false(accept_one(f.mem, &f.mail, 1, true)); /* a dead one is there */
+	assert_true(accept_one(f.mem, &f.mail, 1, true)); /* a dead one beside it */
+	assert_int_equal(files_left(), 2);
+	close(f.mail.fds[0]);
 	close(f.kept.fds[0]);
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
-	assert_true(is_whole(f.mem, 0));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
+	assert_true(is_whole(f.mem, 0) && is_whole(f.mem, 1));
+	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
 	assert_true(journal_init(&f.kept, f.dirs.root, "qmgr", 0, false, &f.err));
 	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
 	assert_true(accept_one(f.mem, &f.mail, 2, true));
@@ -531,11 +534,33 @@ test_keeper_dies(void **state)
 	assert_true(journal_write(&f.kept, buf_str(note), false, &f.err));
 	unlink(path_of(f.mem, 0));
 	close(f.kept.fds[0]);
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
 	assert_int_equal(told.files, 1);
 	close(f.mail.fds[0]); /* and now the rest */
-	assert_true(journal_replay(&f.dirs, &told, &f.err));
+	assert_true(journal_replay(&f.dirs, NULL, &told, &f.err));
 	assert_false(exists(f.mem, 0));
+	stop(&f);
+}
+
+/* A cleanup that died alone leaves nothing for ever. */
+static void
+test_reclaim(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	assert_true(journal_write(&f.kept, STR_EMPTY, true, &f.err));
+	assert_true(accept_one(f.mem, &f.mail, 0, true));
+	assert_true(journal_reclaim(f.dirs.root, &f.err));
+	assert_int_equal(files_left(), 1);
+	close(f.mail.fds[0]);
+	assert_true(journal_init(&f.mail, f.dirs.root, "cleanup", 0, true, &f.err));
+	assert_true(accept_one(f.mem, &f.mail, 1, true));
+	assert_int_equal(files_left(), 2);
+	assert_true(journal_reclaim(f.dirs.root, &f.err));
+	assert_int_equal(files_left(), 1);
+	assert_true(journal_close(&f.mail, &f.err) && journal_close(&f.kept, &f.err));
 	stop(&f);
 }
 
@@ -555,7 +580,8 @@ main(void)
 		cmocka_unit_test(test_each_call),   cmocka_unit_test(test_each_sync),
 		cmocka_unit_test(test_power_cuts),  cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_mark),        cmocka_unit_test(test_order),
-		cmocka_unit_test(test_keeper_dies), cmocka_unit_test(test_crc),
+		cmocka_unit_test(test_keeper_dies), cmocka_unit_test(test_reclaim),
+		cmocka_unit_test(test_crc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,7 +224,7 @@ test_directories(void **state)
 		assert_int_equal(queue_check(f.mem, &f.dirs, QUEUE_INCOMING, ids[i], &st,
 					     &warning),
 				 QUEUE_FILE_INCOMPLETE);
-		assert_true(queue_writer_commit(fd, QUEUE_MODE_READY, &err));
+		assert_true(queue_writer_commit(fd, QUEUE_MODE_READY, false, &err));
 		close(fd);
 		assert_int_equal(queue_check(f.mem, &f.dirs, QUEUE_INCOMING, ids[i], &st,
 					     &warning),
@@ -286,7 +286,7 @@ write_sample(struct fixture *f, struct str *id_out)
 	queue_writer_attribute(&w, "encoding", STR("8bit"));
 	queue_writer_record(&w, 'R', STR("bcc@example.org"));
 	assert_true(queue_writer_end(&w));
-	assert_true(queue_writer_commit(fd, QUEUE_MODE_READY, &err));
+	assert_true(queue_writer_commit(fd, QUEUE_MODE_READY, false, &err));
 	return fd;
 }
 
@@ -520,10 +520,26 @@ test_log_file(void **state)
 	stop(&f);
 }
 
+static void
+test_names(void **state)
+{
+	struct err err;
+	bool names = false;
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(queue_writer_names(proc, STR("auto"), &names, &err) && names);
+	assert_true(queue_writer_names(proc, STR("no"), &names, &err) && !names);
+	assert_true(queue_writer_names(proc, STR("yes"), &names, &err) && names);
+	assert_false(queue_writer_names(proc, STR("maybe"), &names, &err));
+	close(proc);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_id_for_inode),
 		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_record_codec),

@@ -14,7 +14,7 @@
 #include "queue/id.h"
 #include "queue/journal_internal.h"
 
-enum { DEAD_MAX = 64, FILE_BYTES_MAX = 1 << 30 };
+enum { DEAD_MAX = 2 * JOURNAL_ALL_MAX, FILE_BYTES_MAX = 1 << 30 };
 
 struct dead {
 	struct str path;
@@ -36,6 +36,7 @@ struct entry {
 struct replay {
 	struct arena *mem;
 	const struct queue_dirs *dirs;
+	const char *boot;
 	struct journal_replayed *told;
 	struct dead dead[DEAD_MAX];
 	size_t n_dead;
@@ -273,7 +274,7 @@ run(struct replay *p, struct err *err)
 	if (!restore_all(p, err))
 		return false;
 	/* A live file may hold messages of which a dead one says that they are gone. */
-	if (!journal_mark(p->dirs->root, err))
+	if (!journal_mark(p->dirs->root, p->boot, err))
 		return false;
 	if (sys_syncfs(p->dirs->root) < 0)
 		return err_errno(err, ERR_TEMP, "sync queue file system");
@@ -281,8 +282,8 @@ run(struct replay *p, struct err *err)
 }
 
 bool
-journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
-	       struct err *err)
+journal_replay(const struct queue_dirs *dirs, const char *boot,
+	       struct journal_replayed *out, struct err *err)
 {
 	struct arena *mem = arena_new();
 	struct replay *p = ARENA_NEW(mem, struct replay);
@@ -290,9 +291,61 @@ journal_replay(const struct queue_dirs *dirs, struct journal_replayed *out,
 	bool ok;
 
 	*out = (struct journal_replayed){0};
-	*p = (struct replay){.mem = mem, .dirs = dirs, .told = out};
+	*p = (struct replay){.mem = mem, .dirs = dirs, .boot = boot, .told = out};
 	p->entries = map_new_in(mem);
 	ok = journal_count(dirs->root, &c, err) && (c.keeper || run(p, err));
+	arena_free(&mem);
+	return ok;
+}
+
+/* ---- while the system runs ---- */
+
+/* How many dead files could be locked; they are in fds. */
+static size_t
+lock_dead(DIR *d, int root, struct arena *mem, struct str *paths, int *fds)
+{
+	struct dirent *e;
+	size_t n = 0;
+
+	while (n < DEAD_MAX && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.' || journal_is_mark(str_from(e->d_name)))
+			continue;
+		paths[n] = str_printf(mem, "journal/%s", e->d_name);
+		fds[n] = journal_open_locked(root, paths[n].p, 0);
+		n += fds[n] >= 0;
+	}
+	return n;
+}
+
+bool
+journal_reclaim(int root, struct err *err)
+{
+	struct arena *mem;
+	struct str paths[DEAD_MAX];
+	struct journal_census c;
+	int fds[DEAD_MAX];
+	bool ok = true;
+	size_t n;
+	DIR *d;
+	int fd;
+
+	if (!journal_count(root, &c, err) || c.dead == 0)
+		return c.dead == 0;
+	fd = sys_openat(root, "journal", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (d == NULL)
+		return err_errno(err, ERR_TEMP, "read directory journal");
+	mem = arena_new();
+	n = lock_dead(d, root, mem, paths, fds);
+	/* After their writers' death: all that their records are for is in the files. */
+	if (n > 0 && sys_syncfs(root) < 0)
+		ok = err_errno(err, ERR_TEMP, "sync queue file system");
+	for (size_t i = 0; i < n; i++) {
+		if (ok && sys_unlinkat(root, paths[i].p, 0) < 0)
+			ok = err_errno(err, ERR_TEMP, "remove %s", paths[i].p);
+		sys_close(fds[i]);
+	}
+	closedir(d);
 	arena_free(&mem);
 	return ok;
 }

@@ -2,6 +2,7 @@
 #include "queue/writer.h"
 
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 
 #include "base/arena.h"
@@ -163,11 +164,33 @@ queue_writer_end(struct queue_writer *w)
 }
 
 bool
-queue_writer_commit(int fd, mode_t mode, struct err *err)
+queue_writer_commit(int fd, mode_t mode, bool names, struct err *err)
 {
 	if (sys_fchmod(fd, mode) < 0)
 		return err_errno(err, ERR_TEMP, "chmod queue file");
 	if (sys_fsync(fd) < 0)
 		return err_errno(err, ERR_TEMP, "sync queue file");
+	if (names && sys_syncfs(fd) < 0)
+		return err_errno(err, ERR_TEMP, "sync queue file system");
+	return true;
+}
+
+bool
+queue_writer_names(int fd, struct str word, bool *out, struct err *err)
+{
+	struct statfs fs;
+
+	*out = str_eq(word, STR("yes"));
+	if (*out || str_eq(word, STR("no")))
+		return true;
+	if (!str_eq(word, STR("auto")))
+		return err_set(err, ERR_CONFIG,
+			       "queue_sync_names: \"" PRI_STR
+			       "\" is none of yes, no, auto",
+			       STR_ARG(word));
+	if (sys_fstatfs(fd, &fs) < 0)
+		return err_errno(err, ERR_TEMP, "type of the queue's file system");
+	*out = fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC &&
+	       fs.f_type != TMPFS_MAGIC;
 	return true;
 }

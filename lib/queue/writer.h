@@ -62,4 +62,9 @@ int64_t queue_writer_offset(const struct queue_writer *w);
 
 /* Give the file its final mode and wait until it is on disk. May block: run it where that
  * does no harm. */
-bool queue_writer_commit(int fd, mode_t mode, struct err *err) MUST_CHECK;
+bool queue_writer_commit(int fd, mode_t mode, bool names, struct err *err) MUST_CHECK;
+
+/* For `names` above (queue_sync_names): where fsync() of a new file leaves its name to
+ * chance, its file system is synced, too. auto: all but ext4, XFS and tmpfs. fd: anything
+ * on that file system. */
+bool queue_writer_names(int fd, struct str word, bool *out, struct err *err) MUST_CHECK;

@@ -71,6 +71,9 @@ class Ledger:
         """The mail system said that it has this message."""
         self._accepted.add(entry.mark)
 
+    def accepted(self):
+        return [self._written[mark] for mark in sorted(self._accepted)]
+
     def _of(self, text):
         m = MARK.search(text)
         return self._written.get(m[1].decode()) if m else None

@@ -139,7 +139,8 @@ class Crash(unittest.TestCase):
             killed = mta.kill("" if what == "all" else what)
             if killed:
                 break
-            self.assertLess(time.monotonic(), end, f"no {what} to kill")
+            self.assertLess(time.monotonic(), end, f"no {what} to kill:\n"
+                            + "\n".join(mta.log.raw()[-30:]))
         kills.append((time.monotonic(), what))
         if what in ("master", "all"):
             end = time.monotonic() + 10
@@ -148,6 +149,12 @@ class Crash(unittest.TestCase):
                 time.sleep(0.1)
 
     def test_kills_during_a_flow(self):
+        self.kill_during_a_flow()
+
+    def test_kills_during_a_flow_with_a_journal(self):
+        self.kill_during_a_flow(queue_sync="journal", journal_size="2097152")
+
+    def kill_during_a_flow(self, **parameters):
         ledger = Ledger()
         rounds = MESSAGES // 1000
         plan = [what for _ in range(rounds) for what in
@@ -155,7 +162,7 @@ class Crash(unittest.TestCase):
         kills = []
         with Sink() as sink, DNSServer(port=0) as dns, Instance(
                 relayhost=f"[relay.example.com]:{sink.port}", services=PICKUP, **QUICK,
-                resolver_nameservers=dns.nameserver) as mta:
+                resolver_nameservers=dns.nameserver, **parameters) as mta:
             dns.host("relay.example.com", sink.host)
             greylisting(sink)
             flow = Flow(mta, ledger, MESSAGES)
@@ -355,8 +362,6 @@ class Faults(unittest.TestCase):
 
 
 class FullDisk(unittest.TestCase):
-    SIZE = 2 << 20
-
     def fill(self, mta, leave):
         """All but so many bytes of the queue's file system; the file that does it."""
         path = os.path.join(mta.queue, "filler")
@@ -375,13 +380,24 @@ class FullDisk(unittest.TestCase):
         return path
 
     def test_full_and_then_not(self):
+        self.fill_and_empty(2 << 20)
+
+    def test_with_a_journal(self):
+        self.fill_and_empty(12 << 20, queue_sync="journal", journal_size="2097152")
+
+    def test_no_room_for_a_journal(self):
+        """Then each file is synced for itself."""
+        self.fill_and_empty(2 << 20, queue_sync="journal", journal_size="2097152")
+
+    def fill_and_empty(self, size, **parameters):
         need_private()
         ledger = Ledger()
         sink = Sink()
         self.addCleanup(sink.stop)
         mta = Instance(relayhost=sink.hop, **{**QUICK, "minimal_backoff_time": "2s",
-                                              "queue_minfree": "0"}, services=PICKUP)
-        small_disk(mta.queue, self.SIZE)
+                                              "queue_minfree": "0"}, services=PICKUP,
+                       **parameters)
+        small_disk(mta.queue, size)
         self.addCleanup(leave_disk, mta.queue)
         with mta:
             sink.reply("RCPT", "450 4.2.0 later")

@@ -31,6 +31,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 CLONE_NEWNS = 0x00020000
@@ -74,6 +75,60 @@ def mount_over(path, directory):
 def leave_disk(path):
     """Undo small_disk() or mount_over(), whatever is still open there."""
     libc.umount2(path.encode(), MNT_DETACH)
+
+
+class PowerDisk:
+    """A file system of its own on a loop device at a path, whose power can be cut: what
+    was not synced is gone. Skips the test where the machine does not allow it."""
+    SHUTDOWN = 0x8004587D  # ext4 and XFS: _IOR('X', 125, __u32)
+    NO_FLUSH = 2
+
+    def __init__(self, path, kind="ext4", size=320 << 20):
+        self.path, self.kind = path, kind
+        self.image = f"{path}.image"
+        self.device = ""
+        need_private()
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("loop devices need root")
+        if shutil.which(f"mkfs.{kind}") is None:
+            raise unittest.SkipTest(f"no mkfs.{kind}")
+        with open(self.image, "wb") as f:
+            f.truncate(size)
+        subprocess.run([f"mkfs.{kind}", "-q", self.image], check=True)
+        made = subprocess.run(["losetup", "-f", "--show", self.image], check=False,
+                              capture_output=True, text=True)
+        if made.returncode != 0:
+            raise unittest.SkipTest(f"no loop device: {made.stderr.strip()}")
+        self.device = made.stdout.strip()
+        state = os.stat(path)
+        self.mount()
+        os.chown(path, state.st_uid, state.st_gid)
+        os.chmod(path, state.st_mode & 0o7777)
+
+    def mount(self):
+        _mount(self.device, self.path, self.kind)
+
+    def cut(self):
+        """From now on nothing gets to the disk, and each sync fails."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, self.SHUTDOWN, struct.pack("I", self.NO_FLUSH))
+        finally:
+            os.close(fd)
+
+    def power_on(self):
+        """When nobody has anything open there any more."""
+        end = time.monotonic() + 10
+        while libc.umount2(self.path.encode(), 0) != 0:
+            if time.monotonic() > end:
+                raise OSError(ctypes.get_errno(), f"umount {self.path}")
+            time.sleep(0.02)
+        self.mount()
+
+    def remove(self):
+        libc.umount2(self.path.encode(), MNT_DETACH)
+        subprocess.run(["losetup", "-d", self.device], check=False)
+        os.unlink(self.image)
 
 
 def _write(path, text):

@@ -43,6 +43,7 @@ struct postdrop {
 	int fd;
 	struct str id;
 	int64_t max_bytes;  /* message_size_limit; 0: none */
+	bool names;         /* queue_sync_names */
 	int64_t file_bytes; /* written, or to be */
 	struct buf *in, *out;
 	struct drop drop;
@@ -236,7 +237,8 @@ finish(struct postdrop *p)
 	flush(p);
 	if (p->status == 0 && (p->drop.senders == 0 || p->drop.recipients == 0))
 		p->status = STATUS_BAD;
-	if (p->status == 0 && !queue_writer_commit(p->fd, QUEUE_MODE_MAILDROP, &err)) {
+	if (p->status == 0 &&
+	    !queue_writer_commit(p->fd, QUEUE_MODE_MAILDROP, p->names, &err)) {
 		p->status = STATUS_WRITE;
 		log_warning(p->command.log, "uid=%u: %s", p->uid, err.text);
 	}
@@ -292,6 +294,9 @@ prepare(struct postdrop *p, const char *config_dir, enum log_level level)
 			     command_get_bool(c, "enable_long_queue_ids"), &err))
 		log_fatal(c->log, 1, "chdir " PRI_STR ": %s", STR_ARG(queue),
 			  root < 0 ? strerror(errno) : err.text);
+	if (!queue_writer_names(root, command_get(c, "queue_sync_names"), &p->names,
+				&err))
+		log_fatal(c->log, 1, "%s", err.text);
 	p->max_bytes = command_get_int(c, "message_size_limit");
 	p->drop.max_length = (size_t)command_get_int(c, "line_length_limit");
 }

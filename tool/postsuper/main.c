@@ -248,7 +248,7 @@ replay_journal(struct postsuper *p)
 	struct journal_replayed told;
 	struct err err;
 
-	if (!journal_replay(&p->dirs, &told, &err))
+	if (!journal_replay(&p->dirs, NULL, &told, &err))
 		log_fatal(p->command.log, 1, "%s", err.text);
 	if (told.files > 0)
 		log_info(p->command.log,
@@ -264,7 +264,7 @@ mark_journal(struct postsuper *p)
 {
 	struct err err;
 
-	if (!journal_mark(p->dirs.root, &err))
+	if (!journal_mark(p->dirs.root, NULL, &err))
 		log_warning(p->command.log, "%s", err.text);
 }
 
