@@ -108,7 +108,7 @@ static const struct {
 	{"x unix - - n - - nosuch", NULL, NULL, NULL, 0,
 	 "service x is not started: there is no program"},
 	{"smtpd pass - - n - - smtpd", "smtpd/pass", "smtpd -n smtpd -t pass -u -m 3",
-	 "stream private/smtpd", 1, NULL},
+	 "stream private/smtpd", 4, NULL},
 };
 
 static const char *

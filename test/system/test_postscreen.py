@@ -52,7 +52,7 @@ class HandOver(unittest.TestCase):
             c.close()
             m.wait_empty()
             m.log.wait(r"PASS NEW \[127\.0\.0\.2\]:\d+")
-            m.log.wait(r"smtpd\[\d+\]: connect from unknown\[127\.0\.0\.2\]")
+            m.log.wait(r"connect from unknown\[127\.0\.0\.2\]")
 
     def test_no_byte_is_lost(self):
         """A client that talks too early, where that is ignored."""
@@ -85,9 +85,13 @@ class HandOver(unittest.TestCase):
             self.assertTrue(c.say("EHLO c.example").startswith("250"))
             c.close()
             m.log.wait(r"CONNECT from \[192\.0\.2\.7\]:1234 to \[192\.0\.2\.8\]:25")
-            m.log.wait(r"smtpd\[\d+\]: connect from unknown\[192\.0\.2\.7\]")
+            m.log.wait(r"connect from unknown\[192\.0\.2\.7\]")
             c = Client(early=b"HELO x\r\n")
-            self.assertEqual(c.stream.read(), b"")
+            try:
+                self.assertEqual(c.stream.read(), b"")
+            except ConnectionResetError:
+                pass  # what it said was not read
+            m.log.wait(r"warning: haproxy read: ")
             c.close()
 
     def test_connections_of_one_client(self):
