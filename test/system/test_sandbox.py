@@ -25,8 +25,10 @@ NEVER = ("execute", "fork", "trace_parent", "read_parent", "signal_parent", "raw
 FILES = tuple(f"{verb}_{queue}" for queue in QUEUES for verb in ("list", "change")
               if queue != "public") + ("read_config", "write_data", "read_passwd")
 # And what these must not be able to do in particular.
+ARGUMENTS = {"pipe": ("user=nobody", "argv=/bin/true")}
 DENIED = {
     "smtp": FILES + ("udp_socket", "thread", "map_code"),
+    "lmtp": FILES + ("udp_socket", "thread", "map_code"),
     "smtpd": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "error": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "discard": FILES + ("tcp_connect", "udp_socket", "thread", "map_code"),
@@ -105,7 +107,7 @@ class Place:
                             if k.startswith(("ASAN_", "UBSAN_", "LSAN_"))})
         result = subprocess.run(
             [os.path.join(self.world.build, "libexec", daemon), "-n", daemon, "-t", "unix",
-             "-u", "-V"], env=environment, stdin=subprocess.DEVNULL,
+             "-u", "-V", "-o", "virtual_mailbox_base=/tmp", *ARGUMENTS.get(daemon, ())], env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, timeout=120, check=False, **options)
         try:
             with open(report, encoding="ascii") as f:
