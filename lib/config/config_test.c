@@ -332,7 +332,7 @@ uses(void **state)
 		{"canonical_maps", CONFIG_USE_ACTED, NULL},
 		{"biff", CONFIG_USE_ACTED, NULL},
 		{"smtp_use_tls", CONFIG_USE_ACTED, NULL},
-		{"frozen_delivered_to", CONFIG_USE_NOT_ACTED, "not supported yet"},
+		{"send_cyrus_sasl_authzid", CONFIG_USE_NOT_ACTED, "not supported yet"},
 		{"qmqpd_client_port_logging", CONFIG_USE_NOT_ACTED, "not supported yet"},
 		{"use_srv_lookup", CONFIG_USE_NEWER, "newer Postfix"},
 		{"fallback_relay", CONFIG_USE_OLD, "use smtp_fallback_relay instead"},
@@ -340,12 +340,12 @@ uses(void **state)
 		{"zzyzx", CONFIG_USE_UNKNOWN, "line 8: unused parameter: zzyzx"},
 	};
 	struct world *w = *state;
-	struct config *cfg =
-		load(w, "relayhost = ${mua_x?a}\nmua_x = 1\nqmqpd_timeout = x\n"
-			"use_srv_lookup=a\nfallback_relay=b\nrelayhots=c\n"
-			"relay_destination_rate_delay=1\nzzyzx=1\n"
-			"canonical_maps =\nbiff = NO\nsmtp_use_tls = no\n"
-			"frozen_delivered_to = no\nqmqpd_client_port_logging = yes\n");
+	struct config *cfg = load(
+		w, "relayhost = ${mua_x?a}\nmua_x = 1\nqmqpd_timeout = x\n"
+		   "use_srv_lookup=a\nfallback_relay=b\nrelayhots=c\n"
+		   "relay_destination_rate_delay=1\nzzyzx=1\n"
+		   "canonical_maps =\nbiff = NO\nsmtp_use_tls = no\n"
+		   "send_cyrus_sasl_authzid = yes\nqmqpd_client_port_logging = yes\n");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct str name = str_from(rows[i].name), text;
