@@ -372,36 +372,48 @@ journal_write(struct journal *j, struct str batch, bool sync, struct err *err)
 
 /* ---- the end ---- */
 
-bool
-journal_close(struct journal *j, struct err *err)
+static bool
+is_mine(const struct journal *j, ino_t inode)
 {
-	/* Others may still hold messages of which our file says that they are gone. */
-	bool ok = j->n_fds == 0 ||
-		  ((j->needs_keeper || journal_mark(j->root, j->boot, err)) &&
-		   (sys_syncfs(j->root) == 0 ||
-		    err_errno(err, ERR_TEMP, "sync queue file system")));
-	struct dirent *e;
-	DIR *d = NULL;
+	struct stat st;
 
-	/* By inode: the names of what was given up are not remembered. */
-	if (ok && j->n_fds > 0) {
-		int fd = sys_openat(j->root, "journal",
-				    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-
-		d = fd < 0 ? NULL : fdopendir(fd);
+	for (unsigned i = 0; i < j->n_fds; i++) {
+		if (sys_fstat(j->fds[i], &st) == 0 && st.st_ino == inode)
+			return true;
 	}
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		struct stat st;
+	return false;
+}
 
-		for (unsigned i = 0; i < j->n_fds; i++) {
-			if (sys_fstat(j->fds[i], &st) == 0 && st.st_ino == e->d_ino)
-				IGNORE(sys_unlinkat(dirfd(d), e->d_name, 0) < 0);
-		}
+/* By inode: the names of what was given up are not remembered. */
+static bool
+remove_files(struct journal *j, struct err *err)
+{
+	int fd = sys_openat(j->root, "journal", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (is_mine(j, e->d_ino))
+			IGNORE(sys_unlinkat(dirfd(d), e->d_name, 0) < 0);
 	}
 	if (d != NULL)
 		closedir(d);
-	if (ok && j->n_fds > 0)
-		ok = journal_sync_directory(j->root, err);
+	return journal_sync_directory(j->root, err);
+}
+
+bool
+journal_close(struct journal *j, struct err *err)
+{
+	bool ok = true;
+
+	if (j->n_fds == 0)
+		return true;
+	/* Others may still hold messages of which our file says that they are gone. */
+	if (!j->needs_keeper)
+		ok = journal_mark(j->root, j->boot, err);
+	if (ok && sys_syncfs(j->root) < 0)
+		ok = err_errno(err, ERR_TEMP, "sync queue file system");
+	ok = ok && remove_files(j, err);
 	for (unsigned i = 0; i < j->n_fds; i++)
 		sys_close(j->fds[i]);
 	j->n_fds = 0;
