@@ -83,8 +83,7 @@ const struct milter_event milter_end_event = {
 
 /* ---- failures ---- */
 
-static void
-warn_list(struct milter *m, const char *format, va_list ap)
+static void PRINTF_LIKE(2, 0) warn_list(struct milter *m, const char *format, va_list ap)
 {
 	const struct milter_world *w = m->all->world;
 	struct arena *mem = arena_new();

@@ -8,9 +8,9 @@
 
 enum { LINE_MAX_BYTES = 2000 };
 
-static void
-tell(void (*fn)(void *arg, enum log_level level, struct str text), void *arg,
-     enum log_level level, const char *format, va_list ap)
+static void PRINTF_LIKE(4, 0)
+	tell(void (*fn)(void *arg, enum log_level level, struct str text), void *arg,
+	     enum log_level level, const char *format, va_list ap)
 {
 	struct buf text;
 
