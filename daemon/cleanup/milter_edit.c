@@ -130,6 +130,30 @@ begin_line(struct milter_edit *e, struct str text, bool whole, struct str *field
 	}
 }
 
+static enum milter_read
+read_failed(struct milter_edit *e, const struct err *err)
+{
+	IGNORE(fail(e, err->text));
+	return MILTER_READ_FAILED;
+}
+
+/* A line, or a piece of one, into the field that is being read. */
+static void
+take_line(struct milter_edit *e, enum queue_content_result got, struct str text,
+	  bool *is_piece, struct str *field)
+{
+	if (got == QUEUE_CONTENT_END) {
+		e->header_over = e->content_over = true;
+		if (field->len == 0)
+			IGNORE(header_splitter_end(&e->splitter, field));
+	} else if (*is_piece) {
+		header_splitter_more(&e->splitter, text);
+	} else {
+		begin_line(e, text, got == QUEUE_CONTENT_LINE, field);
+	}
+	*is_piece = got == QUEUE_CONTENT_PART;
+}
+
 /* The next field. A line in pieces is read to its end, as later pieces belong to the
  * field that it began. */
 static enum milter_read
@@ -137,28 +161,16 @@ next_field(struct milter_edit *e, struct str *field_out)
 {
 	struct str field = STR_EMPTY;
 	bool is_piece = false;
-	struct str text;
+	struct str text = STR_EMPTY;
 	struct err err;
 
 	while (!e->header_over && (field.len == 0 || is_piece)) {
 		enum queue_content_result got =
 			queue_content_next(&e->content, &text, &err);
 
-		if (got == QUEUE_CONTENT_FAILED) {
-			IGNORE(fail(e, err.text));
-			return MILTER_READ_FAILED;
-		}
-		if (got == QUEUE_CONTENT_END) {
-			e->header_over = e->content_over = true;
-			IGNORE(field.len > 0 ||
-			       header_splitter_end(&e->splitter, &field));
-			break;
-		}
-		if (is_piece)
-			header_splitter_more(&e->splitter, text);
-		else
-			begin_line(e, text, got == QUEUE_CONTENT_LINE, &field);
-		is_piece = got == QUEUE_CONTENT_PART;
+		if (got == QUEUE_CONTENT_FAILED)
+			return read_failed(e, &err);
+		take_line(e, got, text, &is_piece, &field);
 	}
 	*field_out = field;
 	return field.len > 0 ? MILTER_READ_GOT : MILTER_READ_END;

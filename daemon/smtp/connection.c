@@ -124,8 +124,7 @@ arrange_security(struct smtp *s, struct connection_order *o, struct connection *
 	struct smtp_tls_plan *plan = ARENA_NEW(c->mem, struct smtp_tls_plan);
 	struct login *login = ARENA_NEW(c->mem, struct login);
 
-	if (!tls_plan(s, c->mem, o->dns, o->policy, o->nexthop, o->hosts, o->host,
-		      c->relay, plan, dsn))
+	if (!tls_plan(s, c->mem, o, c->relay, plan, dsn))
 		return false;
 	if (o->plain)
 		plan->options.level = TLS_LEVEL_NONE;

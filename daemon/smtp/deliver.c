@@ -521,6 +521,7 @@ try_looked_up(struct attempt *a, struct connection_order *o, bool last)
 	}
 	o->hosts = &answer;
 	try_hosts(a, o, last || a->final);
+	o->hosts = NULL;
 }
 
 static void

@@ -381,19 +381,18 @@ plan_session(struct planning *p, struct str relay)
 }
 
 bool
-tls_plan(struct smtp *s, struct arena *mem, const struct dns_asker *dns,
-	 const struct tls_policy *policy, const struct nexthop *n,
-	 const struct lookup_answer *hosts, const struct lookup_host *host,
+tls_plan(struct smtp *s, struct arena *mem, const struct connection_order *order,
 	 struct str relay, struct smtp_tls_plan *out, struct dsn *dsn)
 {
+	const struct tls_policy *policy = order->policy;
 	struct smtp_tls *t = s->tls;
 	struct planning p = {.s = s,
 			     .mem = mem,
-			     .dns = dns,
+			     .dns = order->dns,
 			     .policy = policy,
-			     .n = n,
-			     .hosts = hosts,
-			     .host = host,
+			     .n = order->nexthop,
+			     .hosts = order->hosts,
+			     .host = order->host,
 			     .o = &out->options,
 			     .dsn = dsn};
 

@@ -21,9 +21,7 @@
 #include "tls/policy.h"
 
 struct arena;
-struct dns_asker;
-struct lookup_answer;
-struct lookup_host;
+struct connection_order;
 struct nexthop;
 struct smtp;
 struct smtp_tls;
@@ -50,12 +48,10 @@ bool tls_policy_find(struct smtp *s, struct arena *mem, struct str destination,
 		     const struct nexthop *n, struct tls_policy *out,
 		     struct dsn *dsn) MUST_CHECK;
 
-/* For one host of the destination; log: "host[addr]:port". Asks the DNS for TLSA records
- * where the level wants them. False: *dsn says why this host gets nothing. The plan is
- * good as long as mem and relay. */
-bool tls_plan(struct smtp *s, struct arena *mem, const struct dns_asker *dns,
-	      const struct tls_policy *policy, const struct nexthop *n,
-	      const struct lookup_answer *hosts, const struct lookup_host *host,
+/* For the host that the order names; relay: "host[addr]:port", for the log. Asks the DNS
+ * for TLSA records where the level wants them. False: *dsn says why this host gets
+ * nothing. The plan is good as long as mem and relay. */
+bool tls_plan(struct smtp *s, struct arena *mem, const struct connection_order *order,
 	      struct str relay, struct smtp_tls_plan *out, struct dsn *dsn) MUST_CHECK;
 
 /* Does anything have to be asked to start? (The sandbox: smtp_tls_CApath is read when a

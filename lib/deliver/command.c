@@ -242,27 +242,22 @@ give(void *arg, struct str piece)
 
 		if (n >= 0)
 			piece = str_skip(piece, (size_t)n);
-		else if (errno == EPIPE)
-			return false; /* it need not read all: its exit status counts */
-		else if (errno != EAGAIN && errno != EINTR)
-			return false;
-		else
+		else if (errno == EAGAIN || errno == EINTR)
 			IGNORE(!wait_for(c, true));
+		else
+			return false; /* EPIPE: it need not read all, its exit status
+					 counts */
 	}
 	return !c->timed_out;
 }
 
+/* It may have closed its output and go on. */
 static int
-end_of(struct command *c)
+wait_for_exit(struct command *c)
 {
 	int status = 0;
 	pid_t got;
 
-	close(c->input);
-	c->closed = false;
-	while (!c->timed_out && !c->closed)
-		IGNORE(!wait_for(c, false));
-	/* It may have closed its output and go on. */
 	while ((got = sys_waitpid(c->pid, &status, WNOHANG)) == 0 && !c->timed_out) {
 		c->timed_out = sys_mono_us() > c->deadline_us;
 		IGNORE(poll(NULL, 0, 5) < 0);
@@ -271,6 +266,19 @@ end_of(struct command *c)
 		IGNORE(sys_kill(-c->pid, SIGKILL) != 0);
 		IGNORE(sys_waitpid(c->pid, &status, 0) < 0);
 	}
+	return status;
+}
+
+static int
+end_of(struct command *c)
+{
+	int status;
+
+	close(c->input);
+	c->closed = false;
+	while (!c->timed_out && !c->closed)
+		IGNORE(!wait_for(c, false));
+	status = wait_for_exit(c);
 	close(c->output);
 	return status;
 }

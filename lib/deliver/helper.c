@@ -114,7 +114,7 @@ work(struct job *j, const struct order *o, int line, const char *chroot_path)
 
 	/* Read to its end in any case: what is left unread would cost us our answer. */
 	if (!io_read_all(j->mem, line, DELIVER_SPEC_MAX, "job", &wire, &err))
-		job_dsn(j, "4.3.0", "bad job");
+		job_dsn(j, "4.3.0", "bad job: %s", err.text);
 	else if (!find_account(j, &o->owner))
 		deliver_result_add_end(j->result, DELIVER_UNKNOWN_USER);
 	else if (!may_be_root(j))

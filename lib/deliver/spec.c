@@ -54,15 +54,25 @@ enum spec_tag {
 #undef SPEC_NUM
 };
 
+static void
+add_text_if_any(struct buf *out, unsigned char tag, struct str text)
+{
+	if (text.len > 0)
+		add(out, tag, text);
+}
+
+static void
+add_number_if_any(struct buf *out, unsigned char tag, int64_t number)
+{
+	if (number != 0)
+		add_number(out, tag, number);
+}
+
 void
 deliver_spec_encode(const struct deliver_spec *spec, struct buf *out)
 {
-#define SPEC_STR(field)                                                                  \
-	if (spec->field.len > 0)                                                         \
-		add(out, SPEC_##field, spec->field);
-#define SPEC_NUM(field)                                                                  \
-	if (spec->field != 0)                                                            \
-		add_number(out, SPEC_##field, spec->field);
+#define SPEC_STR(field) add_text_if_any(out, SPEC_##field, spec->field);
+#define SPEC_NUM(field) add_number_if_any(out, SPEC_##field, spec->field);
 #include "deliver/spec.def"
 #undef SPEC_STR
 #undef SPEC_NUM
