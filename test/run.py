@@ -184,7 +184,7 @@ def main():
     parser.add_argument("--only", metavar="REGEX", help="tests whose name matches")
     parser.add_argument("--long", action="store_true", help="also the tests of hours")
     parser.add_argument("--real", action="store_true",
-                        help="also those with other people's milters and databases")
+                        help="also those with other people's servers and clients")
     parser.add_argument("--unit", metavar="DIR", help=argparse.SUPPRESS)
     parser.add_argument("--work", metavar="MODULE", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import unittest
 
+from real.serving import serve
 from system import world
 from system.tableserver import free_port
 
@@ -69,26 +69,7 @@ class Case(unittest.TestCase):
         return path
 
     def serve(self, command, ready, user=None):
-        log = open(os.path.join(self.dir, "log"), "wb")
-        self.addCleanup(log.close)
-        server = subprocess.Popen(command, env=self.env, user=user, cwd=self.dir,
-                                  stdout=log, stderr=log)
-
-        def stop():
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-        self.addCleanup(stop)
-        end = time.monotonic() + 60
-        while not ready():
-            if time.monotonic() > end or server.poll() is not None:
-                with open(os.path.join(self.dir, "log"), "rb") as f:
-                    self.fail(f.read().decode("utf-8", "replace")[-3000:])
-            time.sleep(0.1)
-        return server
+        return serve(self, self.dir, command, ready, env=self.env, user=user)
 
     def listens(self, port):
         with socket.socket() as s:
