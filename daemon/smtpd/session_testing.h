@@ -34,6 +34,7 @@
 
 #include "session.h"
 #include "smtpd.h"
+#include "tls.h"
 
 enum { TALK_OUT_MAX = 1 << 20, TALK_MESSAGES_MAX = 64, TALK_MESSAGE_MAX = 1 << 20 };
 
@@ -409,6 +410,7 @@ talk_server_free(struct talk_server **server)
 
 	*server = NULL;
 	close(s->smtpd->queue_fd);
+	tls_context_free(&s->smtpd->tls->context);
 	log_free(&s->daemon.log);
 	loop_free(&s->daemon.loop);
 	arena_free(&mem);
