@@ -194,7 +194,10 @@ connect_host(const struct mysql *s, struct arena *mem, struct host *host, struct
 	else if (str_starts(where, STR("inet:")))
 		where = str_skip(where, strlen("inet:"));
 	if (!host->is_unix && str_split(where, ':', &name, &port)) {
-		number = (unsigned)atoi(str_c(mem, port));
+		uint64_t parsed = 0;
+
+		IGNORE(str_to_u64(port, UINT16_MAX, &parsed));
+		number = (unsigned)parsed;
 		where = name;
 	}
 	if (s->f.mysql_real_connect(

@@ -55,6 +55,16 @@ release(void *p)
 }
 
 static bool
+names_port(struct str item)
+{
+	if (str_starts(item, STR("unix:")))
+		return true;
+	if (str_starts(item, STR("inet:")))
+		item = str_skip(item, strlen("inet:"));
+	return item.len > 0 && item.p[item.len - 1] != ']' && str_contains(item, ':');
+}
+
+static bool
 take_hosts(struct table *t, struct redis *s, struct str list, struct err *err)
 {
 	struct str item;
@@ -64,11 +74,7 @@ take_hosts(struct table *t, struct redis *s, struct str list, struct err *err)
 			return err_set(err, ERR_CONFIG, "%s: more than %d hosts", t->name,
 				       HOSTS_MAX);
 		/* Without a port it is Redis's own. */
-		if (!str_starts(item, STR("unix:")) && item.p[item.len - 1] != ']' &&
-		    str_contains(str_skip(item, str_starts(item, STR("inet:")) ? 5 : 0),
-				 ':') == false)
-			item = str_printf(t->mem, PRI_STR ":6379", STR_ARG(item));
-		else if (item.p[item.len - 1] == ']')
+		if (!names_port(item))
 			item = str_printf(t->mem, PRI_STR ":6379", STR_ARG(item));
 		if (!wire_place_parse(t->mem, item, true, &s->hosts[s->n_hosts], err))
 			return err_prefix(err, "%s: hosts: " PRI_STR, t->name,
