@@ -38,7 +38,7 @@ connection_free(struct connection *c)
 {
 	stream_discard_output(c->stream);
 	stream_close(&c->stream);
-	free(c);
+	mem_free(c);
 }
 
 static struct connection *
