@@ -2,7 +2,6 @@
 #include "daemon/asker.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/list.h"
