@@ -392,13 +392,15 @@ class _Session:
         if message is None:
             self.sink.note_data(-1)
             return False
-        # The client may go on to the next message as soon as it hears of the end.
+        def before_the_reply():
+            # The client may go on to the next message as soon as it hears of the end.
+            self.sink.note_data(-1)
+            # Who answers 2xx has the message, even if the reply is lost on its way.
+            if self.code[:1] == "2":
+                self.sink.keep(message)
+
         ok = self.say("EOD", f"250 2.0.0 Ok: queued as S{self.number:04X}"
-                             f"{len(self.sink.messages):04X}",
-                      lambda: self.sink.note_data(-1))
-        # Who answers 2xx has the message, even if the reply is lost on its way.
-        if ok and self.code[0] == "2":
-            self.sink.keep(message)
+                             f"{len(self.sink.messages):04X}", before_the_reply)
         self.reset()
         return ok
 
