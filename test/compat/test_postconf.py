@@ -23,6 +23,7 @@ OURS = {
     "workers",
     "journal_size",
     "queue_sync",
+    "queue_sync_names",
     "resolver_cache_size",
     "resolver_nameservers",
     "resolver_timeout",
