@@ -83,7 +83,7 @@ class TheCheckItself(unittest.TestCase):
         self.finds("pickup.8: parameter bounce_size_limit is not in it")
 
     def test_what_is_there_by_now(self):
-        self.change("daemon/cleanup/cleanup.8", r"Va header_checks\n", "Va always_bcc\n")
+        self.change("daemon/cleanup/cleanup.8", r"Va milter_header_checks", "Va always_bcc")
         self.finds("cleanup.8: always_bcc is acted on")
 
     def test_reference_to_nothing(self):

@@ -389,7 +389,7 @@ class Rows(Checked):
         return path
 
     def test_table_type(self):
-        mta = self.instance(virtual_alias_maps="ldap:/x, inline:{a=b}")
+        mta = self.instance(virtual_alias_maps="nis:/x, inline:{a=b}")
         finding, = self.only(mta, "table_type")
         self.assert_at(mta, finding, "virtual_alias_maps")
         self.assertIn("not supported yet", finding["text"])

@@ -18,7 +18,7 @@ SERVICES = """\
 local   unix - - n - - discard
 slow    unix - - n - - smtp -o smtp_fallback_relay=[127.0.0.5]
 nothing unix - - n - - discard
-later   unix - n n - - virtual
+later   unix - n n - - spawn
 """
 
 
