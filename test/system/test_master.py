@@ -475,10 +475,10 @@ class Life(unittest.TestCase):
             self.assertTrue(two.ask("pid"))
 
     def test_missing_programs_are_named(self):
-        with self.mta(SERVICES + "other unix - n n - - postscreen\n"
+        with self.mta(SERVICES + "other unix - n n - - qmqpd\n"
                       "rewrite unix - - n - - trivial-rewrite\n"
                       "odd unix - - n - - nosuchprogram\n") as mta:
-            mta.log.wait(r"not started: other \(postscreen\)|not started: .*postscreen")
+            mta.log.wait(r"not started: other \(qmqpd\)|not started: .*qmqpd")
             self.assertFalse(os.path.exists(os.path.join(mta.queue, "private/other")))
             mta.log.wait(r"service odd is not started: there is no program .*/nosuchprogram")
             self.assertNotIn("rewrite", mta.log.text())

@@ -49,6 +49,8 @@ DENIED = {
     + ("tcp_connect", "udp_socket", "read_config"),
     "flush": ("tcp_connect", "udp_socket", "list_maildrop", "change_active"),
     "anvil": tuple(f for f in FILES if f != "read_config") + ("tcp_connect", "udp_socket"),
+    "postscreen": tuple(f for f in FILES if f not in ("write_data", "read_config"))
+    + ("tcp_connect", "udp_socket", "thread", "map_code"),
     "verify": ("tcp_connect", "udp_socket", "list_maildrop", "change_incoming", "change_active"),
     "resolver": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
     "saslauth": tuple(f for f in FILES if f not in ("read_passwd", "read_config")),
@@ -64,6 +66,7 @@ ALLOWED = {
     "resolver": ("udp_socket", "tcp_connect", "thread"),
     "saslauth": ("unix_socket", "thread"),
     "proxymap": ("unix_socket", "tcp_connect", "thread"),
+    "postscreen": ("write_data", "unix_socket"),
     "verify": ("read_config", "write_data"),
 }
 
