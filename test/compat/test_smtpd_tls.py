@@ -126,10 +126,9 @@ VARIANTS = {
         ("stranger", [*START, STRANGER, EHLO, *MESSAGE, QUIT]),
     ]),
     "require": (f"{ENCRYPT} {ASK} -o smtpd_tls_req_ccert=yes", [
-        # Who says more while the server hangs up may not hear its last words.
-        ("nobody", [*START, Tls(), (b"", 1)]),
+        ("nobody", [*START, Tls(), EHLO, QUIT]),
         ("trusted", [*START, TRUSTED, EHLO, *MESSAGE, QUIT]),
-        ("stranger", [*START, STRANGER, (b"", 1)]),
+        ("stranger", [*START, STRANGER, EHLO, QUIT]),
     ]),
     "relay": (f"{MAY} {ASK} -o mynetworks= -o smtpd_relay_restrictions=permit_tls_clientcerts,reject "
               "-o smtpd_recipient_restrictions= "
