@@ -28,16 +28,30 @@ write_log(void *arg, enum log_level level, struct str text)
 	log_write(s->smtpd->daemon->log, level, PRI_STR, STR_ARG(text));
 }
 
-/* smtpd_tls_req_ccert: nothing more without a certificate that is trusted. */
+/* smtpd_tls_req_ccert: nothing more without a certificate that is trusted. After STARTTLS
+ * it is the client that speaks next, and it hears why once it has: a connection closed on
+ * words unread takes the reply with it. */
 static void
 check_certificate(struct session *s)
 {
+	const struct smtpd *d = s->smtpd;
 	const char *why = s->tls->has_certificate ? "Client certificate not trusted"
 						  : "No client certificate presented";
+	enum stream_status status = STREAM_OK;
+	size_t limit = (size_t)d->common.line_length_limit;
+	struct str line = STR_EMPTY;
 
-	if (!s->smtpd->tls->config.smtpd_tls_req_ccert || s->tls->is_trusted)
+	if (!d->tls->config.smtpd_tls_req_ccert || s->tls->is_trusted)
 		return;
-	log_tls_abort(s->smtpd->daemon->log, s->peer.text, why);
+	log_tls_abort(d->daemon->log, s->peer.text, why);
+	if (!d->tls->config.smtpd_tls_wrappermode)
+		status = stream_read_line(s->client, limit, &line);
+	if (status == STREAM_TOO_LONG) {
+		log_long_line(d->daemon->log, s->peer.text, limit, line);
+	} else if (status != STREAM_OK) {
+		session_broken(s, status);
+		return;
+	}
 	session_reply(s, str_printf(s->now, "421 4.7.1 " PRI_STR " Error: %s",
 				    STR_ARG(s->smtpd->common.myhostname), why));
 }

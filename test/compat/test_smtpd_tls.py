@@ -129,6 +129,8 @@ VARIANTS = {
         ("nobody", [*START, Tls(), EHLO, QUIT]),
         ("trusted", [*START, TRUSTED, EHLO, *MESSAGE, QUIT]),
         ("stranger", [*START, STRANGER, EHLO, QUIT]),
+        ("nobody sends", [*START, Tls(), *MESSAGE, QUIT]),
+        ("nobody is long", [*START, Tls(), (b"NOOP " + b"x" * 5000 + b"\r\n", 1), EHLO]),
     ]),
     "relay": (f"{MAY} {ASK} -o mynetworks= -o smtpd_relay_restrictions=permit_tls_clientcerts,reject "
               "-o smtpd_recipient_restrictions= "
