@@ -49,7 +49,7 @@ text_of(struct arena *mem, unsigned n)
 	char *p = arena_alloc(mem, len);
 
 	for (size_t i = 0; i < len; i++)
-		p[i] = (char)(n * 31 + i * 7);
+		p[i] = (char)((size_t)n * 31 + i * 7);
 	return str_from_mem(p, len);
 }
 

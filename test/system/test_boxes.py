@@ -135,8 +135,8 @@ class Boxes(unittest.TestCase):
                                  ("sent", f"mail.example.net[{path}]", "250 2.0.0 kept"), kind)
                 server.stop()
                 os.unlink(path)
-                mta.sendmail(MESSAGE, "b@x.example", sender="")
                 mta.log.mark()
+                mta.sendmail(MESSAGE, "b@x.example", sender="")
                 outcome = outcomes(mta, ["b@x.example"])["b@x.example"]
                 self.assertEqual((outcome.status, outcome.dsn), ("deferred", "4.4.1"), kind)
 
