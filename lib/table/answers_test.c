@@ -203,7 +203,8 @@ count_close(void *arg, void *connection UNUSED)
 static void
 test_hosts(void **state UNUSED)
 {
-	struct hosts h = {.close = count_close};
+	static const struct host_calls calls = {.close = count_close};
+	struct hosts h = {.calls = &calls};
 	int closed = 0;
 	struct host *first, *second;
 	struct err err;

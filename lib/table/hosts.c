@@ -29,7 +29,7 @@ static void
 close_one(struct hosts *h, struct host *host)
 {
 	if (host->connection != NULL)
-		h->close(h->arg, host->connection);
+		h->calls->close(h->arg, host->connection);
 	host->connection = NULL;
 }
 
@@ -93,6 +93,34 @@ hosts_used(struct host *host)
 {
 	host->failed_at = 0;
 	host->used_at = sys_mono_ms();
+}
+
+enum lookup
+hosts_lookup(struct hosts *h, struct arena *mem, struct str key, struct str *value_out,
+	     struct err *err)
+{
+	err_set(err, ERR_TEMP, "all servers have failed lately");
+	for (size_t i = 0; i < 2 * h->count; i++) {
+		struct host *host = hosts_next(h);
+		enum lookup result = LOOKUP_FAILED;
+		bool kept, lost = true;
+
+		if (host == NULL)
+			break;
+		kept = host->connection != NULL;
+		if (kept || h->calls->connect(h->arg, mem, host, err))
+			result = h->calls->ask(h->arg, mem, host, key, value_out, &lost,
+					       err);
+		if (!lost) {
+			hosts_used(host);
+			return result;
+		}
+		hosts_failed(h, host);
+		/* It may have closed a connection that was left idle. */
+		if (kept)
+			host->failed_at = 0;
+	}
+	return LOOKUP_FAILED;
 }
 
 void

@@ -15,7 +15,7 @@
 #include "base/macros.h"
 #include "base/str.h"
 
-struct arena;
+#include "table/table.h"
 
 enum {
 	HOSTS_MAX = 64,
@@ -32,10 +32,21 @@ struct host {
 	int64_t used_at;
 };
 
+/* What the type does with a server. */
+struct host_calls {
+	/* Sets host->connection. */
+	bool (*connect)(void *arg, struct arena *mem, struct host *host, struct err *err);
+	/* *lost_out: no answer, by the server's or the connection's fault. */
+	enum lookup (*ask)(void *arg, struct arena *mem, struct host *host,
+			   struct str key, struct str *value_out, bool *lost_out,
+			   struct err *err);
+	void (*close)(void *arg, void *connection);
+};
+
 struct hosts {
 	struct host at[HOSTS_MAX];
 	size_t count;
-	void (*close)(void *arg, void *connection);
+	const struct host_calls *calls;
 	void *arg;
 };
 
@@ -43,9 +54,14 @@ struct hosts {
 bool hosts_take(struct hosts *h, struct str list, const char *table,
 		struct err *err) MUST_CHECK;
 
-/* NULL: all have failed lately. */
-struct host *hosts_next(struct hosts *h);
+/* The first answer of a server: each is asked once, one whose old connection had ended
+ * once more. LOOKUP_FAILED: what the last one said, or that none is left to ask. */
+enum lookup hosts_lookup(struct hosts *h, struct arena *mem, struct str key,
+			 struct str *value_out, struct err *err) MUST_CHECK;
 
+/* The steps of it. hosts_next(): NULL, all have failed lately. */
+struct host *hosts_next(struct hosts *h);
 void hosts_failed(struct hosts *h, struct host *host);
 void hosts_used(struct host *host);
+
 void hosts_close(struct hosts *h);

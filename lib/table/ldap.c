@@ -112,12 +112,6 @@ release(void *p)
 	disconnect(p);
 }
 
-static const char *
-text_of(struct arena *mem, const struct setting *row)
-{
-	return row->value.len > 0 ? str_c(mem, row->value) : NULL;
-}
-
 /* ---- settings ---- */
 
 /* URLs as they are, hosts made into such. */
@@ -210,16 +204,16 @@ take_texts(struct table *t, struct ldap *s, const struct setting *rows)
 {
 	s->uris = uris(t, rows[ROW_HOST].value, rows[ROW_PORT].value);
 	s->base = rows[ROW_BASE].value;
-	s->bind_dn = text_of(t->mem, &rows[ROW_BIND_DN]);
+	s->bind_dn = setting_c(t, &rows[ROW_BIND_DN]);
 	s->bind_pw = str_c(t->mem, rows[ROW_BIND_PW].value);
-	s->sasl_mechs = text_of(t->mem, &rows[ROW_SASL_MECHS]);
-	s->sasl_realm = text_of(t->mem, &rows[ROW_SASL_REALM]);
-	s->sasl_authz = text_of(t->mem, &rows[ROW_SASL_AUTHZ]);
-	s->ca_dir = text_of(t->mem, &rows[ROW_CA_DIR]);
-	s->ca_file = text_of(t->mem, &rows[ROW_CA_FILE]);
-	s->cert = text_of(t->mem, &rows[ROW_CERT]);
-	s->key = text_of(t->mem, &rows[ROW_KEY]);
-	s->ciphers = text_of(t->mem, &rows[ROW_CIPHERS]);
+	s->sasl_mechs = setting_c(t, &rows[ROW_SASL_MECHS]);
+	s->sasl_realm = setting_c(t, &rows[ROW_SASL_REALM]);
+	s->sasl_authz = setting_c(t, &rows[ROW_SASL_AUTHZ]);
+	s->ca_dir = setting_c(t, &rows[ROW_CA_DIR]);
+	s->ca_file = setting_c(t, &rows[ROW_CA_FILE]);
+	s->cert = setting_c(t, &rows[ROW_CERT]);
+	s->key = setting_c(t, &rows[ROW_KEY]);
+	s->ciphers = setting_c(t, &rows[ROW_CIPHERS]);
 	for (int i = ROW_CACHE; i <= ROW_CACHE_SIZE; i++)
 		if (rows[i].value.len > 0)
 			table_warn(t, "%s: %s is ignored: the library has no cache",

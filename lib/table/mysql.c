@@ -69,86 +69,6 @@ enum {
 	N_ROWS
 };
 
-static void
-close_connection(void *arg, void *connection)
-{
-	const struct mysql *s = arg;
-
-	s->f.mysql_close(connection);
-}
-
-static void
-release(void *p)
-{
-	struct mysql *s = p;
-
-	hosts_close(&s->hosts);
-}
-
-static const char *
-text_of(struct arena *mem, const struct setting *row)
-{
-	return row->value.len > 0 ? str_c(mem, row->value) : NULL;
-}
-
-static bool
-take_settings(struct table *t, struct mysql *s, const struct setting *rows,
-	      struct err *err)
-{
-	struct str text;
-
-	s->user = text_of(t->mem, &rows[ROW_USER]);
-	s->password = text_of(t->mem, &rows[ROW_PASSWORD]);
-	s->dbname = text_of(t->mem, &rows[ROW_DBNAME]);
-	s->option_file = text_of(t->mem, &rows[ROW_OPTION_FILE]);
-	s->option_group = text_of(t->mem, &rows[ROW_OPTION_GROUP]);
-	s->cert = text_of(t->mem, &rows[ROW_CERT]);
-	s->key = text_of(t->mem, &rows[ROW_KEY]);
-	s->ca_file = text_of(t->mem, &rows[ROW_CA_FILE]);
-	s->ca_path = text_of(t->mem, &rows[ROW_CA_PATH]);
-	s->hosts.close = close_connection;
-	s->hosts.arg = s;
-	return setting_bool(t, &rows[ROW_RESULT_SET], &s->needs_result, err) &&
-	       setting_bool(t, &rows[ROW_VERIFY], &s->verify, err) &&
-	       query_sql(t, rows, &text, err) &&
-	       query_take(t, &s->query, rows, text, err) &&
-	       hosts_take(&s->hosts, rows[ROW_HOSTS].value, t->name, err);
-}
-
-static bool
-mysql_open(struct table *t, struct str name, struct err *err)
-{
-	struct mysql *s = ARENA_NEW(t->mem, struct mysql);
-	struct setting rows[N_ROWS] = {
-		QUERY_SETTINGS,
-		QUERY_SQL_SETTINGS,
-		[ROW_HOSTS] = {"hosts", STR_EMPTY},
-		[ROW_USER] = {"user", STR_EMPTY},
-		[ROW_PASSWORD] = {"password", STR_EMPTY},
-		[ROW_DBNAME] = {"dbname", STR_EMPTY},
-		[ROW_OPTION_FILE] = {"option_file", STR_EMPTY},
-		[ROW_OPTION_GROUP] = {"option_group", STR("client")},
-		[ROW_RESULT_SET] = {"require_result_set", STR("yes")},
-		[ROW_CERT] = {"tls_cert_file", STR_EMPTY},
-		[ROW_KEY] = {"tls_key_file", STR_EMPTY},
-		[ROW_CA_FILE] = {"tls_CAfile", STR_EMPTY},
-		[ROW_CA_PATH] = {"tls_CApath", STR_EMPTY},
-		[ROW_VERIFY] = {"tls_verify_cert", STR("no")},
-	};
-
-	if (!library_functions(&library, names, ARRAY_LEN(names), &s->f, sizeof(s->f),
-			       err) ||
-	    !table_settings_open(t, name, rows, N_ROWS, err) ||
-	    !take_settings(t, s, rows, err))
-		return false;
-	/* Not safe for threads, so here. */
-	if (s->f.mysql_server_init(0, NULL, NULL) != 0)
-		return err_set(err, ERR_TEMP, "%s: the library cannot start", t->name);
-	t->state = s;
-	arena_defer(t->mem, release, s);
-	return true;
-}
-
 /* ---- asking ---- */
 
 static bool
@@ -179,8 +99,9 @@ set_options(const struct mysql *s, MYSQL *db)
 }
 
 static bool
-connect_host(const struct mysql *s, struct arena *mem, struct host *host, struct err *err)
+connect_host(void *arg, struct arena *mem, struct host *host, struct err *err)
 {
+	const struct mysql *s = arg;
 	struct str where = host->text, name, port;
 	const char *path = NULL;
 	unsigned number = 0;
@@ -288,11 +209,11 @@ read_results(const struct mysql *s, MYSQL *db, const struct host *host, struct a
 	return ok ? query_result(&rows, value_out) : LOOKUP_FAILED;
 }
 
-/* *lost_out: ask another server. */
 static enum lookup
-ask_host(const struct mysql *s, struct host *host, struct arena *mem, struct str key,
+ask_host(void *arg, struct arena *mem, struct host *host, struct str key,
 	 struct str *value_out, bool *lost_out, struct err *err)
 {
+	const struct mysql *s = arg;
 	struct quoting quoting = {.s = s, .db = host->connection, .mem = mem};
 	MYSQL *db = host->connection;
 	enum lookup result;
@@ -314,6 +235,88 @@ ask_host(const struct mysql *s, struct host *host, struct arena *mem, struct str
 	return result;
 }
 
+static void
+close_connection(void *arg, void *connection)
+{
+	const struct mysql *s = arg;
+
+	s->f.mysql_close(connection);
+}
+
+static const struct host_calls host_calls = {
+	.connect = connect_host,
+	.ask = ask_host,
+	.close = close_connection,
+};
+
+/* ---- the table ---- */
+
+static void
+release(void *p)
+{
+	struct mysql *s = p;
+
+	hosts_close(&s->hosts);
+}
+
+static bool
+take_settings(struct table *t, struct mysql *s, const struct setting *rows,
+	      struct err *err)
+{
+	struct str text;
+
+	s->user = setting_c(t, &rows[ROW_USER]);
+	s->password = setting_c(t, &rows[ROW_PASSWORD]);
+	s->dbname = setting_c(t, &rows[ROW_DBNAME]);
+	s->option_file = setting_c(t, &rows[ROW_OPTION_FILE]);
+	s->option_group = setting_c(t, &rows[ROW_OPTION_GROUP]);
+	s->cert = setting_c(t, &rows[ROW_CERT]);
+	s->key = setting_c(t, &rows[ROW_KEY]);
+	s->ca_file = setting_c(t, &rows[ROW_CA_FILE]);
+	s->ca_path = setting_c(t, &rows[ROW_CA_PATH]);
+	s->hosts.calls = &host_calls;
+	s->hosts.arg = s;
+	return setting_bool(t, &rows[ROW_RESULT_SET], &s->needs_result, err) &&
+	       setting_bool(t, &rows[ROW_VERIFY], &s->verify, err) &&
+	       query_sql(t, rows, &text, err) &&
+	       query_take(t, &s->query, rows, text, err) &&
+	       hosts_take(&s->hosts, rows[ROW_HOSTS].value, t->name, err);
+}
+
+static bool
+mysql_open(struct table *t, struct str name, struct err *err)
+{
+	struct mysql *s = ARENA_NEW(t->mem, struct mysql);
+	struct setting rows[N_ROWS] = {
+		QUERY_SETTINGS,
+		QUERY_SQL_SETTINGS,
+		[ROW_HOSTS] = {"hosts", STR_EMPTY},
+		[ROW_USER] = {"user", STR_EMPTY},
+		[ROW_PASSWORD] = {"password", STR_EMPTY},
+		[ROW_DBNAME] = {"dbname", STR_EMPTY},
+		[ROW_OPTION_FILE] = {"option_file", STR_EMPTY},
+		[ROW_OPTION_GROUP] = {"option_group", STR("client")},
+		[ROW_RESULT_SET] = {"require_result_set", STR("yes")},
+		[ROW_CERT] = {"tls_cert_file", STR_EMPTY},
+		[ROW_KEY] = {"tls_key_file", STR_EMPTY},
+		[ROW_CA_FILE] = {"tls_CAfile", STR_EMPTY},
+		[ROW_CA_PATH] = {"tls_CApath", STR_EMPTY},
+		[ROW_VERIFY] = {"tls_verify_cert", STR("no")},
+	};
+
+	if (!library_functions(&library, names, ARRAY_LEN(names), &s->f, sizeof(s->f),
+			       err) ||
+	    !table_settings_open(t, name, rows, N_ROWS, err) ||
+	    !take_settings(t, s, rows, err))
+		return false;
+	/* Not safe for threads, so here. */
+	if (s->f.mysql_server_init(0, NULL, NULL) != 0)
+		return err_set(err, ERR_TEMP, "%s: the library cannot start", t->name);
+	t->state = s;
+	arena_defer(t->mem, release, s);
+	return true;
+}
+
 static enum lookup
 mysql_lookup(struct table *t, struct arena *mem, struct str key, struct str *value_out,
 	     struct err *err)
@@ -323,27 +326,7 @@ mysql_lookup(struct table *t, struct arena *mem, struct str key, struct str *val
 
 	if (result != LOOKUP_FOUND)
 		return result;
-	err_set(err, ERR_TEMP, "all servers have failed lately");
-	/* Each once, and those whose old connection had ended once more. */
-	for (size_t i = 0; i < 2 * s->hosts.count; i++) {
-		struct host *host = hosts_next(&s->hosts);
-		bool kept = host != NULL && host->connection != NULL;
-		bool lost = true;
-
-		if (host == NULL)
-			break;
-		if (kept || connect_host(s, mem, host, err))
-			result = ask_host(s, host, mem, key, value_out, &lost, err);
-		if (!lost) {
-			hosts_used(host);
-			return result;
-		}
-		hosts_failed(&s->hosts, host);
-		/* It may have closed a connection that was left idle. */
-		if (kept)
-			host->failed_at = 0;
-	}
-	return LOOKUP_FAILED;
+	return hosts_lookup(&s->hosts, mem, key, value_out, err);
 }
 
 const struct table_type table_type_mysql = {

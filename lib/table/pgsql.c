@@ -63,72 +63,6 @@ enum {
 	N_ROWS
 };
 
-static void
-close_connection(void *arg, void *connection)
-{
-	const struct pgsql *s = arg;
-
-	s->f.PQfinish(connection);
-}
-
-static void
-release(void *p)
-{
-	struct pgsql *s = p;
-
-	hosts_close(&s->hosts);
-}
-
-static const char *
-text_of(struct arena *mem, const struct setting *row)
-{
-	return row->value.len > 0 ? str_c(mem, row->value) : NULL;
-}
-
-static bool
-take_settings(struct table *t, struct pgsql *s, struct setting *rows, struct err *err)
-{
-	struct str text;
-
-	s->user = text_of(t->mem, &rows[ROW_USER]);
-	s->password = text_of(t->mem, &rows[ROW_PASSWORD]);
-	s->dbname = text_of(t->mem, &rows[ROW_DBNAME]);
-	s->encoding = text_of(t->mem, &rows[ROW_ENCODING]);
-	s->hosts.close = close_connection;
-	s->hosts.arg = s;
-	if (rows[QUERY_TEXT].value.len == 0 && rows[ROW_FUNCTION].value.len > 0)
-		rows[QUERY_TEXT].value = str_printf(t->mem, "SELECT " PRI_STR "('%%s')",
-						    STR_ARG(rows[ROW_FUNCTION].value));
-	return query_sql(t, rows, &text, err) &&
-	       query_take(t, &s->query, rows, text, err) &&
-	       hosts_take(&s->hosts, rows[ROW_HOSTS].value, t->name, err);
-}
-
-static bool
-pgsql_open(struct table *t, struct str name, struct err *err)
-{
-	struct pgsql *s = ARENA_NEW(t->mem, struct pgsql);
-	struct setting rows[N_ROWS] = {
-		QUERY_SETTINGS,
-		QUERY_SQL_SETTINGS,
-		[ROW_HOSTS] = {"hosts", STR_EMPTY},
-		[ROW_USER] = {"user", STR_EMPTY},
-		[ROW_PASSWORD] = {"password", STR_EMPTY},
-		[ROW_DBNAME] = {"dbname", STR_EMPTY},
-		[ROW_FUNCTION] = {"select_function", STR_EMPTY},
-		[ROW_ENCODING] = {"encoding", STR("UTF8")},
-	};
-
-	if (!library_functions(&library, names, ARRAY_LEN(names), &s->f, sizeof(s->f),
-			       err) ||
-	    !table_settings_open(t, name, rows, N_ROWS, err) ||
-	    !take_settings(t, s, rows, err))
-		return false;
-	t->state = s;
-	arena_defer(t->mem, release, s);
-	return true;
-}
-
 /* ---- asking ---- */
 
 /* The library's texts end with a line end, and may have more. */
@@ -186,8 +120,9 @@ add_place(const struct pgsql *s, struct arena *mem, const struct host *host,
 }
 
 static bool
-connect_host(const struct pgsql *s, struct arena *mem, struct host *host, struct err *err)
+connect_host(void *arg, struct arena *mem, struct host *host, struct err *err)
 {
+	const struct pgsql *s = arg;
 	struct parameters p = {.n = 0};
 	PGconn *db;
 
@@ -297,9 +232,10 @@ read_results(const struct pgsql *s, const struct host *host, struct arena *mem,
 }
 
 static enum lookup
-ask_host(const struct pgsql *s, struct host *host, struct arena *mem, struct str key,
+ask_host(void *arg, struct arena *mem, struct host *host, struct str key,
 	 struct str *value_out, bool *lost_out, struct err *err)
 {
+	const struct pgsql *s = arg;
 	struct quoting quoting = {.s = s, .db = host->connection, .mem = mem};
 	struct query_rows rows;
 	enum lookup result;
@@ -327,6 +263,74 @@ ask_host(const struct pgsql *s, struct host *host, struct arena *mem, struct str
 	return query_result(&rows, value_out);
 }
 
+static void
+close_connection(void *arg, void *connection)
+{
+	const struct pgsql *s = arg;
+
+	s->f.PQfinish(connection);
+}
+
+static const struct host_calls host_calls = {
+	.connect = connect_host,
+	.ask = ask_host,
+	.close = close_connection,
+};
+
+/* ---- the table ---- */
+
+static void
+release(void *p)
+{
+	struct pgsql *s = p;
+
+	hosts_close(&s->hosts);
+}
+
+static bool
+take_settings(struct table *t, struct pgsql *s, struct setting *rows, struct err *err)
+{
+	struct str text;
+
+	s->user = setting_c(t, &rows[ROW_USER]);
+	s->password = setting_c(t, &rows[ROW_PASSWORD]);
+	s->dbname = setting_c(t, &rows[ROW_DBNAME]);
+	s->encoding = setting_c(t, &rows[ROW_ENCODING]);
+	s->hosts.calls = &host_calls;
+	s->hosts.arg = s;
+	if (rows[QUERY_TEXT].value.len == 0 && rows[ROW_FUNCTION].value.len > 0)
+		rows[QUERY_TEXT].value = str_printf(t->mem, "SELECT " PRI_STR "('%%s')",
+						    STR_ARG(rows[ROW_FUNCTION].value));
+	return query_sql(t, rows, &text, err) &&
+	       query_take(t, &s->query, rows, text, err) &&
+	       hosts_take(&s->hosts, rows[ROW_HOSTS].value, t->name, err);
+}
+
+static bool
+pgsql_open(struct table *t, struct str name, struct err *err)
+{
+	struct pgsql *s = ARENA_NEW(t->mem, struct pgsql);
+	struct setting rows[N_ROWS] = {
+		QUERY_SETTINGS,
+		QUERY_SQL_SETTINGS,
+		[ROW_HOSTS] = {"hosts", STR_EMPTY},
+		[ROW_USER] = {"user", STR_EMPTY},
+		[ROW_PASSWORD] = {"password", STR_EMPTY},
+		[ROW_DBNAME] = {"dbname", STR_EMPTY},
+		[ROW_FUNCTION] = {"select_function", STR_EMPTY},
+		[ROW_ENCODING] = {"encoding", STR("UTF8")},
+	};
+
+	if (!library_functions(&library, names, ARRAY_LEN(names), &s->f, sizeof(s->f),
+			       err) ||
+	    !table_settings_open(t, name, rows, N_ROWS, err) ||
+	    !take_settings(t, s, rows, err))
+		return false;
+	t->state = s;
+	arena_defer(t->mem, release, s);
+	return true;
+}
+
 static enum lookup
 pgsql_lookup(struct table *t, struct arena *mem, struct str key, struct str *value_out,
 	     struct err *err)
@@ -336,27 +340,7 @@ pgsql_lookup(struct table *t, struct arena *mem, struct str key, struct str *val
 
 	if (result != LOOKUP_FOUND)
 		return result;
-	err_set(err, ERR_TEMP, "all servers have failed lately");
-	/* Each once, and those whose old connection had ended once more. */
-	for (size_t i = 0; i < 2 * s->hosts.count; i++) {
-		struct host *host = hosts_next(&s->hosts);
-		bool kept = host != NULL && host->connection != NULL;
-		bool lost = true;
-
-		if (host == NULL)
-			break;
-		if (kept || connect_host(s, mem, host, err))
-			result = ask_host(s, host, mem, key, value_out, &lost, err);
-		if (!lost) {
-			hosts_used(host);
-			return result;
-		}
-		hosts_failed(&s->hosts, host);
-		/* It may have closed a connection that was left idle. */
-		if (kept)
-			host->failed_at = 0;
-	}
-	return LOOKUP_FAILED;
+	return hosts_lookup(&s->hosts, mem, key, value_out, err);
 }
 
 const struct table_type table_type_pgsql = {

@@ -130,6 +130,12 @@ setting_bool(const struct table *t, const struct setting *row, bool *out, struct
 	return value_bool(row->value, out) || bad(t, row, "boolean", err);
 }
 
+const char *
+setting_c(const struct table *t, const struct setting *row)
+{
+	return row->value.len > 0 ? str_c(t->mem, row->value) : NULL;
+}
+
 struct str
 table_settings_peek(struct arena *mem, const char *path, struct str name)
 {

@@ -37,5 +37,8 @@ bool setting_seconds(const struct table *t, const struct setting *row, int64_t m
 bool setting_bool(const struct table *t, const struct setting *row, bool *out,
 		  struct err *err) MUST_CHECK;
 
+/* For a library's functions: a string in the table's arena, NULL where it is empty. */
+const char *setting_c(const struct table *t, const struct setting *row);
+
 /* One setting alone; empty if it is not there or the file cannot be read. */
 struct str table_settings_peek(struct arena *mem, const char *path, struct str name);
