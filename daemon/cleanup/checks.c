@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "mail/check_action.h"
 #include "queue/cleanup_status.h"
 #include "table/maps.h"
@@ -16,37 +17,21 @@ enum { CHECKS_END = CLEANUP_FLAG_FILTER | CLEANUP_FLAG_MILTER };
 
 /* ---- tables ---- */
 
-static bool
-open_one(struct cleanup *c, const char *title, struct str text, struct maps **out,
-	 struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	*out = NULL;
-	if (str_trim(text).len == 0)
-		return true;
-	if (!maps_open(c->daemon->mem, title, text, TABLE_DEFAULT, out, err))
-		return false;
-	n = maps_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(c->daemon->log, "%s", texts[i]);
-	if (maps_count(*out) == 0)
-		*out = NULL;
-	return true;
-}
-
 bool
 checks_load(struct cleanup *c, struct err *err)
 {
 	const struct cleanup_config *p = &c->config;
 	struct checks *k = &c->checks;
 
-	return open_one(c, "header_checks", p->header_checks, &k->header, err) &&
-	       open_one(c, "mime_header_checks", p->mime_header_checks, &k->mime, err) &&
-	       open_one(c, "nested_header_checks", p->nested_header_checks, &k->nested,
-			err) &&
-	       open_one(c, "body_checks", p->body_checks, &k->body, err);
+	return daemon_open_checks(c->daemon, "header_checks", p->header_checks,
+				  TABLE_DEFAULT, &k->header, err) &&
+	       daemon_open_checks(c->daemon, "mime_header_checks", p->mime_header_checks,
+				  TABLE_DEFAULT, &k->mime, err) &&
+	       daemon_open_checks(c->daemon, "nested_header_checks",
+				  p->nested_header_checks, TABLE_DEFAULT, &k->nested,
+				  err) &&
+	       daemon_open_checks(c->daemon, "body_checks", p->body_checks, TABLE_DEFAULT,
+				  &k->body, err);
 }
 
 static bool

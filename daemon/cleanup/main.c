@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "fiber/stream.h"
 
 #include "cleanup.h"
@@ -18,16 +19,6 @@ static void
 warn(void *arg, const char *text)
 {
 	log_warning(arg, "%s", text);
-}
-
-static void
-warn_of_tables(struct log *log, const struct maps *maps)
-{
-	const char *const *texts;
-	size_t n = maps_warnings(maps, &texts);
-
-	for (size_t i = 0; i < n; i++)
-		warn(log, texts[i]);
 }
 
 static bool
@@ -59,8 +50,8 @@ init(struct daemon *d, struct err *err)
 			       c->config.nested_header_checks, c->config.body_checks},
 		6);
 	rewrite_rules_warnings(&c->rules, warn, d->log);
-	warn_of_tables(d->log, c->sender_bcc);
-	warn_of_tables(d->log, c->recipient_bcc);
+	daemon_warn_of_maps(d, c->sender_bcc);
+	daemon_warn_of_maps(d, c->recipient_bcc);
 	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (root < 0)
 		return err_errno(err, ERR_TEMP, "open queue directory");

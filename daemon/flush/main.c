@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/qmgr_config.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "fiber/fiber.h"
 #include "fiber/stream.h"
 #include "ipc/deliver.h"
@@ -193,16 +194,6 @@ wakeup(struct daemon *d)
 		log_warning(d->log, "no memory to refresh the lists");
 }
 
-static void
-log_warnings(const struct flush *f)
-{
-	const char *const *texts;
-	size_t n = match_warnings(f->sites, &texts);
-
-	for (size_t i = 0; i < n; i++)
-		log_warning(f->daemon->log, "%s", texts[i]);
-}
-
 static bool
 init(struct daemon *d, struct err *err)
 {
@@ -216,7 +207,7 @@ init(struct daemon *d, struct err *err)
 	    !config_get(d->mem, d->config, STR("queue_service_name"), &qmgr, err) ||
 	    !flush_sites_open(d->mem, d->config, &f->sites, err))
 		return false;
-	log_warnings(f);
+	daemon_warn_of_match(d, f->sites);
 	f->scan_qmgr = str_printf(d->mem, "public/" PRI_STR, STR_ARG(qmgr));
 	root = sys_openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (root < 0)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
-#include "base/log.h"
 #include "base/macros.h"
 
 #include "agent/agent.h"
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
+#include "daemon/tables.h"
 #include "deliver/environment.h"
 #include "fiber/loop.h"
 #include "table/maps.h"
@@ -13,21 +13,6 @@
 #include "local.h"
 
 enum { STACK_BYTES = 1 << 20 };
-
-static bool
-open_maps(struct local *l, const char *name, struct str value, unsigned flags,
-	  struct maps **out, struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!maps_open(l->daemon->mem, name, value, flags, out, err))
-		return false;
-	n = maps_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(l->daemon->log, "%s", texts[i]);
-	return true;
-}
 
 static bool
 open_tables(struct local *l, struct err *err)
@@ -41,14 +26,15 @@ open_tables(struct local *l, struct err *err)
 	values[1] = l->config.mailbox_transport_maps;
 	values[2] = l->config.fallback_transport_maps;
 	values[3] = l->config.mailbox_command_maps;
-	if (!open_maps(l, "alias_maps", values[0], TABLE_DEFAULT | TABLE_NO_REGSUB,
-		       &l->aliases, err) ||
-	    !open_maps(l, "mailbox_transport_maps", values[1],
-		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->transports, err) ||
-	    !open_maps(l, "fallback_transport_maps", values[2],
-		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->fallback_transports, err) ||
-	    !open_maps(l, "mailbox_command_maps", values[3],
-		       TABLE_DEFAULT | TABLE_NO_REGSUB, &l->commands, err))
+	if (!daemon_open_maps(l->daemon, "alias_maps", values[0],
+			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->aliases, err) ||
+	    !daemon_open_maps(l->daemon, "mailbox_transport_maps", values[1],
+			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->transports, err) ||
+	    !daemon_open_maps(l->daemon, "fallback_transport_maps", values[2],
+			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->fallback_transports,
+			      err) ||
+	    !daemon_open_maps(l->daemon, "mailbox_command_maps", values[3],
+			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->commands, err))
 		return false;
 	l->daemon->tables = rewrite_rules_places(l->daemon->mem, &l->rules, values,
 						 ARRAY_LEN(values));

@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "config/value.h"
+#include "daemon/tables.h"
 #include "table/maps.h"
 #include "table/match.h"
 #include "table/places.h"
@@ -13,41 +14,6 @@
 #include "postscreen.h"
 
 enum { ACCESS_ITEMS_MAX = 256 };
-
-static void
-tell(const struct screen *s, const char *const *texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		log_warning(s->log, "%s", texts[i]);
-}
-
-static bool
-open_maps(struct screen *s, const char *title, struct str text, struct maps **out,
-	  struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT, out, err))
-		return false;
-	n = maps_warnings(*out, &texts);
-	tell(s, texts, n);
-	return true;
-}
-
-static bool
-open_match(struct screen *s, enum match_kind kind, const char *title, struct str text,
-	   struct match **out, struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!match_open(s->daemon->mem, kind, title, text, 0, out, err))
-		return false;
-	n = match_warnings(*out, &texts);
-	tell(s, texts, n);
-	return true;
-}
 
 /* ---- the permanent list ---- */
 
@@ -76,7 +42,8 @@ parse_item(struct screen *s, struct str word, struct access_item *item, struct e
 		return true;
 	}
 	item->kind = ITEM_TABLE;
-	return open_maps(s, "postscreen_access_list", word, &item->table, err);
+	return daemon_open_maps(s->daemon, "postscreen_access_list", word, TABLE_DEFAULT,
+				&item->table, err);
 }
 
 static bool
@@ -222,20 +189,23 @@ load_lists(struct screen *s, struct err *err)
 
 	return config_get(s->daemon->mem, s->daemon->config, STR("mynetworks"),
 			  &mynetworks, err) &&
-	       open_match(s, MATCH_ADDRESSES, "mynetworks", mynetworks, &s->mynetworks,
-			  err) &&
-	       open_match(s, MATCH_ADDRESSES, "postscreen_allowlist_interfaces",
-			  c->postscreen_allowlist_interfaces, &s->allow_interfaces,
-			  err) &&
-	       open_match(s, MATCH_STRINGS, "postscreen_forbidden_commands",
-			  c->postscreen_forbidden_commands, &s->forbidden, err) &&
-	       open_maps(s, "postscreen_command_filter", c->postscreen_command_filter,
-			 &s->command_filter, err) &&
-	       open_maps(s, "postscreen_discard_ehlo_keyword_address_maps",
-			 c->postscreen_discard_ehlo_keyword_address_maps,
-			 &s->discard_maps, err) &&
-	       open_maps(s, "postscreen_dnsbl_reply_map", c->postscreen_dnsbl_reply_map,
-			 &s->dnsbl_names, err);
+	       daemon_open_match(s->daemon, MATCH_ADDRESSES, "mynetworks", mynetworks,
+				 &s->mynetworks, err) &&
+	       daemon_open_match(
+		       s->daemon, MATCH_ADDRESSES, "postscreen_allowlist_interfaces",
+		       c->postscreen_allowlist_interfaces, &s->allow_interfaces, err) &&
+	       daemon_open_match(s->daemon, MATCH_STRINGS,
+				 "postscreen_forbidden_commands",
+				 c->postscreen_forbidden_commands, &s->forbidden, err) &&
+	       daemon_open_maps(s->daemon, "postscreen_command_filter",
+				c->postscreen_command_filter, TABLE_DEFAULT,
+				&s->command_filter, err) &&
+	       daemon_open_maps(s->daemon, "postscreen_discard_ehlo_keyword_address_maps",
+				c->postscreen_discard_ehlo_keyword_address_maps,
+				TABLE_DEFAULT, &s->discard_maps, err) &&
+	       daemon_open_maps(s->daemon, "postscreen_dnsbl_reply_map",
+				c->postscreen_dnsbl_reply_map, TABLE_DEFAULT,
+				&s->dnsbl_names, err);
 }
 
 static bool

@@ -11,6 +11,7 @@
 #include "base/sys.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "fiber/offload.h"
 #include "sasl/verifier.h"
 #include "table/maps.h"
@@ -47,17 +48,13 @@ tables_new(struct saslauth *s, struct err *err)
 {
 	struct daemon *d = s->daemon;
 	struct tables *t = ARENA_NEW(d->mem, struct tables);
-	const char *const *texts;
-	size_t n;
 
 	if (getrandom(t->key, sizeof(t->key), 0) != (ssize_t)sizeof(t->key))
 		return err_errno(err, ERR_TEMP, "random numbers");
-	if (!maps_open(d->mem, "smtpd_sasl_password_maps",
-		       s->config.smtpd_sasl_password_maps, TABLE_DEFAULT, &t->maps, err))
+	if (!daemon_open_maps(d, "smtpd_sasl_password_maps",
+			      s->config.smtpd_sasl_password_maps, TABLE_DEFAULT, &t->maps,
+			      err))
 		return false;
-	n = maps_warnings(t->maps, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(d->log, "%s", texts[i]);
 	secret_decoy(STR_EMPTY, t->key, SECRET_CRYPT, &t->sample[SECRET_CRYPT]);
 	secret_decoy(STR_EMPTY, t->key, SECRET_SCRAM, &t->sample[SECRET_SCRAM]);
 	t->clients = limit_new(s->config.smtpd_sasl_table_failure_limit);

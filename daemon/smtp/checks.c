@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "mail/check_action.h"
 #include "table/maps.h"
 
@@ -16,19 +17,8 @@ bool
 checks_open(struct smtp *s, const char *title, struct str text, struct maps **out,
 	    struct err *err)
 {
-	const char *const *warnings;
-
-	*out = NULL;
-	if (str_trim(text).len == 0)
-		return true;
-	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT | TABLE_KEEP_OLD, out,
-		       err))
-		return false;
-	for (size_t i = 0, n = maps_warnings(*out, &warnings); i < n; i++)
-		log_warning(s->daemon->log, "%s", warnings[i]);
-	if (maps_count(*out) == 0)
-		*out = NULL;
-	return true;
+	return daemon_open_checks(s->daemon, title, text, TABLE_DEFAULT | TABLE_KEEP_OLD,
+				  out, err);
 }
 
 bool

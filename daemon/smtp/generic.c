@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
 #include "mail/header.h"
@@ -21,7 +22,6 @@
 bool
 generic_load(struct smtp *s, struct generic *out, struct err *err)
 {
-	const char *const *warnings;
 	struct generic g = {.rules = ARENA_NEW(s->daemon->mem, struct rewrite_rules)};
 
 	*out = (struct generic){.maps = NULL};
@@ -32,9 +32,7 @@ generic_load(struct smtp *s, struct generic *out, struct err *err)
 		return true;
 	if (!rewrite_rules_load_own(s->daemon->mem, s->daemon->config, g.rules, err))
 		return false;
-	for (size_t i = 0, n = match_warnings(g.rules->local_domains, &warnings); i < n;
-	     i++)
-		log_warning(s->daemon->log, "%s", warnings[i]);
+	daemon_warn_of_match(s->daemon, g.rules->local_domains);
 	*out = g;
 	return true;
 }

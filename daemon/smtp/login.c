@@ -7,6 +7,7 @@
 
 #include "config/smtp_sasl_config.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "dns/lookup.h"
 #include "sasl/client.h"
 #include "sasl/mechanism.h"
@@ -40,7 +41,6 @@ login_load(struct smtp *s, struct err *err)
 {
 	struct arena *mem = s->daemon->mem;
 	struct smtp_logins *l = ARENA_NEW(mem, struct smtp_logins);
-	const char *const *warnings;
 
 	s->logins = l;
 	if (!smtp_sasl_config_load(mem, s->daemon->config, &l->config, err) ||
@@ -52,8 +52,7 @@ login_load(struct smtp *s, struct err *err)
 	    !match_open(mem, MATCH_STRINGS, "smtp_sasl_mechanism_filter",
 			l->config.smtp_sasl_mechanism_filter, 0, &l->filter, err))
 		return false;
-	for (size_t i = 0, n = maps_warnings(l->passwords, &warnings); i < n; i++)
-		log_warning(s->daemon->log, "%s", warnings[i]);
+	daemon_warn_of_maps(s->daemon, l->passwords);
 	if (l->config.smtp_sasl_auth_enable && l->config.smtp_sasl_password_maps.len == 0)
 		return err_set(err, ERR_CONFIG,
 			       "specify a password table via the "

@@ -7,37 +7,26 @@
 
 #include "agent/agent.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "smtp/extension.h"
 #include "table/maps.h"
 
 #include "log.h"
 #include "smtp.h"
 
-static bool
-open_maps(struct smtp *s, const char *title, struct str text, struct maps **out,
-	  struct err *err)
-{
-	const char *const *warnings;
-
-	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT, out, err))
-		return false;
-	for (size_t i = 0, n = maps_warnings(*out, &warnings); i < n; i++)
-		log_warning(s->daemon->log, "%s", warnings[i]);
-	return true;
-}
-
 bool
 quirks_load(struct smtp *s, struct err *err)
 {
 	const struct smtp_config *c = &s->config;
 
-	return open_maps(s, "smtp_discard_ehlo_keyword_address_maps",
-			 c->smtp_discard_ehlo_keyword_address_maps, &s->discard_maps,
-			 err) &&
-	       open_maps(s, "smtp_pix_workaround_maps", c->smtp_pix_workaround_maps,
-			 &s->pix_maps, err) &&
-	       open_maps(s, "smtp_reply_filter", c->smtp_reply_filter, &s->reply_maps,
-			 err);
+	return daemon_open_maps(s->daemon, "smtp_discard_ehlo_keyword_address_maps",
+				c->smtp_discard_ehlo_keyword_address_maps, TABLE_DEFAULT,
+				&s->discard_maps, err) &&
+	       daemon_open_maps(s->daemon, "smtp_pix_workaround_maps",
+				c->smtp_pix_workaround_maps, TABLE_DEFAULT, &s->pix_maps,
+				err) &&
+	       daemon_open_maps(s->daemon, "smtp_reply_filter", c->smtp_reply_filter,
+				TABLE_DEFAULT, &s->reply_maps, err);
 }
 
 /* What a table says of this server, else the value for all. */

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "dns/dns.h"
 #include "dns/lookup.h"
 #include "smtp/nexthop.h"
@@ -133,15 +134,9 @@ load_words(struct smtp *s, struct err *err)
 static bool
 load_rows(struct smtp *s, struct err *err)
 {
-	const char *const *warnings;
-
-	if (!maps_open(s->daemon->mem, "smtp_tls_policy_maps",
-		       s->tls->config.smtp_tls_policy_maps,
-		       TABLE_DEFAULT | TABLE_KEEP_OLD, &s->tls->rows, err))
-		return false;
-	for (size_t i = 0, n = maps_warnings(s->tls->rows, &warnings); i < n; i++)
-		log_warning(s->daemon->log, "%s", warnings[i]);
-	return true;
+	return daemon_open_maps(s->daemon, "smtp_tls_policy_maps",
+				s->tls->config.smtp_tls_policy_maps,
+				TABLE_DEFAULT | TABLE_KEEP_OLD, &s->tls->rows, err);
 }
 
 bool

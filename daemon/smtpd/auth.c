@@ -7,6 +7,7 @@
 #include "base/macros.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "sasl/server.h"
 #include "table/match.h"
 
@@ -34,21 +35,6 @@ connect_service(void *arg, const char *path, int timeout_ms, struct stream **out
 	return daemon_connect(arg, path, timeout_ms, out, err);
 }
 
-static bool
-open_list(struct smtpd *s, enum match_kind kind, const char *title, struct str text,
-	  struct match **out, struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!match_open(s->daemon->mem, kind, title, text, 0, out, err))
-		return false;
-	n = match_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(s->daemon->log, "%s", texts[i]);
-	return true;
-}
-
 bool
 auth_load(struct smtpd *s, struct err *err)
 {
@@ -74,10 +60,11 @@ auth_load(struct smtpd *s, struct err *err)
 				 err) ||
 	    !sasl_security_parse(c->smtpd_sasl_tls_security_options, &s->sasl_options[1],
 				 err) ||
-	    !open_list(s, MATCH_STRINGS, "smtpd_sasl_mechanism_filter",
-		       c->smtpd_sasl_mechanism_filter, &s->sasl_filter, err) ||
-	    !open_list(s, MATCH_ADDRESSES, "smtpd_sasl_exceptions_networks",
-		       c->smtpd_sasl_exceptions_networks, &s->sasl_exceptions, err) ||
+	    !daemon_open_match(s->daemon, MATCH_STRINGS, "smtpd_sasl_mechanism_filter",
+			       c->smtpd_sasl_mechanism_filter, &s->sasl_filter, err) ||
+	    !daemon_open_match(
+		    s->daemon, MATCH_ADDRESSES, "smtpd_sasl_exceptions_networks",
+		    c->smtpd_sasl_exceptions_networks, &s->sasl_exceptions, err) ||
 	    !sasl_server_open(d->mem, &setup, &s->sasl, err))
 		return false;
 	s->needs_tcp = s->needs_tcp || sasl_server_needs_tcp(s->sasl);

@@ -6,6 +6,7 @@
 #include "base/macros.h"
 
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "fiber/fiber.h"
 #include "fiber/stream.h"
 #include "ipc/deliver.h"
@@ -20,8 +21,6 @@ limits_settings(struct smtpd *smtpd, struct err *err)
 {
 	const struct smtpd_config *c = &smtpd->config;
 	struct limits *l = ARENA_NEW(smtpd->daemon->mem, struct limits);
-	const char *const *texts;
-	size_t n;
 
 	smtpd->limits = l;
 	l->any = c->smtpd_client_connection_count_limit > 0 ||
@@ -30,14 +29,9 @@ limits_settings(struct smtpd *smtpd, struct err *err)
 		 c->smtpd_client_recipient_rate_limit > 0 ||
 		 c->smtpd_client_new_tls_session_rate_limit > 0 ||
 		 c->smtpd_client_auth_rate_limit > 0;
-	if (!match_open(smtpd->daemon->mem, MATCH_ADDRESSES,
-			"smtpd_client_event_limit_exceptions",
-			c->smtpd_client_event_limit_exceptions, 0, &l->exceptions, err))
-		return false;
-	n = match_warnings(l->exceptions, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(smtpd->daemon->log, "%s", texts[i]);
-	return true;
+	return daemon_open_match(
+		smtpd->daemon, MATCH_ADDRESSES, "smtpd_client_event_limit_exceptions",
+		c->smtpd_client_event_limit_exceptions, &l->exceptions, err);
 }
 
 void

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/value.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "queue/receive.h"
 #include "table/maps.h"
 #include "table/match.h"
@@ -28,58 +29,33 @@ warn(void *arg, const char *text)
 }
 
 static bool
-open_maps(struct smtpd *s, const char *title, struct str text, struct maps **out,
-	  struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!maps_open(s->daemon->mem, title, text, TABLE_DEFAULT, out, err))
-		return false;
-	n = maps_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		warn(s->daemon->log, texts[i]);
-	return true;
-}
-
-static bool
-open_match(struct smtpd *s, enum match_kind kind, const char *title, struct str text,
-	   struct match **out, struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	if (!match_open(s->daemon->mem, kind, title, text, 0, out, err))
-		return false;
-	n = match_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		warn(s->daemon->log, texts[i]);
-	return true;
-}
-
-static bool
 open_lists(struct smtpd *s, struct err *err)
 {
 	const struct smtpd_config *c = &s->config;
 
-	return open_maps(s, "smtpd_discard_ehlo_keyword_address_maps",
-			 c->smtpd_discard_ehlo_keyword_address_maps, &s->discard_maps,
-			 err) &&
-	       open_maps(s, "smtpd_command_filter", c->smtpd_command_filter,
-			 &s->command_filter, err) &&
-	       open_maps(s, "smtpd_milter_maps", c->smtpd_milter_maps, &s->milter_maps,
-			 err) &&
-	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xclient_hosts",
-			  c->smtpd_authorized_xclient_hosts, &s->xclient_hosts, err) &&
-	       open_match(s, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
-			  c->smtpd_authorized_xforward_hosts, &s->xforward_hosts, err) &&
-	       open_match(s, MATCH_ADDRESSES, "smtpd_forbid_bare_newline_exclusions",
-			  c->smtpd_forbid_bare_newline_exclusions, &s->newline_exclusions,
-			  err) &&
-	       open_match(s, MATCH_STRINGS, "smtpd_forbidden_commands",
-			  c->smtpd_forbidden_commands, &s->forbidden_commands, err) &&
-	       open_match(s, MATCH_STRINGS, "smtpd_noop_commands", c->smtpd_noop_commands,
-			  &s->noop_commands, err);
+	return daemon_open_maps(s->daemon, "smtpd_discard_ehlo_keyword_address_maps",
+				c->smtpd_discard_ehlo_keyword_address_maps, TABLE_DEFAULT,
+				&s->discard_maps, err) &&
+	       daemon_open_maps(s->daemon, "smtpd_command_filter",
+				c->smtpd_command_filter, TABLE_DEFAULT,
+				&s->command_filter, err) &&
+	       daemon_open_maps(s->daemon, "smtpd_milter_maps", c->smtpd_milter_maps,
+				TABLE_DEFAULT, &s->milter_maps, err) &&
+	       daemon_open_match(
+		       s->daemon, MATCH_ADDRESSES, "smtpd_authorized_xclient_hosts",
+		       c->smtpd_authorized_xclient_hosts, &s->xclient_hosts, err) &&
+	       daemon_open_match(
+		       s->daemon, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
+		       c->smtpd_authorized_xforward_hosts, &s->xforward_hosts, err) &&
+	       daemon_open_match(s->daemon, MATCH_ADDRESSES,
+				 "smtpd_forbid_bare_newline_exclusions",
+				 c->smtpd_forbid_bare_newline_exclusions,
+				 &s->newline_exclusions, err) &&
+	       daemon_open_match(s->daemon, MATCH_STRINGS, "smtpd_forbidden_commands",
+				 c->smtpd_forbidden_commands, &s->forbidden_commands,
+				 err) &&
+	       daemon_open_match(s->daemon, MATCH_STRINGS, "smtpd_noop_commands",
+				 c->smtpd_noop_commands, &s->noop_commands, err);
 }
 
 static bool

@@ -7,6 +7,7 @@
 
 #include "config/value.h"
 #include "daemon/daemon.h"
+#include "daemon/tables.h"
 #include "fiber/loop.h"
 #include "table/maps.h"
 
@@ -148,17 +149,10 @@ static bool
 load_sni(struct smtpd *d, struct err *err)
 {
 	struct tls_service *t = d->tls;
-	const char *const *texts;
-	size_t n;
 
-	if (!maps_open(d->daemon->mem, "tls_server_sni_maps",
-		       t->shared.tls_server_sni_maps, TABLE_DEFAULT, &t->server.sni_maps,
-		       err))
-		return false;
-	n = maps_warnings(t->server.sni_maps, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(d->daemon->log, "%s", texts[i]);
-	return true;
+	return daemon_open_maps(d->daemon, "tls_server_sni_maps",
+				t->shared.tls_server_sni_maps, TABLE_DEFAULT,
+				&t->server.sni_maps, err);
 }
 
 /* ---- the context ---- */

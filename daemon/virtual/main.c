@@ -1,32 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
-#include "base/log.h"
 #include "base/macros.h"
 
 #include "agent/agent.h"
 #include "config/access_config.h"
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
+#include "daemon/tables.h"
 #include "table/maps.h"
 
 #include "virtual.h"
 
-static bool
-open_maps(struct virtual_agent *v, const char *name, struct str value, struct maps **out,
-	  struct err *err)
-{
-	const char *const *texts;
-	size_t n;
-
-	/* Whose mailbox it is, a pattern may say, but no part of the address. */
-	if (!maps_open(v->daemon->mem, name, value, TABLE_DEFAULT | TABLE_NO_REGSUB, out,
-		       err))
-		return false;
-	n = maps_warnings(*out, &texts);
-	for (size_t i = 0; i < n; i++)
-		log_warning(v->daemon->log, "%s", texts[i]);
-	return true;
-}
+/* Whose mailbox it is, a pattern may say, but no part of the address. */
+enum { FLAGS = TABLE_DEFAULT | TABLE_NO_REGSUB };
 
 static bool
 open_tables(struct virtual_agent *v, struct err *err)
@@ -39,9 +25,12 @@ open_tables(struct virtual_agent *v, struct err *err)
 	values[0] = access.virtual_mailbox_maps;
 	values[1] = v->config.virtual_uid_maps;
 	values[2] = v->config.virtual_gid_maps;
-	if (!open_maps(v, "virtual_mailbox_maps", values[0], &v->mailboxes, err) ||
-	    !open_maps(v, "virtual_uid_maps", values[1], &v->uids, err) ||
-	    !open_maps(v, "virtual_gid_maps", values[2], &v->gids, err))
+	if (!daemon_open_maps(v->daemon, "virtual_mailbox_maps", values[0], FLAGS,
+			      &v->mailboxes, err) ||
+	    !daemon_open_maps(v->daemon, "virtual_uid_maps", values[1], FLAGS, &v->uids,
+			      err) ||
+	    !daemon_open_maps(v->daemon, "virtual_gid_maps", values[2], FLAGS, &v->gids,
+			      err))
 		return false;
 	v->daemon->tables = rewrite_rules_places(v->daemon->mem, &v->rules, values,
 						 ARRAY_LEN(values));
