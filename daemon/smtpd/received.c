@@ -2,12 +2,9 @@
 #include "received.h"
 
 #include "base/arena.h"
-#include "base/buf.h"
 
 #include "mail/address.h"
 #include "tls/session.h"
-
-enum { LINE_MAX_BYTES = 1000 };
 
 /* RFC 3848, RFC 6531 section 4.3. */
 static struct str
@@ -22,33 +19,6 @@ protocol_name(struct arena *mem, const struct received *r)
 }
 
 /* ---- TLS ---- */
-
-static struct str
-signature(struct arena *mem, const char *side, const struct tls_signature *s)
-{
-	struct buf *out = buf_new(mem, LINE_MAX_BYTES);
-
-	buf_printf(out, " %s-signature " PRI_STR, side, STR_ARG(s->name));
-	if (s->curve.len > 0)
-		buf_printf(out, " (" PRI_STR ")", STR_ARG(s->curve));
-	else if (s->bits > 0)
-		buf_printf(out, " (%d bits)", s->bits);
-	if (s->digest.len > 0)
-		buf_printf(out, " %s-digest " PRI_STR, side, STR_ARG(s->digest));
-	return buf_str(out);
-}
-
-static struct str
-key_exchange(struct arena *mem, const struct tls_info *t)
-{
-	if (t->key_curve.len > 0)
-		return str_printf(mem, " key-exchange " PRI_STR " (" PRI_STR ")",
-				  STR_ARG(t->key_exchange), STR_ARG(t->key_curve));
-	if (t->key_bits > 0)
-		return str_printf(mem, " key-exchange " PRI_STR " (%d bits)",
-				  STR_ARG(t->key_exchange), t->key_bits);
-	return str_printf(mem, " key-exchange " PRI_STR, STR_ARG(t->key_exchange));
-}
 
 static struct str
 certificate(struct arena *mem, const struct received *r)
@@ -69,23 +39,20 @@ static size_t
 tls_lines(struct arena *mem, const struct received *r, struct str *out)
 {
 	const struct tls_info *t = r->tls;
-	struct str middle = STR_EMPTY;
+	struct str middle =
+		str_concat(mem, tls_info_key_exchange(mem, t),
+			   tls_info_signature(mem, "server", &t->server_signature));
+	struct str client = tls_info_signature(mem, "client", &t->client_signature);
 	size_t n = 0;
 
 	out[n++] = str_printf(mem,
 			      "\t(using " PRI_STR " with cipher " PRI_STR " (%d/%d bits)",
 			      STR_ARG(t->protocol), STR_ARG(t->cipher), t->used_bits,
 			      t->algorithm_bits);
-	if (t->key_exchange.len > 0)
-		middle = key_exchange(mem, t);
-	if (t->server_signature.name.len > 0)
-		middle = str_concat(mem, middle,
-				    signature(mem, "server", &t->server_signature));
 	if (middle.len > 0)
 		out[n++] = str_concat(mem, STR("\t"), middle);
-	if (t->client_signature.name.len > 0)
-		out[n++] = str_concat(mem, STR("\t"),
-				      signature(mem, "client", &t->client_signature));
+	if (client.len > 0)
+		out[n++] = str_concat(mem, STR("\t"), client);
 	out[n - 1] = str_concat(mem, out[n - 1], STR(")"));
 	out[n++] = certificate(mem, r);
 	return n;

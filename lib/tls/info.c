@@ -164,11 +164,28 @@ tls_info_trust(const struct tls_info *info)
 	return info->is_trusted ? "Trusted" : "Untrusted";
 }
 
-static void
-add_signature(struct buf *out, const char *side, const struct tls_signature *s)
+struct str
+tls_info_key_exchange(struct arena *mem, const struct tls_info *info)
 {
+	if (info->key_exchange.len == 0)
+		return STR_EMPTY;
+	if (info->key_curve.len > 0)
+		return str_printf(mem, " key-exchange " PRI_STR " (" PRI_STR ")",
+				  STR_ARG(info->key_exchange), STR_ARG(info->key_curve));
+	if (info->key_bits > 0)
+		return str_printf(mem, " key-exchange " PRI_STR " (%d bits)",
+				  STR_ARG(info->key_exchange), info->key_bits);
+	return str_printf(mem, " key-exchange " PRI_STR, STR_ARG(info->key_exchange));
+}
+
+struct str
+tls_info_signature(struct arena *mem, const char *side, const struct tls_signature *s)
+{
+	struct buf *out;
+
 	if (s->name.len == 0)
-		return;
+		return STR_EMPTY;
+	out = buf_new(mem, TLS_TEXT_MAX);
 	buf_printf(out, " %s-signature " PRI_STR, side, STR_ARG(s->name));
 	if (s->curve.len > 0)
 		buf_printf(out, " (" PRI_STR ")", STR_ARG(s->curve));
@@ -176,24 +193,20 @@ add_signature(struct buf *out, const char *side, const struct tls_signature *s)
 		buf_printf(out, " (%d bits)", s->bits);
 	if (s->digest.len > 0)
 		buf_printf(out, " %s-digest " PRI_STR, side, STR_ARG(s->digest));
+	return buf_str(out);
 }
 
 struct str
 tls_info_summary(struct arena *mem, const struct tls_info *info)
 {
-	struct buf *out = buf_new(mem, (size_t)2 * TLS_TEXT_MAX);
+	struct str key_exchange = tls_info_key_exchange(mem, info);
+	struct str server = tls_info_signature(mem, "server", &info->server_signature);
+	struct str client = tls_info_signature(mem, "client", &info->client_signature);
 
-	buf_printf(out, PRI_STR " with cipher " PRI_STR " (%d/%d bits)",
-		   STR_ARG(info->protocol), STR_ARG(info->cipher), info->used_bits,
-		   info->algorithm_bits);
-	if (info->key_exchange.len > 0) {
-		buf_printf(out, " key-exchange " PRI_STR, STR_ARG(info->key_exchange));
-		if (info->key_curve.len > 0)
-			buf_printf(out, " (" PRI_STR ")", STR_ARG(info->key_curve));
-		else if (info->key_bits > 0)
-			buf_printf(out, " (%d bits)", info->key_bits);
-	}
-	add_signature(out, "server", &info->server_signature);
-	add_signature(out, "client", &info->client_signature);
-	return buf_str(out);
+	return str_printf(mem,
+			  PRI_STR " with cipher " PRI_STR
+				  " (%d/%d bits)" PRI_STR PRI_STR PRI_STR,
+			  STR_ARG(info->protocol), STR_ARG(info->cipher), info->used_bits,
+			  info->algorithm_bits, STR_ARG(key_exchange), STR_ARG(server),
+			  STR_ARG(client));
 }

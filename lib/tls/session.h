@@ -82,6 +82,11 @@ const char *tls_info_trust(const struct tls_info *info);
  * log has it after "TLS connection established from N[A]: ". */
 struct str tls_info_summary(struct arena *mem, const struct tls_info *info);
 
+/* Its parts, each with a space before it; empty where there is nothing to tell. */
+struct str tls_info_key_exchange(struct arena *mem, const struct tls_info *info);
+struct str tls_info_signature(struct arena *mem, const char *side,
+			      const struct tls_signature *s);
+
 /* ---- for the log ---- */
 
 struct tls_log {
