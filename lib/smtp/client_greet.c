@@ -280,6 +280,17 @@ encoded(struct smtp_client *c, struct str response)
 	return response.len > 0 ? base64_encode(c->mem, response) : STR("=");
 }
 
+static enum smtp_session_result
+cannot_log_in(struct smtp_client *c, struct str why, struct dsn *dsn)
+{
+	*dsn = dsn_printf(
+		c->mem, "4.7.0",
+		"SASL authentication failed; cannot authenticate to server " PRI_STR
+		": " PRI_STR,
+		STR_ARG(c->name), STR_ARG(why));
+	return SMTP_SESSION_FAILED;
+}
+
 /* We cannot go on: take leave of the exchange. */
 static enum smtp_session_result
 abort_auth(struct smtp_client *c, struct str why, struct dsn *dsn)
@@ -288,12 +299,7 @@ abort_auth(struct smtp_client *c, struct str why, struct dsn *dsn)
 
 	if (say_auth(c, STR("*\r\n"), &r, dsn) != SMTP_SESSION_OK)
 		return SMTP_SESSION_FAILED;
-	*dsn = dsn_printf(
-		c->mem, "4.7.0",
-		"SASL authentication failed; cannot authenticate to server " PRI_STR
-		": " PRI_STR,
-		STR_ARG(c->name), STR_ARG(why));
-	return SMTP_SESSION_FAILED;
+	return cannot_log_in(c, why, dsn);
 }
 
 static enum smtp_session_result
@@ -392,12 +398,7 @@ log_in(struct smtp_client *c, struct dsn *dsn)
 	case SMTP_LOGIN_FAILED:
 		break;
 	}
-	*dsn = dsn_printf(
-		c->mem, "4.7.0",
-		"SASL authentication failed; cannot authenticate to server " PRI_STR
-		": " PRI_STR,
-		STR_ARG(c->name), STR_ARG(why));
-	return SMTP_SESSION_FAILED;
+	return cannot_log_in(c, why, dsn);
 }
 
 /* ---- the whole ---- */
