@@ -6,8 +6,7 @@ import re
 import time
 import unittest
 
-from system.harness import Instance, OracleInstance
-from system.test_local import USER, Place, normal
+from system.test_local import USER, Pair, Place, normal
 
 ENOUGH = "x" * 300
 
@@ -78,19 +77,6 @@ def prepare(place):
     os.chmod(f"{out}/exec", 0o777)
     for ext, text in FORWARDS.items():
         place.forward(f"{USER}+{ext}", text.format(out=out))
-
-
-class Pair(unittest.TestCase):
-    maxDiff = None
-
-    def both(self, play, **parameters):
-        told = []
-        for kind in (OracleInstance, Instance):
-            place = Place(kind, **parameters)
-            with place.mta:
-                told.append(play(place))
-        self.assertEqual(*told)
-        return told[0]
 
 
 class Table(Pair):

@@ -11,7 +11,7 @@ from system.dnsserver import DNSServer
 from system.dovecot import HELLO, DovecotAuth
 from system.harness import Instance, OracleInstance
 
-from .test_smtpd import BODY, EHLO, MAIL, MESSAGE, QUIT, RCPT, Side, sent
+from .test_smtpd import BODY, EHLO, MAIL, MESSAGE, QUIT, RCPT, Comparison, Side, sent
 
 TCP = 2490
 BAD_VERSION_TCP = 2491
@@ -204,8 +204,8 @@ class SaslSide(Side):
             return super().play()
 
 
-class SaslCompat(unittest.TestCase):
-    maxDiff = None
+class SaslCompat(Comparison, unittest.TestCase):
+    different = DIFFERENT
 
     @classmethod
     def setUpClass(cls):
@@ -213,22 +213,6 @@ class SaslCompat(unittest.TestCase):
         with DNSServer() as dns:
             cls.theirs = SaslSide(OracleInstance, dns, VARIANTS).play()
             cls.ours = SaslSide(Instance, dns, VARIANTS).play()
-
-    def compare(self, part):
-        for key, theirs in self.theirs.items():
-            if key in DIFFERENT:
-                continue
-            with self.subTest(variant=key[0], dialogue=key[1]):
-                self.assertEqual(theirs[part], self.ours[key][part])
-
-    def test_replies(self):
-        self.compare(0)
-
-    def test_log(self):
-        self.compare(1)
-
-    def test_queue_files(self):
-        self.compare(2)
 
 
 if __name__ == "__main__":

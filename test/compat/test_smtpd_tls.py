@@ -14,7 +14,19 @@ from system.certificates import Certificates, client_context
 from system.dnsserver import DNSServer
 from system.harness import Instance, OracleInstance
 
-from .test_smtpd import EHLO, MAIL, MESSAGE, QUIT, RCPT, Talk, log_of, normal, records, sent
+from .test_smtpd import (
+    EHLO,
+    MAIL,
+    MESSAGE,
+    QUIT,
+    RCPT,
+    Comparison,
+    Talk,
+    log_of,
+    normal,
+    records,
+    sent,
+)
 
 FOLDER = tempfile.mkdtemp(prefix="tls-")
 CERTIFICATES = Certificates(FOLDER)
@@ -255,8 +267,8 @@ class Side:
             return found
 
 
-class SmtpdTlsCompat(unittest.TestCase):
-    maxDiff = None
+class SmtpdTlsCompat(Comparison, unittest.TestCase):
+    different = DIFFERENT
 
     @classmethod
     def setUpClass(cls):
@@ -270,22 +282,6 @@ class SmtpdTlsCompat(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(FOLDER)
-
-    def compare(self, part):
-        for key, theirs in self.theirs.items():
-            if key in DIFFERENT:
-                continue
-            with self.subTest(variant=key[0], dialogue=key[1]):
-                self.assertEqual(theirs[part], self.ours[key][part])
-
-    def test_replies(self):
-        self.compare(0)
-
-    def test_log(self):
-        self.compare(1)
-
-    def test_queue_files(self):
-        self.compare(2)
 
     def test_warnings(self):
         self.assertEqual(self.their_side.warnings, self.our_side.warnings)

@@ -106,10 +106,11 @@ def cases(place):
             "plain", "no67", "no75x", "says", "sig", "code", "inc", "postmaster")
 
 
-class Compat(unittest.TestCase):
+class Pair(unittest.TestCase):
     maxDiff = None
 
     def both(self, play, **parameters):
+        """The same of both; what it was."""
         told = []
         for kind in (OracleInstance, Instance):
             place = Place(kind, **parameters)
@@ -118,6 +119,8 @@ class Compat(unittest.TestCase):
         self.assertEqual(*told)
         return told[0]
 
+
+class Compat(Pair):
     def test_outcomes_and_bytes(self):
         def play(place):
             result = place.send(*cases(place), wait=False)
