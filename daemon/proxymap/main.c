@@ -7,7 +7,6 @@
 #include "daemon/daemon.h"
 #include "fiber/fiber.h"
 #include "fiber/offload.h"
-#include "fiber/stream.h"
 #include "ipc/deliver.h"
 #include "ipc/messages.h"
 #include "table/places.h"
@@ -16,13 +15,6 @@
 #include "proxymap.h"
 
 enum { WRITE_MS = 10000 };
-
-/* A client's connection. */
-struct session {
-	struct list link;
-	struct fiber *fiber;
-	bool is_idle; /* between two questions */
-};
 
 /* A look-up, for a thread. */
 struct job {
@@ -108,44 +100,22 @@ answer(struct proxymap *p, struct arena *mem, const struct msg_proxy_lookup *que
 	out->why = str_from(arena_strdup(mem, j->err.text));
 }
 
-/* One question and its answer; false when there are no more. */
 static bool
-serve_one(struct daemon *d, struct session *s, struct ipc *ipc, struct arena *mem)
+answer_question(struct daemon *d, struct arena *mem, void *question, struct ipc *ipc,
+		struct err *err)
 {
-	struct msg_proxy_lookup question;
 	struct msg_proxy_answer reply;
-	enum ipc_result result;
-	struct err err;
 
-	stream_set_timeout_ms(ipc->stream, -1);
-	s->is_idle = true;
-	result = ipc_receive(ipc, mem, &ipc_proxy_lookup, &question, &err);
-	s->is_idle = false;
-	if (result == IPC_FAILED && !d->draining)
-		log_warning(d->log, "bad question: %s", err.text);
-	if (result != IPC_DONE)
-		return false;
-	answer(d->state, mem, &question, &reply);
-	stream_set_timeout_ms(ipc->stream, WRITE_MS);
-	/* A client that does not wait for its answer is its own affair. */
-	return ipc_send(ipc, &ipc_proxy_answer, &reply, &err) && ipc_flush(ipc, &err);
+	answer(d->state, mem, question, &reply);
+	return ipc_send(ipc, &ipc_proxy_answer, &reply, err);
 }
 
 static void
 session(struct daemon *d, struct stream *client)
 {
 	struct proxymap *p = d->state;
-	struct session s = {.fiber = fiber_current(d->loop)};
-	struct arena *mem = arena_new();
-	struct ipc ipc;
 
-	list_init(&s.link);
-	list_append(&p->sessions, &s.link);
-	ipc_init(&ipc, client);
-	while (!d->draining && serve_one(d, &s, &ipc, mem))
-		arena_reset(mem);
-	list_remove(&s.link);
-	arena_free(&mem);
+	answerer_session(&p->answerer, client);
 }
 
 /* ---- the process ---- */
@@ -199,7 +169,11 @@ init(struct daemon *d, struct err *err)
 	size_t n = 0;
 
 	p->daemon = d;
-	list_init(&p->sessions);
+	p->answerer = (struct answerer){.daemon = d,
+					.question = &ipc_proxy_lookup,
+					.write_ms = WRITE_MS,
+					.answer = answer_question};
+	answerer_init(&p->answerer);
 	if (!proxymap_config_load(d->mem, d->config, &p->config, err))
 		return false;
 	p->writes = str_eq(str_from(d->service), p->config.proxywrite_service_name);
@@ -236,13 +210,7 @@ drain(struct daemon *d)
 {
 	struct proxymap *p = d->state;
 
-	/* Who keeps a connection for later finds our successor there. */
-	list_foreach (at, &p->sessions) {
-		const struct session *s = CONTAINER_OF(at, struct session, link);
-
-		if (s->is_idle)
-			fiber_cancel(s->fiber);
-	}
+	answerer_drain(&p->answerer);
 }
 
 static void

@@ -11,10 +11,10 @@
  */
 
 #include "base/err.h"
-#include "base/list.h"
 #include "base/str.h"
 
 #include "config/proxymap_config.h"
+#include "daemon/answerer.h"
 #include "fiber/event.h"
 
 struct arena;
@@ -38,7 +38,7 @@ struct proxymap {
 	struct proxymap_config config;
 	bool writes;       /* this is proxywrite */
 	struct map *pools; /* by name */
-	struct list sessions;
+	struct answerer answerer;
 };
 
 /* The names of the tables that may be asked, in the order they are found; ended by

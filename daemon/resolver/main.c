@@ -5,17 +5,15 @@
  * has several at once makes several connections.
  */
 #include "base/arena.h"
-#include "base/list.h"
 #include "base/log.h"
 
 #include "config/resolver_config.h"
+#include "daemon/answerer.h"
 #include "daemon/daemon.h"
 #include "dns/dns.h"
 #include "dns/servers.h"
-#include "fiber/fiber.h"
 #include "fiber/loop.h"
 #include "fiber/offload.h"
-#include "fiber/stream.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "mail/address.h"
@@ -32,20 +30,13 @@ enum {
 	STACK_BYTES = 512 * 1024,
 };
 
-/* A client's connection; lives on the stack of its fiber. */
-struct session {
-	struct list link;
-	struct fiber *fiber;
-	bool is_idle; /* no question is under way */
-};
-
 struct resolver {
 	struct resolver_config config;
 	struct servers_source servers;
 	int64_t looked_ms; /* when the file was looked at */
 	struct engine *engine;
 	struct offload *offload;
-	struct list sessions;
+	struct answerer answerer;
 };
 
 /* The file of name servers may have changed since the last question. */
@@ -114,48 +105,25 @@ send_answer(struct ipc *ipc, const struct dns_answer *answer, struct err *err)
 		if (!ipc_send(ipc, &ipc_dns_record, &m, err))
 			return false;
 	}
-	return ipc_flush(ipc, err);
+	return true;
 }
 
-/* One question and its answer; false when there are no more. */
 static bool
-serve_one(struct daemon *d, struct session *s, struct ipc *ipc, struct stream *client,
-	  struct arena *mem)
+answer_question(struct daemon *d, struct arena *mem, void *question, struct ipc *ipc,
+		struct err *err)
 {
-	struct msg_dns_question question;
 	struct dns_answer answer;
-	enum ipc_result result;
-	struct err err;
 
-	stream_set_timeout_ms(client, -1);
-	s->is_idle = true;
-	result = ipc_receive(ipc, mem, &ipc_dns_question, &question, &err);
-	s->is_idle = false;
-	if (result == IPC_FAILED && !d->draining)
-		log_warning(d->log, "bad question: %s", err.text);
-	if (result != IPC_DONE)
-		return false;
-	ask(d, mem, &question, &answer);
-	/* A client that does not wait for its answer is its own affair. */
-	stream_set_timeout_ms(client, WRITE_MS);
-	return send_answer(ipc, &answer, &err);
+	ask(d, mem, question, &answer);
+	return send_answer(ipc, &answer, err);
 }
 
 static void
 session(struct daemon *d, struct stream *client)
 {
 	struct resolver *r = d->state;
-	struct session s = {.fiber = fiber_current(d->loop)};
-	struct arena *mem = arena_new();
-	struct ipc ipc;
 
-	list_init(&s.link);
-	list_append(&r->sessions, &s.link);
-	ipc_init(&ipc, client);
-	while (!d->draining && serve_one(d, &s, &ipc, client, mem))
-		arena_reset(mem);
-	list_remove(&s.link);
-	arena_free(&mem);
+	answerer_session(&r->answerer, client);
 }
 
 static bool
@@ -171,7 +139,11 @@ init(struct daemon *d, struct err *err)
 		tables[0] = r->servers.file;
 		d->tables = tables;
 	}
-	list_init(&r->sessions);
+	r->answerer = (struct answerer){.daemon = d,
+					.question = &ipc_dns_question,
+					.write_ms = WRITE_MS,
+					.answer = answer_question};
+	answerer_init(&r->answerer);
 	loop_set_stack_bytes(d->loop, STACK_BYTES);
 	d->state = r;
 	return true;
@@ -201,13 +173,7 @@ drain(struct daemon *d)
 
 	if (r->engine != NULL)
 		engine_drain(r->engine);
-	/* Who keeps a connection for later finds our successor there. */
-	list_foreach (at, &r->sessions) {
-		const struct session *s = CONTAINER_OF(at, struct session, link);
-
-		if (s->is_idle)
-			fiber_cancel(s->fiber);
-	}
+	answerer_drain(&r->answerer);
 }
 
 static void
