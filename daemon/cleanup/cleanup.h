@@ -31,6 +31,7 @@ struct maps;
 struct milter_talk;
 struct mime;
 struct durable;
+struct qmgr_link;
 struct stream;
 
 struct cleanup {
@@ -41,8 +42,8 @@ struct cleanup {
 	struct queue_dirs dirs;
 	struct durable *durable; /* how messages get to disk */
 	int64_t delay_warning_s; /* delay_warning_time */
-	struct stream *notice; /* to qmgr: the last one, until it is answered; or NULL */
-	bool qmgr_is_full;     /* what qmgr said last */
+	struct qmgr_link *qmgr;  /* NULL: none, or somebody is using it */
+	bool qmgr_is_full;       /* what qmgr said to the last announcement */
 	struct maps *sender_bcc;
 	struct maps *recipient_bcc;
 	struct milter_settings milter_settings;

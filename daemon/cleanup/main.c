@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "durable.h"
 #include "milter.h"
+#include "qmgr.h"
 #include "session.h"
 
 static void
@@ -70,7 +71,7 @@ release(struct daemon *d)
 {
 	struct cleanup *c = d->state;
 
-	stream_close(&c->notice);
+	qmgr_link_close(&c->qmgr);
 	durable_free(&c->durable);
 }
 

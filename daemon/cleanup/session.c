@@ -23,6 +23,7 @@
 #include "durable.h"
 #include "log.h"
 #include "milter.h"
+#include "qmgr.h"
 
 /* In the size record: what delivery agents must tell or ask the next server. */
 enum { SENDOPT_UTF8 = 1, SENDOPT_UTF8_HEADER = 2, SENDOPT_UTF8_SENDER = 4 };
@@ -195,49 +196,6 @@ remove_old_logs(struct message *m)
 	}
 }
 
-/* in_flow_delay: while qmgr cannot take what we have, each session waits a little before
- * it makes more. Only the answer to the last notice counts, and nobody waits for one. */
-static void
-wait_for_qmgr(struct cleanup *c)
-{
-	struct stream *s = c->notice;
-
-	if (s != NULL && stream_has_input(s)) {
-		struct arena *mem = arena_new();
-		struct msg_qmgr_full full;
-		struct ipc ipc;
-		struct err err;
-
-		c->notice = NULL;
-		ipc_init(&ipc, s);
-		c->qmgr_is_full =
-			ipc_receive(&ipc, mem, &ipc_qmgr_full, &full, &err) == IPC_DONE;
-		stream_close(&s);
-		arena_free(&mem);
-	}
-	if (c->qmgr_is_full)
-		IGNORE(!fiber_sleep(c->daemon->loop, c->config.in_flow_delay * 1000));
-}
-
-/* Tell qmgr; if it does not listen it will find the file by itself. */
-static void
-announce(struct message *m)
-{
-	const struct msg_qmgr_arrived arrived = {.queue_id = m->id, .file = m->fd};
-	struct stream *s;
-	struct ipc ipc;
-	struct err err;
-
-	if (!daemon_connect(m->cleanup->daemon, "public/qmgr", 1000, &s, &err))
-		return;
-	stream_set_timeout_ms(s, 1000);
-	ipc_init(&ipc, s);
-	IGNORE(ipc_send(&ipc, &ipc_qmgr_arrived, &arrived, &err) &&
-	       ipc_flush(&ipc, &err) && stream_shutdown(s, SHUT_WR) == STREAM_OK);
-	stream_close(&m->cleanup->notice);
-	m->cleanup->notice = s;
-}
-
 static void
 remove_file(struct message *m)
 {
@@ -273,7 +231,7 @@ conclude(struct message *m)
 		return;
 	}
 	if ((m->flags & CLEANUP_FLAG_HOLD) == 0) {
-		announce(m);
+		qmgr_announce(m->cleanup, m->id, m->fd);
 		return;
 	}
 	if (!queue_move(&m->cleanup->dirs, QUEUE_INCOMING, QUEUE_HOLD, m->id, &err)) {
@@ -337,7 +295,7 @@ session_run(struct daemon *d, struct stream *client)
 	struct ipc ipc;
 	struct err err;
 
-	wait_for_qmgr(m.cleanup);
+	qmgr_wait(m.cleanup);
 	stream_set_timeout_ms(client, m.cleanup->common.ipc_timeout * 1000);
 	ipc_init(&ipc, client);
 	m.ipc = &ipc;

@@ -17,6 +17,7 @@
 #include "smtp/proxy_header.h"
 
 #include "log.h"
+#include "names.h"
 #include "session.h"
 
 void
@@ -148,7 +149,7 @@ verify(struct session *s, struct str name, bool native)
 }
 
 static void
-find_name(struct session *s)
+ask_name(struct session *s)
 {
 	const struct dns_asker *dns = &s->world.dns;
 	struct peer *p = &s->peer;
@@ -173,6 +174,24 @@ find_name(struct session *s)
 	}
 	p->reverse_name = str_dup(s->mem, answer.records[0].text);
 	verify(s, p->reverse_name, native);
+}
+
+static void
+find_name(struct session *s)
+{
+	struct names *names = s->smtpd->names;
+	int64_t now = loop_now_ms(s->smtpd->daemon->loop);
+	struct peer *p = &s->peer;
+
+	if (names_find(names, s->mem, p->address, now, &p->name)) {
+		p->reverse_name = p->name;
+		p->name_status = p->reverse_status = ACCESS_NAME_OK;
+		return;
+	}
+	ask_name(s);
+	/* Others are asked for again, and warned of again. */
+	if (p->name_status == ACCESS_NAME_OK)
+		names_add(names, p->address, p->name, now);
 }
 
 /* ---- the proxy before us ---- */

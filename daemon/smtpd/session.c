@@ -516,17 +516,6 @@ take_line(struct session *s, struct str line)
 		run_command(s, verb, &words);
 }
 
-/* After the first words of a session, of each of its parts, clients often think. */
-static bool
-may_rest(const struct session *s)
-{
-	unsigned hellos =
-		s->counts[SMTP_VERB_EHLO].total + s->counts[SMTP_VERB_HELO].total;
-
-	return hellos == (s->is_tls ? 2 : 1) && s->tx == NULL &&
-	       stream_buffered(s->client) == 0;
-}
-
 static void
 converse(struct session *s)
 {
@@ -547,8 +536,7 @@ converse(struct session *s)
 		/* Nobody needs it while we wait. */
 		stream_close(&s->resolver);
 		arena_reset(s->now);
-		if (may_rest(s))
-			stream_idle(s->client);
+		stream_idle(s->client);
 	}
 }
 

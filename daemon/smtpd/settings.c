@@ -18,6 +18,7 @@
 #include "auth.h"
 #include "delegate.h"
 #include "milter.h"
+#include "names.h"
 #include "proxy.h"
 #include "smtpd.h"
 #include "tls.h"
@@ -157,6 +158,7 @@ settings_load(struct smtpd *s, struct err *err)
 		return false;
 	load_protocols(s);
 	delegate_settings(s);
+	s->names = names_new(d->mem);
 	s->starttls_s = s->tls->config.smtpd_starttls_timeout;
 	if ((s->overrides & RECEIVE_ANY_RECIPIENT) != 0)
 		access_rules_take_any_recipient(s->access);

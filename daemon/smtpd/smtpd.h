@@ -27,6 +27,7 @@ struct daemon;
 struct maps;
 struct tls_service;
 struct match;
+struct names;
 struct sasl_server;
 struct policy_pool;
 
@@ -69,6 +70,7 @@ struct smtpd {
 	struct server_name proxy_filter;
 	struct policy_pool *policies;
 	struct limits *limits;
+	struct names *names;   /* of clients */
 	struct stress *stress; /* NULL: the service has no limit */
 	bool has_proxy;        /* smtpd_upstream_proxy_protocol */
 	bool needs_tcp;        /* a server on the side is reached by TCP */

@@ -86,7 +86,7 @@ stream_connect_socket(struct loop *loop, int fd, const struct sockaddr *to,
 		sys_close(fd);
 		return false;
 	}
-	*out = stream_from_fd(loop, fd);
+	*out = stream_from_socket(loop, fd);
 	return true;
 }
 

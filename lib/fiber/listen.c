@@ -62,7 +62,7 @@ session_main(void *arg)
 	struct session *session = arg;
 	struct listener *l = session->listener;
 
-	l->fn(stream_from_fd(l->loop, session->fd), &session->peer, l->arg);
+	l->fn(stream_from_socket(l->loop, session->fd), &session->peer, l->arg);
 	list_remove(&session->link);
 	mem_free(session);
 	l->count--;

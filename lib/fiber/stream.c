@@ -15,6 +15,8 @@
 #include "fiber/fiber.h"
 #include "fiber/stream_internal.h"
 
+enum { REST_MS = 500 };
+
 const char *
 stream_status_name(enum stream_status status)
 {
@@ -240,15 +242,20 @@ stream_consume(struct stream *s, size_t n)
 	s->in_start += n;
 }
 
+static void
+drop_input_buffer(struct stream *s)
+{
+	mem_free(s->in);
+	s->in = NULL;
+	s->in_size = s->in_start = s->in_end = 0;
+}
+
 /* Free what holds nothing, because a wait may be long and the waiting are many. */
 static void
 drop_empty_buffers(struct stream *s)
 {
-	if (s->in != NULL && stream_buffered(s) == 0) {
-		mem_free(s->in);
-		s->in = NULL;
-		s->in_size = s->in_start = s->in_end = 0;
-	}
+	if (s->in != NULL && stream_buffered(s) == 0)
+		drop_input_buffer(s);
 	if (s->out != NULL && s->out_len == 0) {
 		mem_free(s->out);
 		s->out = NULL;
@@ -272,6 +279,13 @@ try_read(struct stream *s, void *p, size_t n, size_t *got)
 	return io;
 }
 
+/* How much to ask for: more for a peer who has just filled all that there was. */
+static size_t
+in_bytes(const struct stream *s)
+{
+	return s->is_bulk ? (size_t)STREAM_BULK_BYTES : (size_t)STREAM_IN_BYTES;
+}
+
 /* Make place for at least `room` more bytes behind in_end. */
 static void
 make_room(struct stream *s, size_t room)
@@ -279,14 +293,15 @@ make_room(struct stream *s, size_t room)
 	size_t have = stream_buffered(s);
 	size_t need = mem_size_add(have, room);
 
+	if (s->in != NULL && have == 0 && s->is_bulk && s->in_size < in_bytes(s))
+		drop_input_buffer(s);
 	if (s->in != NULL && s->in_size - s->in_end >= room)
 		return;
 	if (s->in != NULL && s->in_size >= need) {
 		memmove(s->in, s->in + s->in_start, have);
 	} else {
-		size_t size =
-			MAX_OF(need, MAX_OF(s->in_size * 2, (size_t)STREAM_IN_BYTES));
-		char *in = mem_alloc(size);
+		size_t size = MAX_OF(need, MAX_OF(s->in_size * 2, in_bytes(s)));
+		char *in = mem_realloc(NULL, size);
 
 		if (s->in != NULL)
 			memcpy(in, s->in + s->in_start, have);
@@ -296,6 +311,23 @@ make_room(struct stream *s, size_t room)
 	}
 	s->in_start = 0;
 	s->in_end = have;
+}
+
+/* The stack of a peer that answers at once need not be given back and got again. */
+static enum stream_status
+wait_and_rest(struct stream *s, bool for_write, int64_t deadline)
+{
+	int64_t soon = s->rests ? loop_deadline_ms(s->loop, REST_MS) : LOOP_FOREVER;
+
+	if (soon < deadline) {
+		enum stream_status status = stream_wait(s, for_write, soon);
+
+		if (status != STREAM_TIMEOUT)
+			return status;
+		fiber_trim_stack(s->loop);
+	}
+	s->rests = false;
+	return stream_wait(s, for_write, deadline);
 }
 
 /* Before a read waits: send what the peer may be waiting for. */
@@ -310,7 +342,7 @@ wait_for_input(struct stream *s, enum stream_io io, int64_t deadline)
 			return status;
 	}
 	drop_empty_buffers(s);
-	status = stream_wait(s, io == STREAM_IO_WANT_WRITE, deadline);
+	status = wait_and_rest(s, io == STREAM_IO_WANT_WRITE, deadline);
 	if (status == STREAM_ERROR || status == STREAM_CANCELLED)
 		s->read_status = status;
 	return status;
@@ -329,6 +361,7 @@ fill(struct stream *s, size_t room, int64_t deadline)
 		io = try_read(s, s->in + s->in_end, s->in_size - s->in_end, &got);
 		if (io == STREAM_IO_DONE && got > 0) {
 			s->in_end += got;
+			s->is_bulk = s->in_end == s->in_size;
 			return STREAM_OK;
 		}
 		if (io == STREAM_IO_WANT_READ || io == STREAM_IO_WANT_WRITE) {
@@ -536,9 +569,7 @@ stream_discard_buffers(struct stream *s)
 void
 stream_idle(struct stream *s)
 {
-	drop_empty_buffers(s);
-	if (s->loop != NULL && fiber_current(s->loop) != NULL)
-		fiber_trim_stack(s->loop);
+	s->rests = s->loop != NULL && fiber_current(s->loop) != NULL;
 }
 
 /* -- descriptors --------------------------------------------------------------- */

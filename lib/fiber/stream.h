@@ -44,9 +44,10 @@ enum stream_status {
 const char *stream_status_name(enum stream_status status);
 
 enum {
-	STREAM_IN_BYTES = 4096,   /* input buffer; grows for longer lines */
-	STREAM_OUT_BYTES = 16384, /* output is sent when more has gathered */
-	STREAM_FDS_MAX = 16       /* received descriptors that may wait to be taken */
+	STREAM_IN_BYTES = 4096,    /* input buffer; grows for longer lines */
+	STREAM_BULK_BYTES = 65536, /* input buffer while the peer fills it at once */
+	STREAM_OUT_BYTES = 32768,  /* output is sent when more has gathered */
+	STREAM_FDS_MAX = 16        /* received descriptors that may wait to be taken */
 };
 
 /* -- making and ending ------------------------------------------------------- */
@@ -54,6 +55,9 @@ enum {
 /* Takes the descriptor (closed by stream_close()) and makes it non-blocking. Sockets,
  * pipes, terminals; regular files work and block the process. */
 struct stream *stream_from_fd(struct loop *loop, int fd) __attribute__((returns_nonnull));
+/* The same for what is known to be a socket and non-blocking. */
+struct stream *stream_from_socket(struct loop *loop, int fd)
+	__attribute__((returns_nonnull));
 
 /* Reads from input (not copied), then EOF; writes to output (NULL: discarded; full: error
  * ENOSPC). step: bytes that one read gives at most, 0 = all; 1 feeds byte by byte. */
@@ -145,8 +149,8 @@ void stream_discard_output(struct stream *s);
 /* Both. */
 void stream_discard_buffers(struct stream *s);
 
-/* Give the memory of empty buffers and unused stack back, before a long wait. A read that
- * waits gives empty buffers back by itself. */
+/* The next read may wait for long: if it does, the unused stack is given back. (Empty
+ * buffers are whenever a read waits.) */
 void stream_idle(struct stream *s);
 
 /* -- descriptors (UNIX-domain sockets only) ---------------------------------- */

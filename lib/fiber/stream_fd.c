@@ -224,19 +224,32 @@ static const struct stream_ops fd_ops = {
 	.wait = fd_wait,
 };
 
-struct stream *
-stream_from_fd(struct loop *loop, int fd)
+static struct stream *
+from_fd(struct loop *loop, int fd, bool is_socket)
 {
 	struct fd_state *state = mem_alloc(sizeof(*state));
 	struct stream *s = stream_new(loop, &fd_ops, state);
+
+	state->is_socket = is_socket;
+	s->fd = fd;
+	watch_init(&state->in.watch, loop, fd, WATCH_READ, on_ready, &state->in);
+	watch_init(&state->out.watch, loop, fd, WATCH_WRITE, on_ready, &state->out);
+	return s;
+}
+
+struct stream *
+stream_from_socket(struct loop *loop, int fd)
+{
+	return from_fd(loop, fd, true);
+}
+
+struct stream *
+stream_from_fd(struct loop *loop, int fd)
+{
 	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
 		IGNORE(fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0);
-	state->is_socket = sys_fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-	s->fd = fd;
-	watch_init(&state->in.watch, loop, fd, WATCH_READ, on_ready, &state->in);
-	watch_init(&state->out.watch, loop, fd, WATCH_WRITE, on_ready, &state->out);
-	return s;
+	return from_fd(loop, fd, sys_fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode));
 }

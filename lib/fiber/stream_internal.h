@@ -22,7 +22,9 @@ struct stream {
 	size_t in_end;
 	char *out; /* NULL or STREAM_OUT_BYTES */
 	size_t out_len;
-	bool putting;             /* a fiber is sending */
+	bool is_bulk; /* the last read filled the input buffer */
+	bool rests;   /* give back the stack, too, if the next read waits long */
+	bool putting; /* a fiber is sending */
 	struct fiber *put_waiter; /* and this one wants to, after it */
 
 	enum stream_status read_status; /* what sticks */

@@ -175,7 +175,7 @@ stream_write(struct stream *s, struct str data)
 	if (data.len == 0)
 		return STREAM_OK;
 	if (s->out == NULL)
-		s->out = mem_alloc(STREAM_OUT_BYTES);
+		s->out = mem_realloc(NULL, STREAM_OUT_BYTES);
 	memcpy(s->out + s->out_len, data.p, data.len);
 	s->out_len += data.len;
 	return STREAM_OK;

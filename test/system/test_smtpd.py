@@ -347,6 +347,7 @@ class Smtpd(unittest.TestCase):
             self.addCleanup(talk.close)
             talk.say("EHLO x.example")
             talks.append(talk)
+        time.sleep(1.5)  # then they have given back what they do not need
         began = time.monotonic()
         with Talk() as talk:
             waited = time.monotonic() - began
