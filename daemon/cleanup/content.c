@@ -416,8 +416,14 @@ content_clean(struct arena *mem, struct str text)
 void
 content_text(struct message *m, struct str text, bool whole)
 {
-	struct arena *mem = arena_new();
+	struct arena *mem;
 
+	/* Nearly always; this is done for each line. */
+	if (!str_contains(text, '\r') && !str_contains(text, '\n')) {
+		mime_line(m->mime, text, whole);
+		return;
+	}
+	mem = arena_new();
 	mime_line(m->mime, content_clean(mem, text), whole);
 	arena_free(&mem);
 }

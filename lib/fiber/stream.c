@@ -242,20 +242,15 @@ stream_consume(struct stream *s, size_t n)
 	s->in_start += n;
 }
 
-static void
-drop_input_buffer(struct stream *s)
-{
-	mem_free(s->in);
-	s->in = NULL;
-	s->in_size = s->in_start = s->in_end = 0;
-}
-
 /* Free what holds nothing, because a wait may be long and the waiting are many. */
 static void
 drop_empty_buffers(struct stream *s)
 {
-	if (s->in != NULL && stream_buffered(s) == 0)
-		drop_input_buffer(s);
+	if (s->in != NULL && stream_buffered(s) == 0) {
+		mem_free(s->in);
+		s->in = NULL;
+		s->in_size = s->in_start = s->in_end = 0;
+	}
 	if (s->out != NULL && s->out_len == 0) {
 		mem_free(s->out);
 		s->out = NULL;
@@ -291,19 +286,17 @@ static void
 make_room(struct stream *s, size_t room)
 {
 	size_t have = stream_buffered(s);
-	size_t need = mem_size_add(have, room);
+	size_t need = MAX_OF(mem_size_add(have, room), in_bytes(s));
 
-	if (s->in != NULL && have == 0 && s->is_bulk && s->in_size < in_bytes(s))
-		drop_input_buffer(s);
-	if (s->in != NULL && s->in_size - s->in_end >= room)
+	if (s->in_size >= need && s->in_size - s->in_end >= room)
 		return;
-	if (s->in != NULL && s->in_size >= need) {
+	if (s->in_size >= need) {
 		memmove(s->in, s->in + s->in_start, have);
 	} else {
-		size_t size = MAX_OF(need, MAX_OF(s->in_size * 2, in_bytes(s)));
+		size_t size = MAX_OF(need, s->in_size * 2);
 		char *in = mem_realloc(NULL, size);
 
-		if (s->in != NULL)
+		if (have > 0)
 			memcpy(in, s->in + s->in_start, have);
 		mem_free(s->in);
 		s->in = in;

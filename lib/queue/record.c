@@ -56,16 +56,26 @@ void
 record_encode(struct buf *out, char letter, struct str data)
 {
 	size_t length = data.len;
+	size_t head = 2;
+	size_t n = 0;
+	char *at;
 
 	ensure(data.len <= RECORD_DATA_MAX);
-	buf_add_char(out, letter);
+	for (size_t rest = length >> 7; rest > 0; rest >>= 7)
+		head++;
+	at = buf_reserve(out, head + data.len);
+	if (at == NULL)
+		return;
+	at[n++] = letter;
 	do {
 		unsigned group = length & 0x7f;
 
 		length >>= 7;
-		buf_add_char(out, (char)(length > 0 ? group | 0x80 : group));
+		at[n++] = (char)(length > 0 ? group | 0x80 : group);
 	} while (length > 0);
-	buf_add(out, data);
+	if (data.len > 0)
+		memcpy(at + n, data.p, data.len);
+	buf_commit(out, n + data.len);
 }
 
 enum record_result
