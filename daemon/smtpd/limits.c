@@ -263,12 +263,5 @@ limits_new_tls(struct session *s)
 {
 	int limit = s->smtpd->config.smtpd_client_new_tls_session_rate_limit;
 
-	if (check(s, rate_of(s, ANVIL_NEW_TLS, limit), limit, "New TLS session rate"))
-		return true;
-	session_reply(s, str_printf(s->now,
-				    "421 4.7.0 " PRI_STR
-				    " Error: too many new TLS sessions from " PRI_STR,
-				    STR_ARG(s->smtpd->common.myhostname),
-				    STR_ARG(s->peer.address)));
-	return false;
+	return check(s, rate_of(s, ANVIL_NEW_TLS, limit), limit, "New TLS session rate");
 }

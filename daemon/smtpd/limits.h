@@ -53,5 +53,5 @@ void limits_disconnect(struct session *s);
 bool limits_mail(struct session *s);
 bool limits_recipient(struct session *s);
 bool limits_auth(struct session *s);
-/* A handshake has made a new TLS session. False: as above, and the session ends. */
+/* A handshake has made a new TLS session. False: too many; the caller says so. */
 bool limits_new_tls(struct session *s);

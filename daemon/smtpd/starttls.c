@@ -28,22 +28,16 @@ write_log(void *arg, enum log_level level, struct str text)
 	log_write(s->smtpd->daemon->log, level, PRI_STR, STR_ARG(text));
 }
 
-/* smtpd_tls_req_ccert: nothing more without a certificate that is trusted. After STARTTLS
- * it is the client that speaks next, and it hears why once it has: a connection closed on
- * words unread takes the reply with it. */
+/* The session ends with this reply. After STARTTLS it is the client that speaks next, and
+ * it hears why once it has: a connection closed on words unread takes the reply with it. */
 static void
-check_certificate(struct session *s)
+turn_away(struct session *s, struct str reply)
 {
 	const struct smtpd *d = s->smtpd;
-	const char *why = s->tls->has_certificate ? "Client certificate not trusted"
-						  : "No client certificate presented";
 	enum stream_status status = STREAM_OK;
 	size_t limit = (size_t)d->common.line_length_limit;
 	struct str line = STR_EMPTY;
 
-	if (!d->tls->config.smtpd_tls_req_ccert || s->tls->is_trusted)
-		return;
-	log_tls_abort(d->daemon->log, s->peer.text, why);
 	if (!d->tls->config.smtpd_tls_wrappermode)
 		status = stream_read_line(s->client, limit, &line);
 	if (status == STREAM_TOO_LONG) {
@@ -52,8 +46,36 @@ check_certificate(struct session *s)
 		session_broken(s, status);
 		return;
 	}
-	session_reply(s, str_printf(s->now, "421 4.7.1 " PRI_STR " Error: %s",
-				    STR_ARG(s->smtpd->common.myhostname), why));
+	session_reply(s, reply);
+}
+
+/* smtpd_client_new_tls_session_rate_limit */
+static bool
+check_rate(struct session *s)
+{
+	if (s->tls->is_reused || limits_new_tls(s))
+		return true;
+	turn_away(s, str_printf(s->now,
+				"421 4.7.0 " PRI_STR
+				" Error: too many new TLS sessions from " PRI_STR,
+				STR_ARG(s->smtpd->common.myhostname),
+				STR_ARG(s->peer.address)));
+	return false;
+}
+
+/* smtpd_tls_req_ccert: nothing more without a certificate that is trusted. */
+static void
+check_certificate(struct session *s)
+{
+	const struct smtpd *d = s->smtpd;
+	const char *why = s->tls->has_certificate ? "Client certificate not trusted"
+						  : "No client certificate presented";
+
+	if (!d->tls->config.smtpd_tls_req_ccert || s->tls->is_trusted)
+		return;
+	log_tls_abort(d->daemon->log, s->peer.text, why);
+	turn_away(s, str_printf(s->now, "421 4.7.1 " PRI_STR " Error: %s",
+				STR_ARG(d->common.myhostname), why));
 }
 
 static bool
@@ -79,7 +101,7 @@ shake_hands(struct session *s, struct tls_context *context)
 	}
 	s->is_tls = true;
 	s->tls = info;
-	if (info->is_reused || limits_new_tls(s))
+	if (check_rate(s))
 		check_certificate(s);
 	return true;
 }

@@ -96,6 +96,13 @@ class Limits(unittest.TestCase):
                 client.starttls(context=context)
                 replies.append(client.docmd("NOOP")[0])
             self.assertEqual(replies, [250, 421])
+            # One who speaks at once, too: nothing unread takes the reply with it.
+            client = smtplib.SMTP("127.0.0.1", 2525, timeout=20)
+            self.addCleanup(client.close)
+            client.docmd("STARTTLS")
+            with context.wrap_socket(client.sock, server_hostname="mx.example") as tls:
+                tls.sendall(b"EHLO x.example\r\n" * 200)
+                self.assertTrue(tls.recv(4096).startswith(b"421 4.7.0 "))
             mta.log.wait(r"New TLS session rate limit exceeded: 2 from \S+ for service 2525")
 
 
