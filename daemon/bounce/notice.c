@@ -242,7 +242,8 @@ send_report(struct notice *n, enum report_audience audience, struct str from,
 
 	if (!submit_begin(&s, from, to, (int)n->b->common.ipc_timeout, err))
 		return false;
-	report_trace(n->mem, text, &r, s.queue_id);
+	submit_trace(&s, &n->b->common, r.now_us / 1000000);
+	submit_date(&s, r.now_us / 1000000);
 	report_begin(n->mem, text, &r);
 	submit_text(&s, buf_str(text));
 	copy_original(n, &s, r.headers_only);

@@ -87,20 +87,6 @@ date_of(struct arena *mem, int64_t us)
 	return date_format(mem, (time_t)(us / 1000000));
 }
 
-void
-report_trace(struct arena *mem, struct buf *out, const struct report *r,
-	     struct str queue_id)
-{
-	struct str date = date_of(mem, r->now_us);
-
-	buf_printf(out,
-		   "Received: by " PRI_STR " (" PRI_STR ")\n\tid " PRI_STR "; " PRI_STR
-		   "\n",
-		   STR_ARG(r->reporting_mta), STR_ARG(r->mail_name), STR_ARG(queue_id),
-		   STR_ARG(date));
-	buf_printf(out, "Date: " PRI_STR "\n", STR_ARG(date));
-}
-
 static void
 add_header(struct arena *mem, struct buf *out, const struct report *r)
 {

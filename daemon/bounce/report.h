@@ -64,10 +64,6 @@ struct report {
 	size_t n_recipients;
 };
 
-/* The trace header that a message made here begins with, and its date. queue_id: of the
- * report itself. */
-void report_trace(struct arena *mem, struct buf *out, const struct report *r,
-		  struct str queue_id);
 /* From the next header line to the head of the part that carries the original,
  * inclusive. Then the caller copies the original's lines and calls report_end(). */
 void report_begin(struct arena *mem, struct buf *out, const struct report *r);

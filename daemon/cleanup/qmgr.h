@@ -13,8 +13,8 @@ struct qmgr_link;
 /* The file: not taken, qmgr gets a copy of the descriptor. */
 void qmgr_announce(struct cleanup *c, struct str queue_id, int file);
 
-/* Before a message begins. in_flow_delay: while qmgr cannot take what we have, each session
- * waits a little before it makes more. */
+/* Before a message begins. in_flow_delay: while qmgr cannot take what we have, each
+ * session waits a little before it makes more. */
 void qmgr_wait(struct cleanup *c);
 
 /* NULL is allowed. */

@@ -37,6 +37,7 @@ static const char config[] =
 	"smtpd_recipient_overshoot_limit = 1\n"
 	"smtpd_hard_error_limit = 9\n"
 	"message_size_limit = 300\n"
+	"notify_classes =\n"
 	"relay_domains = r.example\n"
 	"smtpd_relay_restrictions = reject_unauth_destination\n"
 	"smtpd_helo_restrictions = check_helo_access inline:{{bad.example=REJECT}}\n"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The verified names of the clients of the last seconds. Who sends much connects again and
- * again, and would be looked up each time: two questions to the resolver, and the hosts
- * file read twice. Only names that lead back to their address are kept, and so briefly
- * that nobody who changes a name has to know of it.
+ * The verified names of the clients of the last seconds. Who sends much connects again
+ * and again, and would be looked up each time: two questions to the resolver, and the
+ * hosts file read twice. Only names that lead back to their address are kept, and so
+ * briefly that nobody who changes a name has to know of it.
  */
 
 #include <stdbool.h>

@@ -94,8 +94,9 @@ finish_reply(struct session *s, struct str reply)
 	return access_footer(s->access, s->now, &request, reply);
 }
 
-void
-session_reply(struct session *s, struct str reply)
+/* answer: the access list's, if it is that. */
+static void
+say(struct session *s, struct str reply, const struct access_answer *answer)
 {
 	enum stream_status status;
 	int64_t code = 0;
@@ -103,6 +104,7 @@ session_reply(struct session *s, struct str reply)
 	if (s->end != SESSION_RUNS)
 		return;
 	reply = without_control(s->now, finish_reply(s, reply));
+	transcript_reply(s, reply, answer);
 	slow_down(s);
 	status = stream_write(s->client, reply);
 	if (status == STREAM_OK)
@@ -114,6 +116,12 @@ session_reply(struct session *s, struct str reply)
 	IGNORE(str_to_i64(str_head(reply, REPLY_CODE), 0, 999, &code));
 	if (code == REPLY_CODE_421 || code == REPLY_CODE_521)
 		s->end = SESSION_CLOSED;
+}
+
+void
+session_reply(struct session *s, struct str reply)
+{
+	say(s, reply, NULL);
 }
 
 void
@@ -130,7 +138,7 @@ session_accepts(struct session *s, const struct access_answer *answer)
 		return true;
 	case ACCESS_REFUSED:
 		s->refusal = answer->reply;
-		session_reply(s, answer->reply);
+		say(s, answer->reply, answer);
 		if (answer->closes)
 			s->end = SESSION_CLOSED;
 		break;
@@ -329,6 +337,7 @@ read_line(struct session *s, struct str *line_out)
 
 	if (status == STREAM_TOO_LONG) {
 		*line_out = str_dup(s->now, *line_out);
+		transcript_command(s, *line_out);
 		log_long_line(log_of(s), s->peer.text, limit, *line_out);
 		if (skip_rest_of_line(s, limit))
 			session_reply(s,
@@ -343,6 +352,7 @@ read_line(struct session *s, struct str *line_out)
 		return false;
 	}
 	*line_out = str_dup(s->now, *line_out);
+	transcript_command(s, *line_out);
 	return true;
 }
 
@@ -387,6 +397,7 @@ session_read_response(struct session *s, size_t limit, struct str *line_out)
 		session_broken(s, status);
 		return false;
 	}
+	transcript_secret(s);
 	*line_out = str_dup(s->now, *line_out);
 	return accept_line_end(s);
 }
@@ -570,6 +581,7 @@ session_reset(struct session *s)
 	transaction_end(&s->tx);
 	access_end_transaction(s->access);
 	s->bdat_failed = false;
+	transcript_turn(s);
 }
 
 static bool
@@ -619,26 +631,32 @@ session_know_client(struct session *s)
 	find_discarded(s);
 }
 
-static void
-say_end(struct session *s)
+/* Why it ended before its time; NULL: it did not. */
+static const char *
+reason_of(const struct session *s)
 {
-	const char *reason = NULL;
-	int64_t bytes = s->ended_in_content ? s->bytes_at_end : -1;
-
 	switch (s->end) {
 	case SESSION_RUNS:
 	case SESSION_CLOSED:
-		return;
+		break;
 	case SESSION_LOST:
-		reason = "lost connection";
-		break;
+		return "lost connection";
 	case SESSION_TIMEOUT:
-		reason = "timeout";
-		break;
+		return "timeout";
 	case SESSION_TOO_MANY:
-		reason = "too many errors";
-		break;
+		return "too many errors";
 	}
+	return NULL;
+}
+
+static void
+say_end(struct session *s)
+{
+	const char *reason = reason_of(s);
+	int64_t bytes = s->ended_in_content ? s->bytes_at_end : -1;
+
+	if (reason == NULL)
+		return;
 	/* After the end of a message many just go. */
 	if (s->end != SESSION_LOST || !str_eq(str_from(s->where), STR("END-OF-MESSAGE")))
 		log_end(log_of(s), reason, s->where, bytes, s->peer.text);
@@ -652,6 +670,7 @@ prepare(struct session *s, struct stream *client)
 	s->mem = arena_new();
 	s->now = arena_new_child(s->mem);
 	s->client = client;
+	transcript_begin(s);
 	s->helo = s->sasl_names = STR_EMPTY;
 	s->tls = tls_info_none();
 	auth_forget(s);
@@ -696,6 +715,7 @@ session_run(struct daemon *d, struct stream *client)
 	converse(&s);
 	IGNORE(stream_flush(client) == STREAM_OK);
 	say_end(&s);
+	transcript_end(&s, reason_of(&s));
 	limits_disconnect(&s);
 	log_disconnect(d->log, s.peer.text, port, s.counts, s.noted_bare_lf);
 	session_reset(&s);

@@ -25,6 +25,7 @@
 #include "smtp/server_command.h"
 
 #include "smtpd.h"
+#include "transcript.h"
 
 struct arena;
 struct daemon;
@@ -117,6 +118,7 @@ struct session {
 		struct str address;
 		unsigned generation; /* what anvil was told over; 0: not told */
 	} limits;
+	struct transcript transcript;
 	struct str line;      /* the command, as the client wrote it */
 	unsigned serial;      /* of this session in the process */
 	const char *where;    /* last command, for the log */

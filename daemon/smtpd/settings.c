@@ -22,6 +22,7 @@
 #include "proxy.h"
 #include "smtpd.h"
 #include "tls.h"
+#include "transcript.h"
 
 static void
 warn(void *arg, const char *text)
@@ -148,6 +149,8 @@ settings_load(struct smtpd *s, struct err *err)
 	    !smtpd_config_load(d->mem, d->config, &s->config, err) ||
 	    !receive_config_load(d->mem, d->config, &s->receive, err) ||
 	    !verify_config_load(d->mem, d->config, &s->verify, err) ||
+	    !bounce_config_load(d->mem, d->config, &s->notices, err) ||
+	    !transcript_settings(s, err) ||
 	    !receive_override_parse(s->receive.receive_override_options, &s->overrides,
 				    err) ||
 	    !rewrite_rules_load(d->mem, d->config, NULL, 0, &s->rewrite, err) ||

@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 #include "access/access.h"
+#include "config/bounce_config.h"
 #include "config/common_config.h"
 #include "config/receive_config.h"
 #include "config/sasl_config.h"
@@ -65,6 +66,8 @@ struct smtpd {
 	enum newline_mode newlines;
 	struct receive_config receive;
 	struct verify_config verify;
+	struct bounce_config notices;
+	unsigned notify;    /* classes of errors that the postmaster is told of */
 	unsigned overrides; /* receive_override_options */
 	bool has_filter;    /* smtpd_proxy_filter */
 	struct server_name proxy_filter;

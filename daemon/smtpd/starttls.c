@@ -28,8 +28,9 @@ write_log(void *arg, enum log_level level, struct str text)
 	log_write(s->smtpd->daemon->log, level, PRI_STR, STR_ARG(text));
 }
 
-/* The session ends with this reply. After STARTTLS it is the client that speaks next, and
- * it hears why once it has: a connection closed on words unread takes the reply with it. */
+/* The session ends with this reply. After STARTTLS it is the client that speaks next,
+ * and it hears why once it has: a connection closed on words unread takes the reply with
+ * it. */
 static void
 turn_away(struct session *s, struct str reply)
 {

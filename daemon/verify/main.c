@@ -63,12 +63,7 @@ send_probe(struct probe *p, struct err *err)
 
 	if (!submit_begin(&s, probe_sender(p->v), p->address, (int)c->ipc_timeout, err))
 		return false;
-	submit_text(&s,
-		    str_printf(p->mem,
-			       "Received: by " PRI_STR " (" PRI_STR ")\n\tid " PRI_STR
-			       "; " PRI_STR "\n",
-			       STR_ARG(c->myhostname), STR_ARG(c->mail_name),
-			       STR_ARG(s.queue_id), STR_ARG(date_format(p->mem, now()))));
+	submit_trace(&s, c, now());
 	return submit_end(&s, err);
 }
 

@@ -26,8 +26,8 @@ struct map {
 };
 
 /* From what nobody outside knows: the kernel gives each program that it starts 16 random
- * bytes (getauxval(3)). They cost no system call, which a map of a message's headers would
- * notice. */
+ * bytes (getauxval(3)). They cost no system call, which a map of a message's headers
+ * would notice. */
 static uint64_t
 seed_of(const struct map *m)
 {

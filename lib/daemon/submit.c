@@ -4,10 +4,12 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
+#include "config/common_config.h"
 #include "daemon/daemon.h"
 #include "fiber/stream.h"
 #include "ipc/message.h"
 #include "ipc/messages.h"
+#include "mail/date.h"
 #include "queue/cleanup_status.h"
 #include "queue/record.h"
 
@@ -67,6 +69,28 @@ void
 submit_line(struct submission *s, struct str line, bool whole)
 {
 	record(s, whole ? RECORD_LETTER(LINE) : RECORD_LETTER(PART), line);
+}
+
+void
+submit_trace(struct submission *s, const struct common_config *c, time_t now_s)
+{
+	submit_line(s,
+		    str_printf(s->mem, "Received: by " PRI_STR " (" PRI_STR ")",
+			       STR_ARG(c->myhostname), STR_ARG(c->mail_name)),
+		    true);
+	submit_line(s,
+		    str_printf(s->mem, "\tid " PRI_STR "; " PRI_STR, STR_ARG(s->queue_id),
+			       STR_ARG(date_format(s->mem, now_s))),
+		    true);
+}
+
+void
+submit_date(struct submission *s, time_t now_s)
+{
+	submit_line(
+		s,
+		str_printf(s->mem, "Date: " PRI_STR, STR_ARG(date_format(s->mem, now_s))),
+		true);
 }
 
 void

@@ -5,11 +5,13 @@
  */
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/str.h"
 
 struct arena;
+struct common_config;
 struct daemon;
 struct stream;
 
@@ -28,6 +30,10 @@ struct submission {
  * probe's, ipc/deliver.h; 0: none) are set. */
 bool submit_begin(struct submission *s, struct str sender, struct str recipient,
 		  int timeout_s, struct err *err) MUST_CHECK;
+/* The header field that a message made here begins with: Received:, with the date.
+ * now_s: time(2). */
+void submit_trace(struct submission *s, const struct common_config *config, time_t now_s);
+void submit_date(struct submission *s, time_t now_s);
 void submit_line(struct submission *s, struct str line, bool whole);
 /* All lines of a text. */
 void submit_text(struct submission *s, struct str text);

@@ -275,7 +275,9 @@ class Smtpd(unittest.TestCase):
                 self.assertIn("queued as", talk.say("Subject: kept\r\n\r\nx\r\n."))
             sink.wait(1)
             mta.wait_empty()
-            self.assertEqual([m.header("Subject") for m in sink.messages], ["kept"])
+            # The postmaster is told of a session with such an error.
+            self.assertEqual(sorted(m.header("Subject") for m in sink.messages),
+                             ["Postfix SMTP server: errors from localhost[127.0.0.1]", "kept"])
 
     def test_client_lost(self):
         """What ends in the middle is no message."""
