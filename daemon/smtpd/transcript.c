@@ -32,14 +32,10 @@ static const struct {
 	const char *name;
 	unsigned bit;
 } class_names[] = {
-	{"protocol", CLASS_PROTOCOL},
-	{"policy", CLASS_POLICY},
-	{"resource", CLASS_RESOURCE},
-	{"software", CLASS_SOFTWARE},
-	{"data", CLASS_DATA},
-	{"bounce", CLASS_OTHER},
-	{"2bounce", CLASS_OTHER},
-	{"delay", CLASS_OTHER},
+	{"protocol", CLASS_PROTOCOL}, {"policy", CLASS_POLICY},
+	{"resource", CLASS_RESOURCE}, {"software", CLASS_SOFTWARE},
+	{"data", CLASS_DATA},         {"bounce", CLASS_OTHER},
+	{"2bounce", CLASS_OTHER},     {"delay", CLASS_OTHER},
 };
 
 bool
@@ -224,8 +220,8 @@ write_letter(struct session *s, struct submission *to, const char *reason)
 	submit_text(to, str_printf(mem,
 				   "From: Mail Delivery System <MAILER-DAEMON>\n"
 				   "To: Postmaster <" PRI_STR ">\n"
-				   "Subject: " PRI_STR " SMTP server: errors from " PRI_STR
-				   "\n\n"
+				   "Subject: " PRI_STR
+				   " SMTP server: errors from " PRI_STR "\n\n"
 				   "Transcript of session follows.\n\n",
 				   STR_ARG(s->smtpd->notices.error_notice_recipient),
 				   STR_ARG(s->smtpd->common.mail_name),
@@ -250,8 +246,8 @@ tell(struct session *s, const char *reason)
 	struct submission to = {
 		.daemon = d->daemon,
 		.mem = mem,
-		.filtered = list_has(d->notices.internal_mail_filter_classes,
-				     STR("notify"))};
+		.filtered =
+			list_has(d->notices.internal_mail_filter_classes, STR("notify"))};
 	struct str sender =
 		address_join(mem, d->common.double_bounce_sender, d->common.myorigin);
 	struct err err;
@@ -283,8 +279,7 @@ flush(struct session *s, const char *reason)
 void
 transcript_turn(struct session *s)
 {
-	if ((int64_t)s->transcript.lines >
-	    s->smtpd->config.smtpd_history_flush_threshold)
+	if ((int64_t)s->transcript.lines > s->smtpd->config.smtpd_history_flush_threshold)
 		flush(s, NULL);
 }
 

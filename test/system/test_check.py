@@ -388,6 +388,90 @@ class Rows(Checked):
         os.chmod(path, mode)
         return path
 
+    # relays with log-in and TLS
+
+    ON = {"relayhost": "[smtp.example.com]:587", "smtp_sasl_auth_enable": "yes", "smtp_tls_security_level": "encrypt",
+          "smtp_sasl_tls_security_options": "noanonymous"}
+
+    def login(self, row="[smtp.example.com]:587", value="user:secret", **parameters):
+        self.dns.host("smtp.example.com", "192.0.2.25")
+        table = f"inline:{{{{{row} = {value}}}}}" if row else "static:{}"
+        return self.instance(**{**self.ON, "smtp_sasl_password_maps": table, **parameters})
+
+    def test_login(self):
+        """Rows that the client finds."""
+        for row in ("[smtp.example.com]:587", "smtp.example.com"):
+            with self.subTest(row):
+                self.assertFalse(set(self.findings(self.login(row))) - ALWAYS)
+
+    def test_login_off(self):
+        finding, = self.only(self.login(smtp_sasl_auth_enable="no"), "login_off")
+        self.assertIn("never logs in", finding["text"])
+
+    def test_login_key(self):
+        for row in ("smtp.example.com:587", "[smtp.example.com]", "[smtp.example.com]:submission"):
+            with self.subTest(row):
+                mta = self.login(row, relayhost="[smtp.example.com]:submission"
+                                 if row == "[smtp.example.com]:587" else self.ON["relayhost"])
+                finding, = self.only(mta, "login_key")
+                self.assert_at(mta, finding, "relayhost")
+                if "submission" not in row:
+                    self.assertIn(f'has a row "{row}"', finding["text"])
+                    self.assertIn("[smtp.example.com]:587", finding["advice"])
+                self.assertNotIn("secret", json.dumps(finding))
+        finding, = self.only(self.login("other.example"), "login_key")
+        self.assertIn("No row of the password table is for [smtp.example.com]:587", finding["text"])
+        # Who logs in by sender may have rows for senders only.
+        mta = self.login("a@b.example", smtp_sender_dependent_authentication="yes")
+        self.assertFalse(set(self.findings(mta)) - ALWAYS)
+        # A domain's MX hosts may have rows of their own; its look-alike is a mistake.
+        self.dns.mail("example.com", "smtp.example.com")
+        mta = self.login("smtp.example.com", relayhost="example.com:587")
+        self.assertFalse(set(self.findings(mta)) - ALWAYS)
+        mta = self.login("[example.com]:587", relayhost="example.com:587")
+        self.only(mta, "login_key")
+
+    def test_login_value(self):
+        for value in ("user", "user:", ":secret"):
+            with self.subTest(value):
+                finding, = self.only(self.login(value=value), "login_value")
+                self.assertNotIn("secret", json.dumps(finding))
+
+    def test_login_mechanisms(self):
+        mta = self.login(smtp_sasl_tls_security_options="noplaintext, noanonymous")
+        finding, = self.only(mta, "login_mechanisms")
+        self.assert_at(mta, finding, "smtp_sasl_tls_security_options")
+        # The default, too.
+        self.only(self.login(smtp_sasl_tls_security_options=None), "login_mechanisms")
+
+    def test_login_plain(self):
+        mta = self.login(smtp_sasl_security_options="noanonymous", smtp_tls_security_level="may")
+        finding, = self.only(mta, "login_plain")
+        self.assertIn("level may", finding["text"])
+        row = "inline:{{[smtp.example.com]:587 = secure}}"
+        mta = self.login(smtp_sasl_security_options="noanonymous", smtp_tls_security_level="may",
+                         smtp_tls_policy_maps=row)
+        self.assertFalse(set(self.findings(mta)) - ALWAYS)
+
+    def test_tls_policy_key(self):
+        mta = self.login(smtp_tls_policy_maps="inline:{{smtp.example.com = secure}}")
+        finding, = self.only(mta, "tls_policy_key")
+        self.assert_at(mta, finding, "relayhost")
+        self.assertIn("[smtp.example.com]:587", finding["advice"])
+        mta = self.login("smtp.example.com", relayhost="mail.example.com", smtp_tls_policy_maps="inline:{{.example.com = secure}}")
+        self.assertNotIn("tls_policy_key", self.findings(mta))
+
+    def test_wrapper_port(self):
+        finding, = self.only(self.login("smtp.example.com", relayhost="[smtp.example.com]:465"), "wrapper_port")
+        self.assertIn("wait for the other", finding["text"])
+        finding, = self.only(self.login(smtp_tls_wrappermode="yes"), "wrapper_port")
+        self.assertIn("on port 587 the handshake fails", finding["text"])
+        finding, = self.only(self.login("smtp.example.com", relayhost="[smtp.example.com]:465",
+                                        smtp_tls_wrappermode="yes", smtp_tls_security_level="may"), "wrapper_port")
+        self.assertIn("this is may", finding["text"])
+        mta = self.login("smtp.example.com", relayhost="[smtp.example.com]:465", smtp_tls_wrappermode="yes")
+        self.assertFalse(set(self.findings(mta)) - ALWAYS)
+
     def test_table_type(self):
         mta = self.instance(virtual_alias_maps="nis:/x, inline:{a=b}")
         finding, = self.only(mta, "table_type")
@@ -435,7 +519,7 @@ class Rows(Checked):
     def test_table_secret(self):
         mta = self.instance()
         path = self.put(mta, "sasl_passwd", "x y:z\n")
-        mta.configure(smtp_sasl_password_maps=f"texthash:{path}")
+        mta.configure(smtp_sasl_password_maps=f"texthash:{path}", smtp_sasl_auth_enable="yes")
         finding, = self.only(mta, "table_secret")
         self.assert_at(mta, finding, "smtp_sasl_password_maps")
         self.assertIn(f"chmod 0600 {path}", finding["advice"])
