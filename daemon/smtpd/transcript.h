@@ -4,7 +4,8 @@
  * What the postmaster is told of sessions in which something went wrong: the commands and
  * replies, when errors of a class in notify_classes were among them (protocol, policy,
  * resource, software, data). A letter goes out at the end of the session, or before that
- * when a transaction ends and more than smtpd_history_flush_threshold lines have gathered.
+ * when a transaction ends and more than smtpd_history_flush_threshold lines have
+ * gathered.
  *
  * Content of messages is never kept, nor what AUTH carries. A transcript has at most
  * TRANSCRIPT_BYTES bytes; what comes after that is counted, not kept.
