@@ -10,6 +10,7 @@
 
 #include "config/bounce_config.h"
 #include "config/common_config.h"
+#include "mail/bounce_template.h"
 #include "queue/dir.h"
 
 struct daemon;
@@ -24,9 +25,10 @@ struct bounce {
 	struct common_config common;
 	struct bounce_config config;
 	struct queue_dirs dirs;
-	struct offload *offload;      /* fsync */
-	enum queue_name log;          /* which files this service keeps */
-	struct str postmaster_sender; /* double_bounce_sender@myhostname */
+	struct bounce_templates templates; /* expanded */
+	struct offload *offload;           /* fsync */
+	enum queue_name log;               /* which files this service keeps */
+	struct str postmaster_sender;      /* double_bounce_sender@myhostname */
 };
 
 /* Write the entry; on disk when this returns true. Fiber only. */

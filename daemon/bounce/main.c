@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/macros.h"
+#include "base/panic.h"
 #include "base/sys.h"
 
 #include "config/config.h"
@@ -19,6 +21,45 @@
 
 enum { SYNC_THREADS = 4 };
 
+static void
+warn(void *arg, const char *text)
+{
+	const struct bounce *b = arg;
+
+	log_warning(b->daemon->log, "%s", text);
+}
+
+/* bounce_template_file. Whatever is wrong with it, notices go out. */
+static void
+load_templates(struct bounce *b)
+{
+	struct daemon *d = b->daemon;
+	struct bounce_templates *t = &b->templates;
+	struct bounce_templates built_in;
+	const char *path = str_c(d->mem, b->config.bounce_template_file);
+	struct str text;
+	struct err err;
+
+	bounce_templates_default(t);
+	built_in = *t;
+	if (path[0] != '\0' &&
+	    (!io_read_file(d->mem, AT_FDCWD, path, BOUNCE_TEMPLATE_FILE_MAX, &text,
+			   &err) ||
+	     !bounce_templates_parse(d->mem, path, text, t, warn, b, &err)))
+		warn(b, err.text);
+	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
+		struct bounce_template *one = &t->of[i];
+
+		if (bounce_template_expand(d->mem, path, i, d->config, one->text,
+					   &one->text, warn, b, &err))
+			continue;
+		warn(b, err.text);
+		*one = built_in.of[i];
+		ensure(bounce_template_expand(d->mem, path, i, d->config, one->text,
+					      &one->text, warn, b, &err));
+	}
+}
+
 static bool
 init(struct daemon *d, struct err *err)
 {
@@ -29,6 +70,7 @@ init(struct daemon *d, struct err *err)
 	if (!common_config_load(d->mem, d->config, &b->common, err) ||
 	    !bounce_config_load(d->mem, d->config, &b->config, err))
 		return false;
+	load_templates(b);
 	b->log = queue_name_find(str_from(d->service));
 	if (b->log != QUEUE_BOUNCE && b->log != QUEUE_DEFER && b->log != QUEUE_TRACE)
 		return err_set(err, ERR_CONFIG,

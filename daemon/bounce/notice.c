@@ -208,11 +208,30 @@ named_sender(const struct notice *n)
 	return address_join(n->mem, STR("MAILER-DAEMON"), n->b->common.myhostname);
 }
 
+static const struct bounce_template *
+words_of(const struct notice *n)
+{
+	const struct bounce_template *of = n->b->templates.of;
+
+	switch (n->kind) {
+	case REPORT_DELAY:
+		return &of[BOUNCE_TEMPLATE_DELAY];
+	case REPORT_SUCCESS:
+		return &of[BOUNCE_TEMPLATE_SUCCESS];
+	case REPORT_VERIFY:
+		return &of[BOUNCE_TEMPLATE_VERIFY];
+	case REPORT_FAILURE:
+		break;
+	}
+	return &of[BOUNCE_TEMPLATE_FAILURE];
+}
+
 static bool
 send_report(struct notice *n, enum report_audience audience, struct str from,
 	    struct str to, struct err *err)
 {
 	struct report r = {
+		.words = words_of(n),
 		.kind = n->kind,
 		.audience = audience,
 		.to = to,

@@ -9,49 +9,19 @@
 #include "base/macros.h"
 
 #include "mail/address.h"
+#include "mail/bounce_template.h"
 #include "mail/date.h"
 
 enum { WRAP_COLUMN = 79, INDENT = 4 };
 
-/* The words that differ between the kinds of report. */
-static const struct {
-	const char *subject;
-	const char *postmaster_subject;
-	const char *explanation;
-} words[] = {
-	[REPORT_FAILURE] = {"Undelivered Mail Returned to Sender",
-			    "Postmaster Copy: Undelivered Mail",
-			    "Your message could not be delivered to the recipients "
-			    "below, and it will not be\n"
-			    "tried again. After each address stands the reason, in the "
-			    "words of the system\n"
-			    "that refused or failed.\n"
-			    "\n"
-			    "If you do not understand the reason, ask <postmaster> and "
-			    "include this report.\n"},
-	[REPORT_DELAY] =
-		{"Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail",
-		 "THIS IS A WARNING ONLY. YOU DO NOT NEED TO SEND YOUR MESSAGE AGAIN.\n"
-		 "\n"
-		 "Your message has not yet been delivered to the recipients below. After "
-		 "each\n"
-		 "address stands what has prevented it so far. Delivery will be tried "
-		 "again.\n"},
-	[REPORT_SUCCESS] = {"Successful Mail Delivery Report",
-			    "Postmaster Copy: Successful Mail Delivery",
-			    "Your message was delivered to the destinations below. If it "
-			    "went to a system that\n"
-			    "does not report any further, or to a mailing list, this is "
-			    "the last you hear.\n"},
-	[REPORT_VERIFY] = {"Mail Delivery Status Report", "Mail Delivery Status Report",
-			   "This is the delivery status report that you asked for.\n"},
-};
-
-const char *
-report_subject(enum report_kind kind, enum report_audience audience)
+static struct str
+subject_of(const struct report *r)
 {
-	return audience == REPORT_TO_SENDER ? words[kind].subject
-					    : words[kind].postmaster_subject;
+	const struct bounce_template *t = r->words;
+
+	return r->audience == REPORT_TO_SENDER || t->postmaster_subject.len == 0
+		       ? t->subject
+		       : t->postmaster_subject;
 }
 
 void
@@ -90,8 +60,8 @@ date_of(struct arena *mem, int64_t us)
 static void
 add_header(struct arena *mem, struct buf *out, const struct report *r)
 {
-	buf_add_c(out, "From: Mail Delivery System <MAILER-DAEMON>\n");
-	buf_printf(out, "Subject: %s\n", report_subject(r->kind, r->audience));
+	buf_printf(out, "From: " PRI_STR "\n", STR_ARG(r->words->from));
+	buf_printf(out, "Subject: " PRI_STR "\n", STR_ARG(subject_of(r)));
 	buf_printf(out, "To: " PRI_STR "\n", STR_ARG(address_quote_header(mem, r->to)));
 	if (r->message_id.len > 0) {
 		buf_printf(out, "References: " PRI_STR "\n", STR_ARG(r->message_id));
@@ -106,19 +76,20 @@ add_header(struct arena *mem, struct buf *out, const struct report *r)
 		"\"\n",
 		r->utf8 ? "global-delivery-status" : "delivery-status",
 		STR_ARG(boundary(mem, r)));
-	if (r->is_8bit || r->utf8)
+	if (r->is_8bit || r->utf8 || !str_is_ascii(r->words->text))
 		buf_add_c(out, "Content-Transfer-Encoding: 8bit\n");
 	buf_add_c(out, "\nThis is a MIME-encapsulated message.\n\n");
 }
 
 static void
 add_part(struct arena *mem, struct buf *out, const struct report *r,
-	 const char *description, const char *type)
+	 const char *description, const char *type, bool text_is_8bit)
 {
 	buf_printf(out, "--" PRI_STR "\nContent-Description: %s\nContent-Type: %s\n",
 		   STR_ARG(boundary(mem, r)), description, type);
 	/* A message/delivery-status is always ASCII. */
-	if (r->utf8 || (r->is_8bit && !str_starts(str_from(type), STR("message/del"))))
+	if (text_is_8bit || r->utf8 ||
+	    (r->is_8bit && !str_starts(str_from(type), STR("message/del"))))
 		buf_add_c(out, "Content-Transfer-Encoding: 8bit\n");
 	buf_add_char(out, '\n');
 }
@@ -152,15 +123,17 @@ explain_recipient(struct arena *mem, struct buf *out, const struct report *r,
 static void
 add_explanation(struct arena *mem, struct buf *out, const struct report *r)
 {
+	const struct bounce_template *t = r->words;
+	bool plain = str_ieq(t->charset, STR("us-ascii"));
+	struct str charset = plain && r->is_8bit ? STR("utf-8") : t->charset;
+
 	add_part(mem, out, r, "Notification",
-		 r->is_8bit ? "text/plain; charset=utf-8"
-			    : "text/plain; charset=us-ascii");
+		 str_printf(mem, "text/plain; charset=" PRI_STR, STR_ARG(charset)).p,
+		 !str_is_ascii(t->text));
 	if (r->audience != REPORT_TO_POSTMASTER_UNDELIVERABLE) {
-		buf_printf(out, "This is the mail system at host " PRI_STR ".\n\n",
-			   STR_ARG(r->reporting_mta));
-		buf_add_c(out, words[r->kind].explanation);
-		buf_printf(out, "\n                   The mail system (" PRI_STR ")\n",
-			   STR_ARG(r->mail_name));
+		buf_add(out, t->text);
+		if (!str_ends(t->text, STR("\n")))
+			buf_add_char(out, '\n');
 	}
 	for (size_t i = 0; i < r->n_recipients; i++)
 		explain_recipient(mem, out, r, &r->recipients[i]);
@@ -220,7 +193,8 @@ static void
 add_status(struct arena *mem, struct buf *out, const struct report *r)
 {
 	add_part(mem, out, r, "Delivery report",
-		 r->utf8 ? "message/global-delivery-status" : "message/delivery-status");
+		 r->utf8 ? "message/global-delivery-status" : "message/delivery-status",
+		 false);
 	buf_printf(out, "Reporting-MTA: dns; " PRI_STR "\n", STR_ARG(r->reporting_mta));
 	if (r->envelope_id.len > 0)
 		buf_printf(out, "Original-Envelope-Id: " PRI_STR "\n",
@@ -251,7 +225,7 @@ add_original(struct arena *mem, struct buf *out, const struct report *r)
 		 r->headers_only
 			 ? (failed ? "Undelivered Message Headers" : "Message Headers")
 			 : (failed ? "Undelivered Message" : "Message"),
-		 type);
+		 type, false);
 	buf_printf(out, "Return-Path: <" PRI_STR ">\n",
 		   STR_ARG(address_quote_header(mem, r->sender)));
 }

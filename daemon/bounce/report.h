@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 struct arena;
+struct bounce_template;
 struct buf;
 
 enum report_kind {
@@ -43,6 +44,7 @@ struct report_recipient {
 };
 
 struct report {
+	const struct bounce_template *words; /* expanded */
 	enum report_kind kind;
 	enum report_audience audience;
 	struct str to;            /* internal form */
@@ -68,9 +70,6 @@ struct report {
  * inclusive. Then the caller copies the original's lines and calls report_end(). */
 void report_begin(struct arena *mem, struct buf *out, const struct report *r);
 void report_end(struct arena *mem, struct buf *out, const struct report *r);
-
-/* "Undelivered Mail Returned to Sender" and its like. */
-const char *report_subject(enum report_kind kind, enum report_audience audience);
 
 /* Append text wrapped at 79 columns; lines after the first are indented by four blanks.
  * Words that are longer stay whole. */

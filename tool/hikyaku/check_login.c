@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Relays that want a log-in or TLS: relayhost, the key of its password and that of its TLS
- * policy stand in three places, must agree to the letter, and nobody complains if they do
- * not: the client then just goes on without. The keys that count are those that the SMTP
- * client asks for (daemon/smtp/login.c, tls_policy.c).
+ * Relays that want a log-in or TLS: relayhost, the key of its password and that of its
+ * TLS policy stand in three places, must agree to the letter, and nobody complains if
+ * they do not: the client then just goes on without. The keys that count are those that
+ * the SMTP client asks for (daemon/smtp/login.c, tls_policy.c).
  */
 #include "base/arena.h"
 #include "base/err.h"
@@ -117,8 +117,7 @@ look_alikes(const struct login *l, const struct nexthop *to)
 		if (to->service.len > 0)
 			add_key(&k, str_printf(mem, PRI_STR ":" PRI_STR,
 					       STR_ARG(forms[i]), STR_ARG(to->service)));
-		add_key(&k,
-			str_printf(mem, PRI_STR ":%u", STR_ARG(forms[i]), to->port));
+		add_key(&k, str_printf(mem, PRI_STR ":%u", STR_ARG(forms[i]), to->port));
 		add_key(&k, forms[i]);
 	}
 	return k;
@@ -183,10 +182,11 @@ check_login_off(struct check *c)
 
 	if (l == NULL || l->sasl.smtp_sasl_auth_enable || maps_count(l->passwords) == 0)
 		return;
-	finding_add(c, place_passwords(c),
-		    STR("There are passwords, but smtp_sasl_auth_enable is off: the client "
-			"never logs in."),
-		    STR("Set smtp_sasl_auth_enable = yes, or remove the passwords."));
+	finding_add(
+		c, place_passwords(c),
+		STR("There are passwords, but smtp_sasl_auth_enable is off: the client "
+		    "never logs in."),
+		STR("Set smtp_sasl_auth_enable = yes, or remove the passwords."));
 }
 
 static void
@@ -201,7 +201,8 @@ tell_no_password(const struct login *l, const struct relay *r)
 		finding_add(c, place_parameter(c, r->parameter),
 			    str_printf(c->mem,
 				       "The password table has a row \"" PRI_STR
-				       "\", but for " PRI_STR " the client asks for \"" PRI_STR
+				       "\", but for " PRI_STR
+				       " the client asks for \"" PRI_STR
 				       "\" and \"" PRI_STR "\": it does not log in.",
 				       STR_ARG(key), STR_ARG(r->to.text),
 				       STR_ARG(r->to.host), STR_ARG(r->to.text)),
@@ -380,12 +381,13 @@ check_login_mechanisms(struct check *c)
 	if (l == NULL || !logs_in(l) || l->n_relays == 0 ||
 	    !has_option(l->sasl.smtp_sasl_tls_security_options, "noplaintext"))
 		return;
-	finding_add(c, place_parameter(c, "smtp_sasl_tls_security_options"),
-		    STR("noplaintext shuts out PLAIN and LOGIN also under TLS, and most "
-			"providers offer nothing else: mail waits because no mechanism is "
-			"left."),
-		    STR("Set smtp_sasl_tls_security_options = noanonymous, which is safe "
-			"where smtp_tls_security_level = encrypt."));
+	finding_add(
+		c, place_parameter(c, "smtp_sasl_tls_security_options"),
+		STR("noplaintext shuts out PLAIN and LOGIN also under TLS, and most "
+		    "providers offer nothing else: mail waits because no mechanism is "
+		    "left."),
+		STR("Set smtp_sasl_tls_security_options = noanonymous, which is safe "
+		    "where smtp_tls_security_level = encrypt."));
 }
 
 void
@@ -403,14 +405,15 @@ check_login_plain(struct check *c)
 		if (!has_password(l, r) || !level_of(l, r, &level) ||
 		    level >= TLS_LEVEL_ENCRYPT)
 			continue;
-		finding_add(c, place_parameter(c, r->parameter),
-			    str_printf(c->mem,
-				       "TLS is not required for " PRI_STR
-				       " (level %s), and smtp_sasl_security_options lets "
-				       "the password go without it.",
-				       STR_ARG(r->to.text), tls_level_name(level)),
-			    STR("Set smtp_tls_security_level = encrypt, or add noplaintext "
-				"to smtp_sasl_security_options."));
+		finding_add(
+			c, place_parameter(c, r->parameter),
+			str_printf(c->mem,
+				   "TLS is not required for " PRI_STR
+				   " (level %s), and smtp_sasl_security_options lets "
+				   "the password go without it.",
+				   STR_ARG(r->to.text), tls_level_name(level)),
+			STR("Set smtp_tls_security_level = encrypt, or add noplaintext "
+			    "to smtp_sasl_security_options."));
 	}
 }
 
@@ -427,9 +430,10 @@ check_wrapper_port(struct check *c)
 		if (!wrapped && r->to.port == PORT_SMTPS) {
 			finding_add(c, place_parameter(c, r->parameter),
 				    str_printf(c->mem,
-					       PRI_STR ": on port 465 TLS begins at once, "
-						       "and smtp_tls_wrappermode is off: "
-						       "both sides wait for the other.",
+					       PRI_STR
+					       ": on port 465 TLS begins at once, "
+					       "and smtp_tls_wrappermode is off: "
+					       "both sides wait for the other.",
 					       STR_ARG(r->to.text)),
 				    STR("Set smtp_tls_wrappermode = yes and "
 					"smtp_tls_security_level = encrypt, or use port "
@@ -437,21 +441,23 @@ check_wrapper_port(struct check *c)
 		} else if (wrapped && r->to.port != PORT_SMTPS) {
 			finding_add(c, place_parameter(c, r->parameter),
 				    str_printf(c->mem,
-					       PRI_STR ": smtp_tls_wrappermode begins with "
-						       "TLS at once, which is for port "
-						       "465: on port %u the handshake "
-						       "fails.",
+					       PRI_STR
+					       ": smtp_tls_wrappermode begins with "
+					       "TLS at once, which is for port "
+					       "465: on port %u the handshake "
+					       "fails.",
 					       STR_ARG(r->to.text), r->to.port),
 				    STR("Remove smtp_tls_wrappermode, or use port 465."));
-		} else if (wrapped && level_of(l, r, &level) && level < TLS_LEVEL_ENCRYPT) {
-			finding_add(c, place_parameter(c, r->parameter),
-				    str_printf(c->mem,
-					       PRI_STR ": smtp_tls_wrappermode needs a TLS "
-						       "level of encrypt or more, and this "
-						       "is %s: mail waits.",
-					       STR_ARG(r->to.text),
-					       tls_level_name(level)),
-				    STR("Set smtp_tls_security_level = encrypt."));
+		} else if (wrapped && level_of(l, r, &level) &&
+			   level < TLS_LEVEL_ENCRYPT) {
+			finding_add(
+				c, place_parameter(c, r->parameter),
+				str_printf(c->mem,
+					   PRI_STR ": smtp_tls_wrappermode needs a TLS "
+						   "level of encrypt or more, and this "
+						   "is %s: mail waits.",
+					   STR_ARG(r->to.text), tls_level_name(level)),
+				STR("Set smtp_tls_security_level = encrypt."));
 		}
 	}
 }

@@ -13,8 +13,10 @@ run(struct postconf *p, struct err *err)
 	bool change = option(o, 'e') || option(o, 'X') || option(o, '#');
 	bool master = option(o, 'M') || option(o, 'F') || option(o, 'P');
 
-	if (option(o, 'a') || option(o, 'A') || option(o, 'b') || option(o, 'l') ||
-	    option(o, 'm') || option(o, 't') || option(o, 'T'))
+	if (option(o, 'b') || option(o, 't'))
+		return show_templates(p, err);
+	if (option(o, 'a') || option(o, 'A') || option(o, 'l') || option(o, 'm') ||
+	    option(o, 'T'))
 		return show_lists(p, err);
 	if (master)
 		return change ? change_master(p, err) : show_master(p, err);

@@ -22,6 +22,7 @@ struct postconf {
 bool show_main(struct postconf *p, struct err *err) MUST_CHECK;
 bool show_master(struct postconf *p, struct err *err) MUST_CHECK;
 bool show_lists(struct postconf *p, struct err *err) MUST_CHECK;
+bool show_templates(struct postconf *p, struct err *err) MUST_CHECK;
 
 /* main.cf, as the options say; its warnings are written. */
 bool load_main(struct postconf *p, bool defaults_only, struct config **out,

@@ -25,10 +25,5 @@ show_lists(struct postconf *p, struct err *err)
 	if (option(o, 'A'))
 		return err_set(err, ERR_CONFIG,
 			       "-A: SASL in the client is not supported by this version");
-	if (option(o, 'T'))
-		return err_set(err, ERR_CONFIG,
-			       "-T: TLS is not supported by this version");
-	return err_set(err, ERR_CONFIG,
-		       "-%c: showing bounce templates is not supported by this version",
-		       option(o, 'b') ? 'b' : 't');
+	return err_set(err, ERR_CONFIG, "-T: TLS is not supported by this version");
 }
