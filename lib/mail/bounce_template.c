@@ -182,6 +182,8 @@ make_template(const struct reader *r, size_t kind, struct str body,
 	}
 	if (body.len == 0)
 		return complain(r, name, "missing message text");
+	if (str_contains(body, '\0'))
+		return complain(r, name, "null byte");
 	if (!str_is_ascii(body) && str_ieq(t.charset, STR("us-ascii")))
 		return complain(r, name, "8-bit message text, but Charset: us-ascii");
 	t.text = body;
