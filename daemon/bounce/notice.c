@@ -21,6 +21,7 @@
 #include "mail/address.h"
 #include "mail/dsn_request.h"
 #include "mail/header.h"
+#include "mail/verp.h"
 #include "queue/file.h"
 #include "queue/log_file.h"
 
@@ -304,6 +305,34 @@ copy_to_postmaster(struct notice *n, const char *class, struct str to)
 			    STR_ARG(n->id), err.text);
 }
 
+/* With VERP one report for each recipient, to the sender address that is its own: who
+ * reads them need not look inside. */
+static bool
+tell_sender(struct notice *n, struct err *err)
+{
+	struct report_recipient *all = n->recipients;
+	size_t count = n->n_recipients;
+	bool each = n->kind == REPORT_FAILURE && n->has_file && n->file.verp.len == 2 &&
+		    !n->b->config.disable_verp_bounces;
+	bool ok = true;
+
+	if (!each)
+		return send_report(n, REPORT_TO_SENDER, STR_EMPTY, n->sender, err);
+	for (size_t i = 0; i < count && ok; i++) {
+		const struct report_recipient *r = &all[i];
+		struct str about = r->original.len > 0 ? r->original : r->address;
+
+		n->recipients = &all[i];
+		n->n_recipients = 1;
+		ok = send_report(n, REPORT_TO_SENDER, STR_EMPTY,
+				 verp_sender(n->mem, n->file.verp, n->sender, about),
+				 err);
+	}
+	n->recipients = all;
+	n->n_recipients = count;
+	return ok;
+}
+
 static bool
 send_all(struct notice *n, struct err *err)
 {
@@ -325,7 +354,7 @@ send_all(struct notice *n, struct err *err)
 				   n->b->postmaster_sender,
 				   n->b->config.double_bounce_notice_recipient, err);
 	}
-	if (!send_report(n, REPORT_TO_SENDER, STR_EMPTY, n->sender, err))
+	if (!tell_sender(n, err))
 		return false;
 	if (failure)
 		copy_to_postmaster(n, "bounce", n->b->config.bounce_notice_recipient);

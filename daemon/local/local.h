@@ -26,6 +26,7 @@ struct local {
 	struct local_config config;
 	struct cleanup_config cleanup; /* duplicate_filter_limit */
 	struct rewrite_rules rules;
+	struct agent_status_filter *status_filter;
 	struct maps *aliases;
 	struct maps *transports;          /* mailbox_transport_maps */
 	struct maps *fallback_transports; /* fallback_transport_maps */

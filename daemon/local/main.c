@@ -3,6 +3,7 @@
 #include "base/macros.h"
 
 #include "agent/agent.h"
+#include "agent/status_filter.h"
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
 #include "daemon/tables.h"
@@ -18,7 +19,7 @@ static bool
 open_tables(struct local *l, struct err *err)
 {
 	struct access_config access;
-	struct str values[4];
+	struct str values[5];
 
 	if (!access_config_load(l->daemon->mem, l->daemon->config, &access, err))
 		return false;
@@ -26,6 +27,7 @@ open_tables(struct local *l, struct err *err)
 	values[1] = l->config.mailbox_transport_maps;
 	values[2] = l->config.fallback_transport_maps;
 	values[3] = l->config.mailbox_command_maps;
+	values[4] = l->config.local_delivery_status_filter;
 	if (!daemon_open_maps(l->daemon, "alias_maps", values[0],
 			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->aliases, err) ||
 	    !daemon_open_maps(l->daemon, "mailbox_transport_maps", values[1],
@@ -34,7 +36,9 @@ open_tables(struct local *l, struct err *err)
 			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->fallback_transports,
 			      err) ||
 	    !daemon_open_maps(l->daemon, "mailbox_command_maps", values[3],
-			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->commands, err))
+			      TABLE_DEFAULT | TABLE_NO_REGSUB, &l->commands, err) ||
+	    !agent_status_filter_open(l->daemon, "local_delivery_status_filter",
+				      values[4], &l->status_filter, err))
 		return false;
 	l->daemon->tables = rewrite_rules_places(l->daemon->mem, &l->rules, values,
 						 ARRAY_LEN(values));

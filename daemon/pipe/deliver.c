@@ -169,6 +169,7 @@ deliver(struct agent_request *r)
 	struct err err;
 	struct dsn dsn;
 
+	r->filter = ((const struct pipe_agent *)r->daemon->state)->status_filter;
 	if (r->n_recipients == 0 || !is_single(r) || !fits(r) || !is_new(r))
 		return;
 	if (!make_words(r, &words, &err)) {

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #include "agent/agent.h"
+#include "agent/status_filter.h"
 #include "config/config.h"
 #include "config/local_config.h"
 #include "daemon/daemon.h"
@@ -65,6 +66,10 @@ init(struct daemon *d, struct err *err)
 				   &p->time_limit_s, err) ||
 	    !pipe_attributes_parse(d->mem, d->args, &p->attributes, err) ||
 	    !find_owner(p, err))
+		return false;
+	if (!agent_status_filter_open(d, "pipe_delivery_status_filter",
+				      local.pipe_delivery_status_filter,
+				      &p->status_filter, err))
 		return false;
 	p->environment = environment_list(d->mem, local.export_environment);
 	if (p->attributes.chroot.len > 0)

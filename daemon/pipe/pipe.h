@@ -20,6 +20,7 @@ struct pipe_agent {
 	struct daemon *daemon;
 	struct common_config common;
 	struct pipe_attributes attributes;
+	struct agent_status_filter *status_filter;
 	struct job_owner owner;
 	struct str environment; /* export_environment, as a list with NULs */
 	bool owner_request_special;

@@ -38,6 +38,12 @@ active_has_room(const struct qmgr *q)
 }
 
 bool
+message_has_verp(const struct message *m)
+{
+	return m->file.verp.len == 2 && m->file.sender.len > 0;
+}
+
+bool
 message_is_probe(const struct message *m)
 {
 	return (m->file.trace_flags & TRACE_PROBE) != 0;
@@ -661,6 +667,7 @@ begin(struct message *m)
 		   m->file.size_rcpt_count);
 	m->next_rcpt = m->file.first_rcpt;
 	m->sched.unread = m->file.rcpt_count;
+	m->sched.single = message_has_verp(m);
 	if (m->next_rcpt != 0 && !recipients_read(m, &err)) {
 		give_up(m, &err);
 		return;

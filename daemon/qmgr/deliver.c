@@ -21,6 +21,7 @@
 #include "ipc/message.h"
 #include "ipc/messages.h"
 #include "mail/dsn_request.h"
+#include "mail/verp.h"
 
 #include "log.h"
 #include "notify.h"
@@ -33,6 +34,8 @@ enum { IDLE_MAX = 50, IDLE_MS = 3000, SWEEP_MS = 1000 };
 
 /* Values of the trace_flags attribute: sendmail -bv, sendmail -v. */
 enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
+
+enum { SENDER_MAX = 1024 }; /* messages.def */
 
 struct agent {
 	struct list link;
@@ -203,6 +206,28 @@ request_flags(const struct delivery *x)
 	return flags;
 }
 
+/* With VERP the recipient's own; there is only one then. */
+static struct str
+sender_of(const struct delivery *x)
+{
+	const struct queue_file *f = &x->m->file;
+	const struct sched_recipient *r = x->entry->recipients;
+	struct str own;
+
+	if (!message_has_verp(x->m))
+		return f->sender;
+	own = verp_sender(x->mem, f->verp, f->sender,
+			  r->orig_address.len > 0 ? r->orig_address : r->address);
+	return own.len <= SENDER_MAX ? own : f->sender;
+}
+
+/* What a damaged file may have beyond the limits of messages.def does not matter. */
+static struct str
+attribute(const struct queue_file *f, const char *name, size_t max)
+{
+	return str_head(queue_file_attribute(f, name), max);
+}
+
 static bool
 send_request(struct delivery *x, struct err *err)
 {
@@ -216,24 +241,25 @@ send_request(struct delivery *x, struct err *err)
 		.content_size = f->content_size,
 		.transport = x->transport->name,
 		.nexthop = x->nexthop,
-		.encoding = f->encoding.p == NULL ? STR_EMPTY : f->encoding,
+		.encoding = f->encoding.p == NULL ? STR_EMPTY : str_head(f->encoding, 20),
 		.sendopts = f->sendopts & 65535,
-		.sender = f->sender,
-		.envelope_id = f->envelope_id.p == NULL ? STR_EMPTY : f->envelope_id,
+		.sender = sender_of(x),
+		.envelope_id = f->envelope_id.p == NULL ? STR_EMPTY
+							: str_head(f->envelope_id, 400),
 		.dsn_return = f->dsn_ret & 3,
 		.arrival_us = f->arrival_us,
 		.create_us = f->create_s * 1000000,
 		.active_us = x->m->active_us,
-		.client_name = queue_file_attribute(f, "log_client_name"),
-		.client_address = queue_file_attribute(f, "log_client_address"),
-		.client_port = queue_file_attribute(f, "log_client_port"),
-		.client_proto = queue_file_attribute(f, "log_protocol_name"),
-		.client_helo = queue_file_attribute(f, "log_helo_name"),
-		.sasl_method = queue_file_attribute(f, "sasl_method"),
-		.sasl_username = queue_file_attribute(f, "sasl_username"),
-		.sasl_sender = queue_file_attribute(f, "sasl_sender"),
-		.log_ident = queue_file_attribute(f, "log_ident"),
-		.rewrite_context = queue_file_attribute(f, "rewrite_context"),
+		.client_name = attribute(f, "log_client_name", 255),
+		.client_address = attribute(f, "log_client_address", 255),
+		.client_port = attribute(f, "log_client_port", 20),
+		.client_proto = attribute(f, "log_protocol_name", 255),
+		.client_helo = attribute(f, "log_helo_name", 255),
+		.sasl_method = attribute(f, "sasl_method", 100),
+		.sasl_username = attribute(f, "sasl_username", 255),
+		.sasl_sender = attribute(f, "sasl_sender", 255),
+		.log_ident = attribute(f, "log_ident", 255),
+		.rewrite_context = attribute(f, "rewrite_context", 20),
 		.recipient_count = x->entry->count,
 	};
 
@@ -427,7 +453,15 @@ talk(struct delivery *x, struct msg_deliver_done *done)
 	}
 	stream_set_timeout_ms(x->agent->stream, x->q->config.qmgr_ipc_timeout * 1000);
 	outcome = SCHED_AGENT;
-	if (send_request(x, &err)) {
+	if (!send_request(x, &err)) {
+		/* It is the message's fault, and no reason to stop all others. */
+		if (err.kind == ERR_PERM) {
+			log_not_sendable(x->q->daemon->log, x->m->id, err.text);
+			agent_free(x->agent);
+			return SCHED_UNKNOWN;
+		}
+	} else {
+		x->request_sent = true;
 		/* The agent has limits of its own, for each step. */
 		stream_set_timeout_ms(x->agent->stream,
 				      x->q->config.qmgr_daemon_timeout * 1000);
@@ -455,6 +489,8 @@ finish(struct delivery *x, enum sched_outcome outcome,
 					      ? STR("mail transport unavailable")
 					      : STR("unknown mail transport error")
 				    : done->site_reason;
+	struct str unanswered = x->request_sent ? STR("no answer from the delivery agent")
+						: STR("the message is damaged");
 	struct sched_message *m;
 	struct sched_recipient *list;
 	struct sched_recipient *done_list = x->entry->recipients;
@@ -464,8 +500,7 @@ finish(struct delivery *x, enum sched_outcome outcome,
 	if (outcome == SCHED_AGENT)
 		defer_unanswered(x, dsn, reason);
 	else
-		defer_unanswered(x, STR("4.3.0"),
-				 STR("no answer from the delivery agent"));
+		defer_unanswered(x, STR("4.3.0"), unanswered);
 	dead = sched_done(&x->q->sched, x->entry, outcome, dsn, reason,
 			  loop_now_ms(x->q->daemon->loop));
 	recipients_done(x->m, x->transport, done_list);

@@ -60,6 +60,13 @@ log_agent_failed(struct log *log, struct str transport, const struct err *err)
 }
 
 void
+log_not_sendable(struct log *log, struct str id, const char *why)
+{
+	log_warning(log, PRI_STR ": cannot be handed to a delivery agent: %s",
+		    STR_ARG(id), why);
+}
+
+void
 log_agent_lost(struct log *log, struct str transport, const char *why)
 {
 	log_warning(log,

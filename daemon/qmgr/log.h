@@ -17,6 +17,8 @@ void log_removed(struct log *log, struct str id);
 void log_expired(struct log *log, struct str id, struct str sender, bool forced);
 void log_corrupt(struct log *log, struct str id, const char *why);
 void log_agent_failed(struct log *log, struct str transport, const struct err *err);
+/* No agent could take it. */
+void log_not_sendable(struct log *log, struct str id, const char *why);
 void log_agent_lost(struct log *log, struct str transport, const char *why);
 /* share: messages with recipients for it, of all that are active. */
 void log_clogged(struct log *log, struct str destination, int64_t share, int64_t active);

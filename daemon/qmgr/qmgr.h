@@ -62,6 +62,8 @@ struct message;
 
 /* Is it a probe of verify(8)? */
 bool message_is_probe(const struct message *m);
+/* Each recipient gets it from a sender of its own (mail/verp.h). */
+bool message_has_verp(const struct message *m);
 
 struct message {
 	struct sched_message sched; /* first: the scheduler hands it back */

@@ -430,12 +430,19 @@ peer_free(struct sched_peer *p)
 	mem_free(p);
 }
 
+/* Recipients that go to an agent at once; 0: no limit. */
+static int64_t
+entry_limit(const struct sched_transport *t, const struct sched_message *m)
+{
+	return m->single ? 1 : t->params.recipient_limit;
+}
+
 void
 sched_add(struct sched *s, struct sched_transport *t, struct str destination,
 	  struct sched_message *m, struct sched_recipient *r)
 {
 	struct sched_destination *d = map_find(t->destinations, destination);
-	int64_t limit = t->params.recipient_limit;
+	int64_t limit = entry_limit(t, m);
 	struct sched_job *j = job_get(s, t, m);
 	struct sched_peer *p;
 
@@ -646,7 +653,7 @@ sched_take(struct sched *s, struct sched_transport *t, int64_t now_ms)
 	e = mem_alloc(sizeof(*e));
 	e->job = p->job;
 	e->destination = p->destination;
-	e->recipients = peer_take(p, t->params.recipient_limit, &e->count);
+	e->recipients = peer_take(p, entry_limit(t, e->job->message), &e->count);
 	e->job->entries_taken++;
 	e->job->slots_available++;
 	e->job->slots_used++;

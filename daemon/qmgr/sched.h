@@ -126,6 +126,7 @@ struct sched_message {
 	int64_t queued_ms; /* when it entered the active queue */
 	int64_t unread;    /* recipients still on disk */
 	int64_t refs;      /* recipients waiting or with an agent */
+	bool single;       /* each recipient by itself (VERP) */
 };
 
 struct sched_job {

@@ -14,6 +14,7 @@
 
 #include "agent/agent.h"
 #include "agent/pass.h"
+#include "agent/status_filter.h"
 #include "daemon/daemon.h"
 #include "fiber/stream.h"
 #include "mail/address.h"
@@ -581,6 +582,7 @@ deliver(struct agent_request *r)
 		.r = r, .smtp = r->daemon->state, .mem = r->mem, .relay = STR("none")};
 	struct err err;
 
+	r->filter = a.smtp->status_filter;
 	a.last = dsn_make(a.mem, "4.3.0",
 			  STR("server unavailable or unable to receive mail"));
 	prepare_mail(&a);
@@ -594,6 +596,7 @@ deliver(struct agent_request *r)
 	stream_close(&a.resolver);
 	/* Who starts may read what only root may. */
 	if (tls_is_outdated(a.smtp) || login_is_outdated(a.smtp) ||
+	    agent_status_filter_is_outdated(a.smtp->status_filter) ||
 	    output_is_outdated(a.smtp))
 		daemon_ask_successor(r->daemon);
 	if (a.passed)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+#include "agent/status_filter.h"
 #include "config/config.h"
 #include "config/rewrite_config.h"
 #include "daemon/daemon.h"
@@ -144,6 +145,9 @@ settings_load(struct smtp *s, struct err *err)
 	return load_rules(s, err) && load_bind(s, err) && load_verify_target(s, err) &&
 	       quirks_load(s, err) && output_load(s, err) && tls_load(s, err) &&
 	       login_load(s, err) &&
+	       agent_status_filter_open(s->daemon, "smtp_delivery_status_filter",
+					s->config.smtp_delivery_status_filter,
+					&s->status_filter, err) &&
 	       match_open(s->daemon->mem, MATCH_DOMAINS,
 			  "smtp_connection_cache_destinations",
 			  s->config.smtp_connection_cache_destinations, 0,

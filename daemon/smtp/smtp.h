@@ -43,6 +43,7 @@ struct smtp {
 	struct smtp_client_options options;
 	struct smtp_tls *tls;
 	struct smtp_logins *logins;
+	struct agent_status_filter *status_filter;
 	int64_t minimal_backoff_s; /* minimal_backoff_time */
 	struct output_rules *output;
 	struct maps *discard_maps; /* smtp_discard_ehlo_keyword_address_maps */

@@ -129,6 +129,7 @@ command_ehlo(struct session *s, const struct smtp_words *words)
 		return false;
 	offer |= d->config.disable_vrfy_command ? 0u : EHLO_VRFY;
 	offer |= starttls_is_offered(s) ? EHLO_STARTTLS : 0u;
+	offer |= s->may_verp ? EHLO_XVERP : 0u;
 	offer |= s->may_xclient ? EHLO_XCLIENT : 0u;
 	offer |= s->may_xforward ? EHLO_XFORWARD : 0u;
 	offer |= d->common.smtputf8_enable ? EHLO_SMTPUTF8 : 0u;

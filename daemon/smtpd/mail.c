@@ -30,7 +30,10 @@ offer_of(const struct session *s)
 				   .auth = auth_is_active(s) && s->sasl_username.len > 0,
 				   .utf8 = d->common.smtputf8_enable &&
 					   (s->discarded & EHLO_SMTPUTF8) == 0,
-				   .must_declare = d->config.strict_smtputf8};
+				   .must_declare = d->config.strict_smtputf8,
+				   .verp = s->may_verp,
+				   .verp_default = d->common.default_verp_delimiters,
+				   .verp_allowed = d->common.verp_delimiter_filter};
 }
 
 static bool

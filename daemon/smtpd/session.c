@@ -626,6 +626,7 @@ session_know_client(struct session *s)
 	struct smtpd *d = s->smtpd;
 
 	s->may_xclient = is_listed(s, d->xclient_hosts);
+	s->may_verp = is_listed(s, d->verp_hosts);
 	s->accepts_any_newline =
 		d->newlines == NEWLINE_ANY || is_listed(s, d->newline_exclusions);
 	find_discarded(s);

@@ -88,7 +88,7 @@ struct session {
 	bool is_esmtp;
 	char helo_text[SESSION_HELO_MAX];
 	struct str helo; /* fit for logs and headers */
-	bool may_xclient, may_xforward;
+	bool may_xclient, may_xforward, may_verp;
 	bool restarted; /* by XCLIENT: that command is not counted as a success */
 	bool accepts_any_newline; /* mode NEWLINE_ANY is for it */
 	bool noted_bare_lf;

@@ -50,6 +50,9 @@ open_lists(struct smtpd *s, struct err *err)
 		       s->daemon, MATCH_ADDRESSES, "smtpd_authorized_xforward_hosts",
 		       c->smtpd_authorized_xforward_hosts, &s->xforward_hosts, err) &&
 	       daemon_open_match(s->daemon, MATCH_ADDRESSES,
+				 "smtpd_authorized_verp_clients",
+				 c->smtpd_authorized_verp_clients, &s->verp_hosts, err) &&
+	       daemon_open_match(s->daemon, MATCH_ADDRESSES,
 				 "smtpd_forbid_bare_newline_exclusions",
 				 c->smtpd_forbid_bare_newline_exclusions,
 				 &s->newline_exclusions, err) &&
@@ -168,7 +171,7 @@ settings_load(struct smtpd *s, struct err *err)
 	rewrite_rules_warnings(&s->rewrite, warn, d->log);
 	access_rules_warnings(s->access, warn, d->log);
 	values = access_rules_values(s->access, &n);
-	all = arena_alloc_array(d->mem, n + 12, sizeof(*all));
+	all = arena_alloc_array(d->mem, n + 16, sizeof(*all));
 	for (size_t i = 0; i < n; i++)
 		all[i] = values[i];
 	all[n++] = s->config.smtpd_discard_ehlo_keyword_address_maps;
@@ -176,6 +179,7 @@ settings_load(struct smtpd *s, struct err *err)
 	all[n++] = s->config.smtpd_milter_maps;
 	all[n++] = s->config.smtpd_authorized_xclient_hosts;
 	all[n++] = s->config.smtpd_authorized_xforward_hosts;
+	all[n++] = s->config.smtpd_authorized_verp_clients;
 	all[n++] = s->config.smtpd_forbid_bare_newline_exclusions;
 	all[n++] = s->config.smtpd_forbidden_commands;
 	all[n++] = s->config.smtpd_noop_commands;

@@ -53,6 +53,7 @@ struct smtpd {
 	struct milter_list milters; /* smtpd_milters */
 	struct match *xclient_hosts;
 	struct match *xforward_hosts;
+	struct match *verp_hosts;
 	struct match *newline_exclusions;
 	struct match *forbidden_commands;
 	struct match *noop_commands;

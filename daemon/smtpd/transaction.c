@@ -37,6 +37,7 @@ transaction_begin(struct session *s, const struct smtp_mail_command *mail)
 	tx->mail = *mail;
 	tx->mail.address = str_dup(mem, mail->address);
 	tx->mail.envid = str_dup(mem, mail->envid);
+	tx->mail.verp = str_dup(mem, mail->verp);
 	tx->mail.auth = str_printable(mem, mail->auth, s->smtpd->common.smtputf8_enable);
 	tx->mail_line = str_dup(mem, s->line);
 	tx->arrival_us = sys_now_us();
@@ -194,6 +195,8 @@ send_envelope(struct session *s, struct transaction *tx)
 	if (tx->mail.ret != DSN_RET_NONE)
 		send_number(tx, "ret_flags", tx->mail.ret);
 	send_record(tx, RECORD_LETTER(SENDER), tx->mail.address);
+	if (tx->mail.verp.len > 0)
+		send_record(tx, RECORD_LETTER(VERP), tx->mail.verp);
 	send_known(tx, "encoding", body_name(tx->mail.body));
 	send_origin(s, tx);
 	send_client(s, tx);

@@ -175,6 +175,9 @@ deliver_one(struct agent_request *r, struct agent_recipient *rcpt)
 void
 deliver(struct agent_request *r)
 {
+	const struct virtual_agent *v = r->daemon->state;
+
+	r->filter = v->status_filter;
 	for (size_t i = 0; i < r->n_recipients && !r->lost; i++) {
 		if (!r->recipients[i].done)
 			deliver_one(r, &r->recipients[i]);

@@ -3,6 +3,7 @@
 #include "base/macros.h"
 
 #include "agent/agent.h"
+#include "agent/status_filter.h"
 #include "config/access_config.h"
 #include "daemon/daemon.h"
 #include "daemon/privilege.h"
@@ -18,19 +19,22 @@ static bool
 open_tables(struct virtual_agent *v, struct err *err)
 {
 	struct access_config access;
-	struct str values[3];
+	struct str values[4];
 
 	if (!access_config_load(v->daemon->mem, v->daemon->config, &access, err))
 		return false;
 	values[0] = access.virtual_mailbox_maps;
 	values[1] = v->config.virtual_uid_maps;
 	values[2] = v->config.virtual_gid_maps;
+	values[3] = v->config.virtual_delivery_status_filter;
 	if (!daemon_open_maps(v->daemon, "virtual_mailbox_maps", values[0], FLAGS,
 			      &v->mailboxes, err) ||
 	    !daemon_open_maps(v->daemon, "virtual_uid_maps", values[1], FLAGS, &v->uids,
 			      err) ||
 	    !daemon_open_maps(v->daemon, "virtual_gid_maps", values[2], FLAGS, &v->gids,
-			      err))
+			      err) ||
+	    !agent_status_filter_open(v->daemon, "virtual_delivery_status_filter",
+				      values[3], &v->status_filter, err))
 		return false;
 	v->daemon->tables = rewrite_rules_places(v->daemon->mem, &v->rules, values,
 						 ARRAY_LEN(values));

@@ -22,6 +22,7 @@ struct virtual_agent {
 	struct virtual_config config;
 	struct rewrite_rules rules;
 	struct maps *mailboxes, *uids, *gids;
+	struct agent_status_filter *status_filter;
 	struct helper *helper;
 };
 

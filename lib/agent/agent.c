@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "base/sys.h"
 
+#include "agent/status_filter.h"
 #include "daemon/daemon.h"
 #include "fiber/stream.h"
 #include "mail/address.h"
@@ -88,10 +89,10 @@ action_of(const struct agent_request *r, enum deliver_outcome outcome,
 	return outcome == DELIVER_BOUNCED ? "failed" : "delayed";
 }
 
-void
-agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
-	     enum deliver_outcome outcome, struct str relay, unsigned reuse,
-	     const struct dsn *dsn)
+static void
+answer(struct agent_request *r, struct agent_recipient *rcpt,
+       enum deliver_outcome outcome, struct str relay, unsigned reuse,
+       const struct dsn *dsn)
 {
 	const struct msg_deliver_result result = {
 		.offset = rcpt->msg.offset,
@@ -110,14 +111,38 @@ agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
 	};
 	struct err err;
 
-	if (rcpt->done)
-		return;
 	rcpt->done = true;
 	r->deferred = r->deferred || outcome == DELIVER_DEFERRED;
 	log_delivery(r, rcpt, outcome, relay, reuse, dsn);
 	if (!ipc_send(r->ipc, &ipc_deliver_result, &result, &err) ||
 	    !ipc_flush(r->ipc, &err))
 		r->lost = true;
+}
+
+static enum deliver_outcome
+outcome_of(const struct dsn *dsn)
+{
+	return dsn->status.text[0] == '2'   ? DELIVER_SENT
+	       : dsn->status.text[0] == '5' ? DELIVER_BOUNCED
+					    : DELIVER_DEFERRED;
+}
+
+void
+agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
+	     enum deliver_outcome outcome, struct str relay, unsigned reuse,
+	     const struct dsn *dsn)
+{
+	struct arena *mem;
+	struct dsn filtered;
+
+	if (rcpt->done)
+		return;
+	mem = arena_new();
+	filtered = agent_status_filter_apply(r->filter, mem, dsn);
+	if (filtered.status.text[0] != dsn->status.text[0])
+		outcome = outcome_of(&filtered);
+	answer(r, rcpt, outcome, relay, reuse, &filtered);
+	arena_free(&mem);
 }
 
 static void

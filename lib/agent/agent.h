@@ -17,6 +17,7 @@
 #include "ipc/messages.h"
 #include "mail/dsn.h"
 
+struct agent_status_filter;
 struct arena;
 struct daemon;
 struct stream;
@@ -38,6 +39,7 @@ struct agent_request {
 	int64_t handed_us; /* when we got it */
 	int64_t setup_us;  /* when the connection was ready; 0: there was none */
 	bool deferred;
+	struct agent_status_filter *filter; /* set by the agent; NULL: none */
 	struct dsn site; /* set status.text: the destination as a whole failed */
 	bool lost;       /* qmgr is gone: no use to go on */
 };
@@ -48,8 +50,8 @@ void agent_session(struct daemon *d, struct stream *client,
 		   void (*deliver)(struct agent_request *r));
 
 /* Log the line and tell qmgr. relay: "host[addr]:port" or "none"; reuse: how often the
- * connection was used before (0: it is new). soft_bounce turns a rejection into a
- * deferral. */
+ * connection was used before (0: it is new). r->filter may replace status and text, and
+ * with them the outcome. */
 void agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
 		  enum deliver_outcome outcome, struct str relay, unsigned reuse,
 		  const struct dsn *dsn);

@@ -15,7 +15,7 @@
 #include "fiber/fiber.h"
 #include "fiber/stream_internal.h"
 
-enum { REST_MS = 500 };
+enum { REST_MS = 100 };
 
 const char *
 stream_status_name(enum stream_status status)

@@ -283,6 +283,37 @@ fd_to_send(const struct ipc_message *message, const void *value)
 	return -1;
 }
 
+/* What the other end would refuse, or take for something else. */
+static bool
+is_sendable(const struct ipc_field *f, const void *value)
+{
+	switch (f->type) {
+	case IPC_TYPE_STR:
+		return str_of(value, f).len <= (size_t)f->max &&
+		       !str_contains(str_of(value, f), '\0');
+	case IPC_TYPE_NUM:
+		return number_of(value, f) >= 0 && number_of(value, f) <= f->max;
+	case IPC_TYPE_FD:
+		break;
+	}
+	return true;
+}
+
+static bool
+check_value(const struct ipc_message *message, const void *value, struct err *err)
+{
+	size_t n;
+	const struct ipc_field *fields = message->fields(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!is_sendable(&fields[i], value))
+			return err_set(err, ERR_PERM,
+				       "%s.%s: a value that cannot be sent",
+				       message->name, fields[i].name);
+	}
+	return true;
+}
+
 bool
 ipc_send(struct ipc *ipc, const struct ipc_message *message, const void *value,
 	 struct err *err)
@@ -291,6 +322,8 @@ ipc_send(struct ipc *ipc, const struct ipc_message *message, const void *value,
 	enum stream_status status;
 	struct buf out;
 
+	if (!check_value(message, value, err))
+		return false;
 	buf_init(&out, IPC_MESSAGE_MAX);
 	if (!ipc->greeted)
 		add_text(&out, version);

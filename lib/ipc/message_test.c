@@ -250,6 +250,40 @@ test_wrong_peer(void **state)
 	}
 }
 
+/* A value with a null byte would be read as the next field. */
+static void
+test_not_sendable(void **state)
+{
+	struct arena *mem = arena_new();
+	struct buf *wire = buf_new(mem, IPC_MESSAGE_MAX);
+	struct stream *stream = stream_from_memory(STR_EMPTY, wire, 0);
+	struct msg_bounce_append m = sample;
+	struct ipc ipc;
+	struct err err;
+	char *long_text = arena_alloc(mem, 2000);
+
+	(void)state;
+	ipc_init(&ipc, stream);
+	m.recipient = STR("a@b\0offset\0007");
+	assert_false(ipc_send(&ipc, &ipc_bounce_append, &m, &err));
+	assert_int_equal(err.kind, ERR_PERM);
+	assert_string_equal(err.text,
+			    "bounce_append.recipient: a value that cannot be sent");
+	memset(long_text, 'x', 2000);
+	m.recipient = str_from_mem(long_text, 2000);
+	assert_false(ipc_send(&ipc, &ipc_bounce_append, &m, &err));
+	m = sample;
+	m.offset = -1;
+	assert_false(ipc_send(&ipc, &ipc_bounce_append, &m, &err));
+	/* Nothing has gone out, and the connection is as good as before. */
+	assert_true(ipc_flush(&ipc, &err));
+	assert_int_equal(wire->len, 0);
+	assert_true(ipc_send(&ipc, &ipc_bounce_append, &sample, &err));
+	stream_close(&stream);
+	assert_true(wire->len > 0);
+	arena_free(&mem);
+}
+
 int
 main(void)
 {
@@ -257,7 +291,7 @@ main(void)
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_connection), cmocka_unit_test(test_cut_connection),
-		cmocka_unit_test(test_wrong_peer),
+		cmocka_unit_test(test_wrong_peer), cmocka_unit_test(test_not_sendable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "config/value.h"
 
 #define SIGNED "\n                   The mail system ($mail_name)\n"
-#define HOST "This is the mail system at host $myhostname.\n\n"
+#define HOST   "This is the mail system at host $myhostname.\n\n"
 
 static const struct {
 	const char *name;
@@ -22,14 +22,15 @@ static const struct {
 	[BOUNCE_TEMPLATE_FAILURE] =
 		{"failure", "Undelivered Mail Returned to Sender",
 		 "Postmaster Copy: Undelivered Mail",
-		 HOST "Your message could not be delivered to the recipients below, and it "
-		      "will not be\n"
-		      "tried again. After each address stands the reason, in the words of "
-		      "the system\n"
-		      "that refused or failed.\n"
-		      "\n"
-		      "If you do not understand the reason, ask <postmaster> and include "
-		      "this report.\n" SIGNED},
+		 HOST
+		 "Your message could not be delivered to the recipients below, and it "
+		 "will not be\n"
+		 "tried again. After each address stands the reason, in the words of "
+		 "the system\n"
+		 "that refused or failed.\n"
+		 "\n"
+		 "If you do not understand the reason, ask <postmaster> and include "
+		 "this report.\n" SIGNED},
 	[BOUNCE_TEMPLATE_DELAY] =
 		{"delay", "Delayed Mail (still being retried)",
 		 "Postmaster Warning: Delayed Mail",
@@ -66,8 +67,8 @@ default_of(size_t kind)
 		.charset = STR("us-ascii"),
 		.from = STR("Mail Delivery System <MAILER-DAEMON>"),
 		.subject = str_from(kinds[kind].subject),
-		.postmaster_subject = postmaster == NULL ? STR_EMPTY
-							 : str_from(postmaster),
+		.postmaster_subject =
+			postmaster == NULL ? STR_EMPTY : str_from(postmaster),
 		.text = str_from(kinds[kind].text),
 	};
 }
@@ -93,10 +94,10 @@ struct reader {
 static bool
 complain(const struct reader *r, const char *name, const char *what)
 {
-	r->warn(r->arg, str_printf(r->mem,
-				   "%s: %s in %s template -- ignoring this template",
-				   r->path, what, name)
-				.p);
+	r->warn(r->arg,
+		str_printf(r->mem, "%s: %s in %s template -- ignoring this template",
+			   r->path, what, name)
+			.p);
 	return false;
 }
 
@@ -104,10 +105,10 @@ static bool
 complain_of_label(const struct reader *r, const char *name, const char *what,
 		  struct str label, const char *after)
 {
-	return complain(r, name,
-			str_printf(r->mem, "%s \"" PRI_STR "\" %s", what, STR_ARG(label),
-				   after)
-				.p);
+	return complain(
+		r, name,
+		str_printf(r->mem, "%s \"" PRI_STR "\" %s", what, STR_ARG(label), after)
+			.p);
 }
 
 static struct str *
@@ -211,12 +212,11 @@ read_body(struct reader *r, struct str marker)
 		const char *here = r->rest.p;
 
 		if (!next_line(r, &line)) {
-			r->warn(r->arg,
-				str_printf(r->mem,
-					   "%s, line %zu: missing \"" PRI_STR
-					   "\" end marker",
-					   r->path, r->line + 1, STR_ARG(marker))
-					.p);
+			r->warn(r->arg, str_printf(r->mem,
+						   "%s, line %zu: missing \"" PRI_STR
+						   "\" end marker",
+						   r->path, r->line + 1, STR_ARG(marker))
+						.p);
 			return str_from_mem(start, (size_t)(here - start));
 		}
 		if (str_eq(line, marker))
@@ -259,7 +259,8 @@ bounce_templates_parse(struct arena *mem, const char *path, struct str text,
 			return err_set(err, ERR_CONFIG,
 				       "%s, line %zu: missing '=' after attribute name: "
 				       "\"" PRI_STR "\"",
-				       path, r.line, STR_ARG(str_printable(mem, line, true)));
+				       path, r.line,
+				       STR_ARG(str_printable(mem, line, true)));
 		name = str_trim(name);
 		value = str_trim(value);
 		if (str_starts(value, STR("<<")))
@@ -328,7 +329,8 @@ time_value(const struct expansion *x, size_t row, struct str name, struct str su
 
 /* The value of a name that only templates have; empty: it is one of main.cf. */
 static bool
-special_value(const struct expansion *x, struct str name, struct str *out, struct err *err)
+special_value(const struct expansion *x, struct str name, struct str *out,
+	      struct err *err)
 {
 	*out = STR_EMPTY;
 	for (size_t i = 0; i < ARRAY_LEN(times); i++) {

@@ -16,6 +16,8 @@
 #include "base/macros.h"
 #include "base/sys.h"
 
+#include "mail/dsn_request.h"
+
 enum { SIZE_FIELDS = 6, JUMPS_MAX = 100000, SPACE_MAX = RECORD_DATA_MAX + 65536 };
 
 struct walk {
@@ -143,7 +145,8 @@ know_attribute(struct queue_file *f, struct str name, struct str value)
 		f->encoding = value;
 	else if (str_eq(name, STR("envelope_id")))
 		f->envelope_id = value;
-	else if (str_eq(name, STR("create_time")) && number(value, &n))
+	else if (str_eq(name, STR("create_time")) && number(value, &n) && n >= 0 &&
+		 n < INT64_MAX / 1000001)
 		f->create_s = n;
 	else if (str_eq(name, STR("ret_flags")) && number(value, &n))
 		f->dsn_ret = n;
@@ -244,6 +247,9 @@ take_record(struct arena *mem, struct queue_file *f, const struct record *r,
 		return err_set(err, ERR_PERM,
 			       "message rejected: unexpected record type %d",
 			       (unsigned char)r->letter);
+	/* Whoever gets it next would see a part of it. */
+	if (str_contains(r->data, '\0'))
+		return damaged(err, "null byte in the envelope");
 	if (r->letter == RECORD_LETTER(RECIPIENT)) {
 		note_recipient(f, r->offset);
 		f->rcpt_count++;
@@ -344,7 +350,7 @@ take_prefix(struct arena *mem, struct queue_recipient *next, const struct record
 		if (str_eq(name, STR("dsn_orig_rcpt")))
 			next->dsn_orcpt = str_dup(mem, value);
 		else if (str_eq(name, STR("notify_flags")) && number(value, &n) && n >= 0)
-			next->dsn_notify = n;
+			next->dsn_notify = n & DSN_NOTIFY_ANY;
 	}
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -411,6 +412,135 @@ test_power_cuts(void **state)
 		play(seed);
 }
 
+/* ---- damaged files, from a seed ---- */
+
+enum { DAMAGES = 1000, FILE_READ_MAX = 1 << 16 };
+
+/* One kind of damage to the bytes of a file; its new length. */
+static size_t
+damage(char *file, size_t len, unsigned *seed)
+{
+	size_t at = draw(seed, (unsigned)len);
+	size_t to = draw(seed, (unsigned)len);
+	size_t n = 1 + draw(seed, 600);
+
+	n = MIN_OF(n, len - MAX_OF(at, to));
+	switch (draw(seed, 6)) {
+	case 0:
+		return at;
+	case 1:
+		file[at] = (char)(file[at] ^ 1 << draw(seed, 8));
+		break;
+	case 2:
+		memset(file + at, 0, n);
+		break;
+	case 3:
+		memmove(file + to, file + at, n);
+		break;
+	case 4:
+		/* Only the heads of records and of the file. */
+		at -= at % 512;
+		file[at] = (char)draw(seed, 256);
+		break;
+	default:
+		for (size_t i = 0; i < n; i++)
+			file[at + i] = (char)draw(seed, 256);
+		break;
+	}
+	return len;
+}
+
+static size_t
+read_journal(char file[FILE_READ_MAX])
+{
+	int fd = open("journal/cleanup.0", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, file, FILE_READ_MAX);
+
+	assert_true(n > JOURNAL_BLOCK);
+	close(fd);
+	return (size_t)n;
+}
+
+static void
+empty_journal(void)
+{
+	DIR *dir = opendir("journal");
+	const struct dirent *e;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL) {
+		if (e->d_name[0] != '.')
+			assert_int_equal(unlinkat(dirfd(dir), e->d_name, 0), 0);
+	}
+	closedir(dir);
+}
+
+static void
+replay_damaged(struct arena *mem, const char *file, size_t len, unsigned seed)
+{
+	struct queue_dirs dirs = here();
+	struct journal_replayed told;
+	struct err err;
+	int fd;
+
+	/* The replay before this one has left a mark. */
+	empty_journal();
+	fd = open("journal/cleanup.0", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, file, len), len);
+	close(fd);
+	for (unsigned n = 0; n < MESSAGES; n++)
+		unlink(path_of(mem, n));
+	if (journal_replay(&dirs, NULL, &told, &err)) {
+		assert_true(told.restored <= MESSAGES);
+		/* Whole, or not at all. */
+		for (unsigned n = 0; n < MESSAGES; n++) {
+			if (exists(mem, n) && !is_whole(mem, n))
+				fail_msg("seed %u: message %u was restored wrong", seed,
+					 n);
+		}
+	} else {
+		assert_true(err.text[0] != '\0');
+	}
+	close(dirs.root);
+}
+
+/* A damaged journal costs what is damaged: nothing comes back that was not written. */
+static void
+test_damage_anywhere(void **state)
+{
+	char dir[] = "/dev/shm/journal.XXXXXX";
+	struct arena *mem = arena_new();
+	char *file = arena_alloc(mem, FILE_READ_MAX);
+	char *copy = arena_alloc(mem, FILE_READ_MAX);
+	size_t whole = 0;
+	struct journal j;
+	struct err err;
+	size_t len;
+
+	(void)state;
+	make_queue(dir);
+	assert_true(
+		journal_init(&j, here().root, "cleanup", JOURNAL_SIZE_MIN, false, &err));
+	for (unsigned n = 0; n < MESSAGES; n++)
+		assert_true(accept_one(mem, &j, n, true));
+	len = MIN_OF(read_journal(file), (size_t)j.at);
+	close(j.fds[0]);
+	for (unsigned seed = 1; seed <= DAMAGES; seed++) {
+		unsigned drawn = seed;
+
+		memcpy(copy, file, len);
+		replay_damaged(mem, copy, damage(copy, len, &drawn), seed);
+		for (unsigned n = 0; n < MESSAGES; n++)
+			whole += exists(mem, n);
+	}
+	/* Much of it comes back all the same. */
+	assert_true(whole > (size_t)DAMAGES * MESSAGES / 3);
+	assert_true(whole < (size_t)DAMAGES * MESSAGES);
+	remove_queue(dir);
+	arena_free(&mem);
+}
+
 /* ---- one by one ---- */
 
 struct fixture {
@@ -582,11 +712,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* First: the children of these have to read their environment. */
-		cmocka_unit_test(test_each_call),   cmocka_unit_test(test_each_sync),
-		cmocka_unit_test(test_power_cuts),  cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_mark),        cmocka_unit_test(test_order),
-		cmocka_unit_test(test_keeper_dies), cmocka_unit_test(test_reclaim),
-		cmocka_unit_test(test_crc),
+		cmocka_unit_test(test_each_call),  cmocka_unit_test(test_each_sync),
+		cmocka_unit_test(test_power_cuts), cmocka_unit_test(test_damage_anywhere),
+		cmocka_unit_test(test_damage),     cmocka_unit_test(test_mark),
+		cmocka_unit_test(test_order),      cmocka_unit_test(test_keeper_dies),
+		cmocka_unit_test(test_reclaim),    cmocka_unit_test(test_crc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "mail/address.h"
 #include "mail/token.h"
+#include "mail/verp.h"
 
 static const struct {
 	const char *name;
@@ -341,6 +342,22 @@ take_auth(struct str value, bool counts, struct smtp_mail_command *out,
 }
 
 static bool
+take_verp(struct str word, const struct smtp_offer *offer, struct smtp_mail_command *out,
+	  struct arena *mem, struct smtp_command_fault *fault)
+{
+	struct str value;
+
+	out->verp = offer->verp_default;
+	if (option(word, STR("XVERP="), &value))
+		out->verp = value;
+	return verp_delimiters_are_good(out->verp, offer->verp_allowed) ||
+	       refuse(fault, str_printf(mem,
+					"501 5.5.4 Error: XVERP needs two characters "
+					"from " PRI_STR,
+					STR_ARG(offer->verp_allowed)));
+}
+
+static bool
 take_mail_option(struct arena *mem, struct str word, const struct smtp_offer *offer,
 		 struct smtp_mail_command *out, struct smtp_command_fault *fault)
 {
@@ -358,6 +375,9 @@ take_mail_option(struct arena *mem, struct str word, const struct smtp_offer *of
 		return take_ret(value, offer->dsn, out, fault);
 	else if (option(word, STR("ENVID="), &value))
 		return take_envid(mem, value, offer->dsn, out, fault);
+	else if (offer->verp &&
+		 (str_ieq(word, STR("XVERP")) || option(word, STR("XVERP="), &value)))
+		return take_verp(word, offer, out, mem, fault);
 	else if (option(word, STR("AUTH="), &value))
 		return take_auth(value, offer->auth, out, fault);
 	else
@@ -371,7 +391,7 @@ smtp_mail_parse(struct arena *mem, const struct smtp_words *words,
 		struct smtp_command_fault *fault)
 {
 	struct smtp_mail_command mail = {
-		.size = -1, .address = STR_EMPTY, .envid = STR_EMPTY};
+		.size = -1, .address = STR_EMPTY, .envid = STR_EMPTY, .verp = STR_EMPTY};
 	bool utf8 = false;
 
 	if (words->n < 3 || !str_ieq(words->word[1], STR("FROM:")))
@@ -384,6 +404,9 @@ smtp_mail_parse(struct arena *mem, const struct smtp_words *words,
 	for (size_t i = 3; i < words->n; i++)
 		if (!take_mail_option(mem, words->word[i], offer, &mail, fault))
 			return false;
+	if (mail.verp.len > 0 && mail.address.len == 0)
+		return refuse(fault,
+			      STR("503 5.5.4 Error: XVERP requires non-null sender"));
 	if (mail.auth.p == NULL)
 		mail.auth = STR_EMPTY;
 	*out = mail;

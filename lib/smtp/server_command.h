@@ -86,6 +86,8 @@ struct smtp_offer {
 	bool dsn;          /* RET, ENVID, NOTIFY, ORCPT */
 	bool utf8;         /* SMTPUTF8 */
 	bool must_declare; /* strict_smtputf8: UTF-8 only after SMTPUTF8 */
+	bool verp;         /* XVERP */
+	struct str verp_default, verp_allowed;
 };
 
 struct smtp_mail_command {
@@ -96,6 +98,7 @@ struct smtp_mail_command {
 	enum dsn_ret ret;
 	struct str envid; /* decoded; empty: none */
 	struct str auth;  /* AUTH=, as it came; empty: none, or <> */
+	struct str verp;  /* two delimiters; empty: none */
 };
 
 struct smtp_rcpt_command {

@@ -125,11 +125,11 @@ class Rows(Checked):
         self.assert_clean(smtp_destination_concurrency_limit="3")
 
     def test_no_effect(self):
-        mta = self.instance(smtp_delivery_status_filter="inline:{a=b}", smtp_tls_per_site="x",
+        mta = self.instance(smtp_dns_reply_filter="inline:{a=b}", smtp_tls_per_site="x",
                             force_mime_input_conversion="yes",
                             smtp_sasl_auth_cache_name="proxy:btree:x")
         names = {f["what"].split()[0] for f in self.only(mta, "no_effect")}
-        self.assertEqual(names, {"smtp_delivery_status_filter", "smtp_tls_per_site",
+        self.assertEqual(names, {"smtp_dns_reply_filter", "smtp_tls_per_site",
                                  "force_mime_input_conversion",
                                  "smtp_sasl_auth_cache_name"})
         finding = self.only(mta, "no_effect")[0]

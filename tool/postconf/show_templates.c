@@ -76,7 +76,8 @@ show_templates(struct postconf *p, struct err *err)
 	if (!load_main(p, false, &config, err) || !find_path(p, config, &path, err))
 		return false;
 	if (path[0] != '\0' &&
-	    (!io_read_file(p->mem, AT_FDCWD, path, BOUNCE_TEMPLATE_FILE_MAX, &text, err) ||
+	    (!io_read_file(p->mem, AT_FDCWD, path, BOUNCE_TEMPLATE_FILE_MAX, &text,
+			   err) ||
 	     !bounce_templates_parse(p->mem, path, text, &t, warn, p, err)))
 		return false;
 	if (option(&p->options, 'b'))

@@ -26,6 +26,7 @@
 #include "mail/address_list.h"
 #include "mail/header.h"
 #include "mail/mime.h"
+#include "mail/verp.h"
 #include "queue/record.h"
 
 #include "input.h"
@@ -239,8 +240,7 @@ verp_delimiters(struct sendmail *s)
 		      ? str_from(o->verp_delimiters)
 		      : command_get(&s->command, "default_verp_delimiters");
 	allowed = command_get(&s->command, "verp_delimiter_filter");
-	if (two.len != 2 || !str_contains(allowed, two.p[0]) ||
-	    !str_contains(allowed, two.p[1]))
+	if (!verp_delimiters_are_good(two, allowed))
 		log_fatal(s->command.log, STATUS_FAILED,
 			  "-V requires two characters from " PRI_STR, STR_ARG(allowed));
 	return two;
