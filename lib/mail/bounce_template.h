@@ -50,8 +50,8 @@ const char *bounce_template_name(enum bounce_template_kind kind);
 
 void bounce_templates_default(struct bounce_templates *out);
 
-/* Replace templates by those of a file's text. path: for texts. Views of text, and what is
- * in mem. False: the file as a whole makes no sense; what was read before that counts. */
+/* Replace templates by those of a file's text. path: for texts. Views of text, and what
+ * is in mem. False: the file as a whole makes no sense; what was read before counts. */
 bool bounce_templates_parse(struct arena *mem, const char *path, struct str text,
 			    struct bounce_templates *out,
 			    void (*warn)(void *arg, const char *text), void *arg,

@@ -16,7 +16,7 @@ struct arena;
 /* Two characters, both of them in allowed (verp_delimiter_filter)? */
 bool verp_delimiters_are_good(struct str delimiters, struct str allowed);
 
-/* In internal form, as both addresses are. delimiters: two characters. A recipient without
- * domain, or a sender without, goes without that part. */
+/* In internal form, as both addresses are. delimiters: two characters. A recipient
+ * without domain, or a sender without, goes without that part. */
 struct str verp_sender(struct arena *mem, struct str delimiters, struct str sender,
 		       struct str recipient);
