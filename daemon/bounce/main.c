@@ -35,6 +35,7 @@ load_templates(struct bounce *b)
 {
 	struct daemon *d = b->daemon;
 	struct bounce_templates *t = &b->templates;
+	const struct bounce_template_ear ear = {.warn = warn, .arg = b};
 	struct bounce_templates built_in;
 	const char *path = str_c(d->mem, b->config.bounce_template_file);
 	struct str text;
@@ -45,18 +46,18 @@ load_templates(struct bounce *b)
 	if (path[0] != '\0' &&
 	    (!io_read_file(d->mem, AT_FDCWD, path, BOUNCE_TEMPLATE_FILE_MAX, &text,
 			   &err) ||
-	     !bounce_templates_parse(d->mem, path, text, t, warn, b, &err)))
+	     !bounce_templates_parse(d->mem, path, text, &ear, t, &err)))
 		warn(b, err.text);
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
 		struct bounce_template *one = &t->of[i];
 
-		if (bounce_template_expand(d->mem, path, i, d->config, one->text,
-					   &one->text, warn, b, &err))
+		if (bounce_template_expand(d->mem, path, i, d->config, &ear, one->text,
+					   &one->text, &err))
 			continue;
 		warn(b, err.text);
 		*one = built_in.of[i];
-		ensure(bounce_template_expand(d->mem, path, i, d->config, one->text,
-					      &one->text, warn, b, &err));
+		ensure(bounce_template_expand(d->mem, path, i, d->config, &ear, one->text,
+					      &one->text, &err));
 	}
 }
 

@@ -85,8 +85,7 @@ bounce_templates_default(struct bounce_templates *out)
 struct reader {
 	struct arena *mem;
 	const char *path;
-	void (*warn)(void *arg, const char *text);
-	void *arg;
+	const struct bounce_template_ear *ear;
 	size_t line; /* number of the last one */
 	struct str rest;
 };
@@ -94,10 +93,10 @@ struct reader {
 static bool
 complain(const struct reader *r, const char *name, const char *what)
 {
-	r->warn(r->arg,
-		str_printf(r->mem, "%s: %s in %s template -- ignoring this template",
-			   r->path, what, name)
-			.p);
+	r->ear->warn(r->ear->arg,
+		     str_printf(r->mem, "%s: %s in %s template -- ignoring this template",
+				r->path, what, name)
+			     .p);
 	return false;
 }
 
@@ -212,11 +211,12 @@ read_body(struct reader *r, struct str marker)
 		const char *here = r->rest.p;
 
 		if (!next_line(r, &line)) {
-			r->warn(r->arg, str_printf(r->mem,
-						   "%s, line %zu: missing \"" PRI_STR
-						   "\" end marker",
-						   r->path, r->line + 1, STR_ARG(marker))
-						.p);
+			r->ear->warn(r->ear->arg,
+				     str_printf(r->mem,
+						"%s, line %zu: missing \"" PRI_STR
+						"\" end marker",
+						r->path, r->line + 1, STR_ARG(marker))
+					     .p);
 			return str_from_mem(start, (size_t)(here - start));
 		}
 		if (str_eq(line, marker))
@@ -224,31 +224,44 @@ read_body(struct reader *r, struct str marker)
 	}
 }
 
+static bool
+find_kind(struct str name, size_t *kind_out)
+{
+	struct str end = STR("_template");
+	struct str start = str_head(name, name.len - MIN_OF(name.len, end.len));
+
+	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
+		*kind_out = i;
+		if (str_ends(name, end) && str_eq(start, str_from(kinds[i].name)))
+			return true;
+	}
+	return false;
+}
+
 static void
 take_template(struct reader *r, struct str name, struct str body,
 	      struct bounce_templates *out)
 {
-	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
-		if (str_eq(name, str_printf(r->mem, "%s_template", kinds[i].name))) {
-			IGNORE(!make_template(r, i, body, &out->of[i]));
-			return;
-		}
+	struct str text;
+	size_t kind;
+
+	if (find_kind(name, &kind)) {
+		IGNORE(!make_template(r, kind, body, &out->of[kind]));
+		return;
 	}
-	r->warn(r->arg, str_printf(r->mem,
-				   "%s, line %zu: unknown template name: " PRI_STR
-				   " -- ignoring this template",
-				   r->path, r->line, STR_ARG(name))
-				.p);
+	text = str_printf(r->mem,
+			  "%s, line %zu: unknown template name: " PRI_STR
+			  " -- ignoring this template",
+			  r->path, r->line, STR_ARG(name));
+	r->ear->warn(r->ear->arg, text.p);
 }
 
 bool
 bounce_templates_parse(struct arena *mem, const char *path, struct str text,
-		       struct bounce_templates *out,
-		       void (*warn)(void *arg, const char *text), void *arg,
-		       struct err *err)
+		       const struct bounce_template_ear *ear,
+		       struct bounce_templates *out, struct err *err)
 {
-	struct reader r = {
-		.mem = mem, .path = path, .warn = warn, .arg = arg, .rest = text};
+	struct reader r = {.mem = mem, .path = path, .ear = ear, .rest = text};
 	struct str line, name, value;
 
 	while (next_line(&r, &line)) {
@@ -284,15 +297,14 @@ static const struct {
 	     {"minutes", 60},
 	     {"hours", 3600},
 	     {"days", 86400},
-	     {"weeks", 7 * 86400}};
+	     {"weeks", 604800}};
 
 struct expansion {
 	struct arena *mem;
 	const char *path;
 	const char *kind;
 	const struct config *config;
-	void (*warn)(void *arg, const char *text);
-	void *arg;
+	const struct bounce_template_ear *ear;
 };
 
 static bool
@@ -312,7 +324,8 @@ time_value(const struct expansion *x, size_t row, struct str name, struct str su
 			return false;
 		*out = str_printf(x->mem, "%" PRId64, seconds / units[i].seconds);
 		if (seconds / units[i].seconds == 0)
-			x->warn(x->arg,
+			x->ear->warn(
+				x->ear->arg,
 				str_printf(x->mem,
 					   "%s: zero result in %s template conversion of "
 					   "parameter \"" PRI_STR
@@ -413,17 +426,15 @@ resolve_special(const struct expansion *x, struct str text, struct buf *out,
 bool
 bounce_template_expand(struct arena *mem, const char *path,
 		       enum bounce_template_kind kind, const struct config *config,
-		       struct str text, struct str *out,
-		       void (*warn)(void *arg, const char *text), void *arg,
-		       struct err *err)
+		       const struct bounce_template_ear *ear, struct str text,
+		       struct str *out, struct err *err)
 {
 	const struct expansion x = {.mem = mem,
 				    .path = path,
 				    .kind = kinds[kind].name,
 				    .config = config,
-				    .warn = warn,
-				    .arg = arg};
-	struct buf *plain = buf_new(mem, 2 * BOUNCE_TEMPLATE_FILE_MAX);
+				    .ear = ear};
+	struct buf *plain = buf_new(mem, (size_t)BOUNCE_TEMPLATE_FILE_MAX * 2);
 	struct err why;
 
 	if (!resolve_special(&x, text, plain, err))

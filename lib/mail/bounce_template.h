@@ -45,6 +45,12 @@ struct bounce_templates {
 	struct bounce_template of[BOUNCE_TEMPLATES];
 };
 
+/* Who hears of what is wrong and does not stop us. */
+struct bounce_template_ear {
+	void (*warn)(void *arg, const char *text);
+	void *arg;
+};
+
 /* "failure" */
 const char *bounce_template_name(enum bounce_template_kind kind);
 
@@ -53,17 +59,15 @@ void bounce_templates_default(struct bounce_templates *out);
 /* Replace templates by those of a file's text. path: for texts. Views of text, and what
  * is in mem. False: the file as a whole makes no sense; what was read before counts. */
 bool bounce_templates_parse(struct arena *mem, const char *path, struct str text,
-			    struct bounce_templates *out,
-			    void (*warn)(void *arg, const char *text), void *arg,
-			    struct err *err) MUST_CHECK;
+			    const struct bounce_template_ear *ear,
+			    struct bounce_templates *out, struct err *err) MUST_CHECK;
 
 /* The text with main.cf's values; delay_warning_time_UNIT and maximal_queue_lifetime_UNIT
  * are whole numbers of seconds, minutes, hours, days or weeks. path: for texts. */
 bool bounce_template_expand(struct arena *mem, const char *path,
 			    enum bounce_template_kind kind, const struct config *config,
-			    struct str text, struct str *out,
-			    void (*warn)(void *arg, const char *text), void *arg,
-			    struct err *err) MUST_CHECK;
+			    const struct bounce_template_ear *ear, struct str text,
+			    struct str *out, struct err *err) MUST_CHECK;
 
 /* All four as a file has them: postconf -t. */
 void bounce_templates_format(struct buf *out, const struct bounce_templates *t);

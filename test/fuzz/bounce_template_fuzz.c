@@ -51,6 +51,7 @@ read_again(struct arena *mem, const struct bounce_templates *t)
 	struct buf *printed = buf_new(mem, PRINTED_MAX);
 	struct buf *printed_again = buf_new(mem, PRINTED_MAX);
 	size_t warnings = 0;
+	const struct bounce_template_ear ear = {.warn = count, .arg = &warnings};
 	struct err err;
 
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
@@ -59,8 +60,8 @@ read_again(struct arena *mem, const struct bounce_templates *t)
 	}
 	bounce_templates_format(printed, t);
 	bounce_templates_default(&again);
-	ensure(bounce_templates_parse(mem, "printed", buf_str(printed), &again, count,
-				      &warnings, &err));
+	ensure(bounce_templates_parse(mem, "printed", buf_str(printed), &ear, &again,
+				      &err));
 	ensure(warnings == 0);
 	bounce_templates_format(printed_again, &again);
 	ensure(str_eq(buf_str(printed), buf_str(printed_again)));
@@ -72,11 +73,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *mem = arena_new();
 	struct bounce_templates t;
 	size_t warnings = 0;
+	const struct bounce_template_ear ear = {.warn = count, .arg = &warnings};
 	struct err err = {0};
 
 	bounce_templates_default(&t);
-	if (!bounce_templates_parse(mem, "file", str_from_mem(data, size), &t, count,
-				    &warnings, &err))
+	if (!bounce_templates_parse(mem, "file", str_from_mem(data, size), &ear, &t,
+				    &err))
 		ensure(err.text[0] != '\0');
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++)
 		check(&t.of[i]);

@@ -49,12 +49,14 @@ static bool
 print_expanded(struct postconf *p, const struct config *config, const char *path,
 	       const struct bounce_templates *t, struct err *err)
 {
+	const struct bounce_template_ear ear = {.warn = warn, .arg = p};
+
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
 		const char *name = bounce_template_name(i);
 		struct str text;
 
-		if (!bounce_template_expand(p->mem, path, i, config, t->of[i].text, &text,
-					    warn, p, err))
+		if (!bounce_template_expand(p->mem, path, i, config, &ear, t->of[i].text,
+					    &text, err))
 			return false;
 		printf("%sexpanded_%s_text = <<EOF\n" PRI_STR "%sEOF\n",
 		       i > 0 ? "\n" : "", name, STR_ARG(text),
@@ -66,6 +68,7 @@ print_expanded(struct postconf *p, const struct config *config, const char *path
 bool
 show_templates(struct postconf *p, struct err *err)
 {
+	const struct bounce_template_ear ear = {.warn = warn, .arg = p};
 	struct bounce_templates t;
 	struct config *config;
 	const char *path;
@@ -78,7 +81,7 @@ show_templates(struct postconf *p, struct err *err)
 	if (path[0] != '\0' &&
 	    (!io_read_file(p->mem, AT_FDCWD, path, BOUNCE_TEMPLATE_FILE_MAX, &text,
 			   err) ||
-	     !bounce_templates_parse(p->mem, path, text, &t, warn, p, err)))
+	     !bounce_templates_parse(p->mem, path, text, &ear, &t, err)))
 		return false;
 	if (option(&p->options, 'b'))
 		return print_expanded(p, config, path, &t, err);
