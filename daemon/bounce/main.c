@@ -51,13 +51,14 @@ load_templates(struct bounce *b)
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
 		struct bounce_template *one = &t->of[i];
 
-		if (bounce_template_expand(d->mem, path, i, d->config, &ear, one->text,
-					   &one->text, &err))
+		if (bounce_template_expand(d->mem, path, (enum bounce_template_kind)i,
+					   d->config, &ear, one->text, &one->text, &err))
 			continue;
 		warn(b, err.text);
 		*one = built_in.of[i];
-		ensure(bounce_template_expand(d->mem, path, i, d->config, &ear, one->text,
-					      &one->text, &err));
+		ensure(bounce_template_expand(d->mem, path, (enum bounce_template_kind)i,
+					      d->config, &ear, one->text, &one->text,
+					      &err));
 	}
 }
 

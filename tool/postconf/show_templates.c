@@ -52,11 +52,11 @@ print_expanded(struct postconf *p, const struct config *config, const char *path
 	const struct bounce_template_ear ear = {.warn = warn, .arg = p};
 
 	for (size_t i = 0; i < BOUNCE_TEMPLATES; i++) {
-		const char *name = bounce_template_name(i);
+		const char *name = bounce_template_name((enum bounce_template_kind)i);
 		struct str text;
 
-		if (!bounce_template_expand(p->mem, path, i, config, &ear, t->of[i].text,
-					    &text, err))
+		if (!bounce_template_expand(p->mem, path, (enum bounce_template_kind)i,
+					    config, &ear, t->of[i].text, &text, err))
 			return false;
 		printf("%sexpanded_%s_text = <<EOF\n" PRI_STR "%sEOF\n",
 		       i > 0 ? "\n" : "", name, STR_ARG(text),
