@@ -23,6 +23,8 @@ checks_load(struct cleanup *c, struct err *err)
 	const struct cleanup_config *p = &c->config;
 	struct checks *k = &c->checks;
 
+	byte_set_parse(p->message_reject_characters, &k->rejected);
+	byte_set_parse(p->message_strip_characters, &k->stripped);
 	return daemon_open_checks(c->daemon, "header_checks", p->header_checks,
 				  TABLE_DEFAULT, &k->header, err) &&
 	       daemon_open_checks(c->daemon, "mime_header_checks", p->mime_header_checks,
@@ -58,6 +60,7 @@ checks_need_mime(const struct message *m)
 struct match_context {
 	const char *table;
 	bool is_header;
+	const char *part; /* "header", "body", "content" */
 	struct str content;
 };
 
@@ -65,8 +68,8 @@ static void
 note(struct message *m, const struct match_context *x, enum check_verb verb,
      struct str text)
 {
-	log_check(m->cleanup->daemon->log, m, check_verb_name(verb),
-		  x->is_header ? "header" : "body", x->content, text);
+	log_check(m->cleanup->daemon->log, m, check_verb_name(verb), x->part, x->content,
+		  text);
 }
 
 static void
@@ -170,8 +173,10 @@ static bool
 check(struct message *m, struct arena *mem, struct maps *maps, bool is_header,
       struct str *text)
 {
-	struct match_context x = {
-		.table = maps_title(maps), .is_header = is_header, .content = *text};
+	struct match_context x = {.table = maps_title(maps),
+				  .is_header = is_header,
+				  .part = is_header ? "header" : "body",
+				  .content = *text};
 	struct check_action a;
 	struct maps_hit hit;
 	struct err err;
@@ -192,6 +197,43 @@ check(struct message *m, struct arena *mem, struct maps *maps, bool is_header,
 		log_warning(m->cleanup->daemon->log, PRI_STR, STR_ARG(a.warning));
 	return act(m, mem, &x, &a, text);
 }
+
+/* ---- bytes ---- */
+
+static struct str
+without_bytes(struct arena *mem, struct str text, const struct byte_set *set)
+{
+	char *copy = str_c(mem, text);
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (!set->has[(unsigned char)text.p[i]])
+			copy[n++] = text.p[i];
+	}
+	return str_from_mem(copy, n);
+}
+
+bool
+checks_bytes(struct message *m, struct arena *mem, struct str *text)
+{
+	const struct checks *k = &m->cleanup->checks;
+
+	if ((m->flags & CLEANUP_FLAG_FILTER) == 0)
+		return true;
+	if (k->rejected.any && byte_set_find(&k->rejected, *text) < text->len) {
+		const struct match_context x = {
+			.part = "content",
+			.content = str_head(*text, str_index(*text, '\0'))};
+
+		reject(m, &x, STR("disallowed character"));
+		return false;
+	}
+	if (k->stripped.any && byte_set_find(&k->stripped, *text) < text->len)
+		*text = without_bytes(mem, *text, &k->stripped);
+	return true;
+}
+
+/* ---- fields and lines ---- */
 
 bool
 checks_header(struct message *m, struct arena *mem, enum mime_header_class which,

@@ -17,6 +17,8 @@
 
 #include "mail/mime.h"
 
+#include "byte_set.h"
+
 struct arena;
 struct cleanup;
 struct maps;
@@ -27,6 +29,8 @@ struct checks {
 	struct maps *mime;
 	struct maps *nested;
 	struct maps *body;
+	struct byte_set rejected; /* message_reject_characters */
+	struct byte_set stripped; /* message_strip_characters */
 };
 
 /* How many fields DISCARD and the like may make; more BCC are dropped with a warning. */
@@ -37,6 +41,10 @@ bool checks_load(struct cleanup *c, struct err *err) MUST_CHECK;
 
 /* Must the parts of this message be looked into? */
 bool checks_need_mime(const struct message *m);
+
+/* A line of the message, or a piece of one, as it came. True: go on with *text, which may
+ * have lost bytes (in mem); false: the message is refused. */
+bool checks_bytes(struct message *m, struct arena *mem, struct str *text);
 
 /* A header field, lines separated by newlines. True: write *text, which may have been
  * replaced (in mem); false: drop it. PREPEND is written here. */

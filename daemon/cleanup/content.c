@@ -416,15 +416,18 @@ content_clean(struct arena *mem, struct str text)
 void
 content_text(struct message *m, struct str text, bool whole)
 {
+	const struct checks *k = &m->cleanup->checks;
 	struct arena *mem;
 
 	/* Nearly always; this is done for each line. */
-	if (!str_contains(text, '\r') && !str_contains(text, '\n')) {
+	if (!k->rejected.any && !k->stripped.any && !str_contains(text, '\r') &&
+	    !str_contains(text, '\n')) {
 		mime_line(m->mime, text, whole);
 		return;
 	}
 	mem = arena_new();
-	mime_line(m->mime, content_clean(mem, text), whole);
+	if (checks_bytes(m, mem, &text))
+		mime_line(m->mime, content_clean(mem, text), whole);
 	arena_free(&mem);
 }
 

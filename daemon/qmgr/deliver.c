@@ -35,8 +35,6 @@ enum { IDLE_MAX = 50, IDLE_MS = 3000, SWEEP_MS = 1000 };
 /* Values of the trace_flags attribute: sendmail -bv, sendmail -v. */
 enum { TRACE_VERIFY = 512, TRACE_RECORD = 1024 };
 
-enum { SENDER_MAX = 1024 }; /* messages.def */
-
 struct agent {
 	struct list link;
 	struct stream *stream;
@@ -218,7 +216,7 @@ sender_of(const struct delivery *x)
 		return f->sender;
 	own = verp_sender(x->mem, f->verp, f->sender,
 			  r->orig_address.len > 0 ? r->orig_address : r->address);
-	return own.len <= SENDER_MAX ? own : f->sender;
+	return own.len <= QUEUE_ADDRESS_MAX ? own : f->sender;
 }
 
 /* What a damaged file may have beyond the limits of messages.def does not matter. */

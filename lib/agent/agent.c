@@ -137,6 +137,10 @@ agent_answer(struct agent_request *r, struct agent_recipient *rcpt,
 
 	if (rcpt->done)
 		return;
+	if (r->filter == NULL) {
+		answer(r, rcpt, outcome, relay, reuse, dsn);
+		return;
+	}
 	mem = arena_new();
 	filtered = agent_status_filter_apply(r->filter, mem, dsn);
 	if (filtered.status.text[0] != dsn->status.text[0])

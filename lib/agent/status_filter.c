@@ -20,18 +20,20 @@ agent_status_filter_open(struct daemon *d, const char *parameter, struct str val
 	struct agent_status_filter *f = ARENA_NEW(d->mem, struct agent_status_filter);
 
 	f->daemon = d;
-	*out = f;
+	*out = NULL;
 	if (!maps_open(d->mem, parameter, value, TABLE_DEFAULT | TABLE_KEEP_OLD, &f->maps,
 		       err))
 		return false;
 	daemon_warn_of_maps(d, f->maps);
+	if (maps_count(f->maps) > 0)
+		*out = f;
 	return true;
 }
 
 bool
 agent_status_filter_is_outdated(const struct agent_status_filter *f)
 {
-	return maps_is_outdated(f->maps);
+	return f != NULL && maps_is_outdated(f->maps);
 }
 
 /* NULL: it may replace that status. */
@@ -59,8 +61,6 @@ agent_status_filter_apply(struct agent_status_filter *f, struct arena *mem,
 	struct str key;
 	struct err err;
 
-	if (f == NULL || maps_count(f->maps) == 0)
-		return out;
 	key = str_printf(mem, "%s " PRI_STR, dsn->status.text, STR_ARG(dsn->reason));
 	switch (maps_find(f->maps, mem, key, MAPS_ALL, &hit, &err)) {
 	case LOOKUP_FOUND:

@@ -15,14 +15,16 @@ struct agent_status_filter;
 struct arena;
 struct daemon;
 
-/* parameter: its name, for texts; value: its tables. Opened now: before the sandbox. */
+/* parameter: its name, for texts; value: its tables. Opened now: before the sandbox. NULL
+ * in *out: there are none. */
 bool agent_status_filter_open(struct daemon *d, const char *parameter, struct str value,
 			      struct agent_status_filter **out,
 			      struct err *err) MUST_CHECK;
 
+/* f may be NULL. */
 bool agent_status_filter_is_outdated(const struct agent_status_filter *f);
 
 /* The status that counts; texts in mem. A table that cannot be asked, or says something
- * impossible, changes nothing and is warned of. f may be NULL. */
+ * impossible, changes nothing and is warned of. */
 struct dsn agent_status_filter_apply(struct agent_status_filter *f, struct arena *mem,
 				     const struct dsn *dsn);

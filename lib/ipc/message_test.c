@@ -260,7 +260,8 @@ test_not_sendable(void **state)
 	struct msg_bounce_append m = sample;
 	struct ipc ipc;
 	struct err err;
-	char *long_text = arena_alloc(mem, 2000);
+	enum { TOO_LONG = 10001 };
+	char *long_text = arena_alloc(mem, TOO_LONG);
 
 	(void)state;
 	ipc_init(&ipc, stream);
@@ -269,8 +270,8 @@ test_not_sendable(void **state)
 	assert_int_equal(err.kind, ERR_PERM);
 	assert_string_equal(err.text,
 			    "bounce_append.recipient: a value that cannot be sent");
-	memset(long_text, 'x', 2000);
-	m.recipient = str_from_mem(long_text, 2000);
+	memset(long_text, 'x', TOO_LONG);
+	m.recipient = str_from_mem(long_text, TOO_LONG);
 	assert_false(ipc_send(&ipc, &ipc_bounce_append, &m, &err));
 	m = sample;
 	m.offset = -1;

@@ -183,7 +183,7 @@ class Side:
             services += f"127.0.0.1:{PORT + n} inet n - n - 1 postscreen {options} " \
                 f"-o postscreen_cache_map=btree:$data_directory/cache_{name}\n"
         with DNSServer() as dns, self.kind(
-                "screen", services, mynetworks="127.255.0.0/16", postscreen_greet_wait="2s",
+                "screen", services, mynetworks="127.255.0.0/16", postscreen_greet_wait="4s",
                 smtpd_peername_lookup="no", postscreen_dnsbl_threshold="2",
                 postscreen_dnsbl_sites="a.list.example*2, b.list.example=127.0.0.[2..4]*3, "
                 "c.list.example=127.0.0.9*-4") as mail:

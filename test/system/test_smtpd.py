@@ -279,6 +279,21 @@ class Smtpd(unittest.TestCase):
             self.assertEqual(sorted(m.header("Subject") for m in sink.messages),
                              ["Postfix SMTP server: errors from localhost[127.0.0.1]", "kept"])
 
+    def test_long_addresses(self):
+        """What fits a command is carried through, to the next server and back to the sender."""
+        long = "x" * 1500
+        with Sink(name="dest.example") as sink:
+            sink.reply("RCPT TO:<no", "550 5.1.1 nobody")
+            mta = self.start(relayhost=f"[127.0.0.1]:{sink.port}")
+            with Talk() as talk:
+                talk.say("EHLO client.example", f"MAIL FROM:<{long}@from.example>",
+                         f"RCPT TO:<{long}@dest.example>", f"RCPT TO:<no{long}@dest.example>", "DATA")
+                self.assertIn("queued as", talk.say("Subject: long\r\n\r\nx\r\n."))
+            sink.wait(2)
+            mta.wait_empty()
+            self.assertEqual(sorted((m.sender, m.recipients) for m in sink.messages),
+                             [("", [f"{long}@from.example"]), (f"{long}@from.example", [f"{long}@dest.example"])])
+
     def test_client_lost(self):
         """What ends in the middle is no message."""
         mta = self.start()
